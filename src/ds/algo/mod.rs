@@ -1,0 +1,1 @@
+//! Algorithms on bytes and numbers.

@@ -1,0 +1,3 @@
+//! The typed values. They know neither RESP nor keys.
+pub mod algo;
+pub mod parts;

@@ -1,0 +1,2 @@
+//! The one home of libc calls.
+#![allow(unsafe_code)]
