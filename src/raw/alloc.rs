@@ -15,7 +15,11 @@
 //!   heap is large (they save TLB misses and nothing here ever forks), and declined before, because a small server
 //!   should look small.
 //!
-//! 10 million live blocks of 56 bytes: 56.2 resident bytes each, TODO ns to allocate and TODO to free one.
+//! Measured (test `figures`, release flags but no LTO): 10 million live blocks of 56 bytes take 56.2 resident bytes each;
+//! to allocate and free a block that is in the cache takes 4.2 to 4.7 ns for both, to allocate and write one in fresh
+//! memory 8 ns (78 where a virtual machine's host has to find the memory first), to free cold ones in random order 10 ns.
+//! To allocate those again takes 120 ns in a tight loop, as each holds the link to the next; between commands the
+//! prefetch of the next one hides that.
 //!
 //! Unlike the rest of `raw/` this module uses `sys/` (for memory) and has global state: an allocator is one per process.
 //! With the feature `system-alloc`, and under Miri, blocks come from the system's allocator instead, so that
@@ -32,7 +36,7 @@ use mimalloc::MiMalloc;
 use page::{Block, Page};
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::cell::Cell;
-use std::ptr::{NonNull, copy_nonoverlapping, null_mut};
+use std::ptr::{NonNull, copy_nonoverlapping, null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The allocator as a type, to be registered with `#[global_allocator]` by a binary.
@@ -136,22 +140,10 @@ pub fn block_size(size: usize) -> usize {
 /// `budget_pages` pages (each some microseconds). Returns of how many; fewer than the budget means that all is done.
 pub fn collect(budget_pages: usize) -> usize {
     let mut done = own_heap().map_or(0, |heap| heap.drain(budget_pages));
-    // Drained without the lock, as that is taken for every page that becomes empty; each is looked at once.
-    let mut drained: Option<&'static Heap> = None;
-    while done < budget_pages {
-        let Some(heap) = pool::lock().take_abandoned() else {
-            break;
-        };
+    for_abandoned_heaps(|heap| {
         done += heap.drain(budget_pages - done);
-        heap.next_abandoned
-            .set(drained.map_or(std::ptr::null(), |next| next));
-        drained = Some(heap);
-    }
-    while let Some(heap) = drained {
-        // SAFETY: linked above, and ours until given back.
-        drained = unsafe { heap.next_abandoned.get().as_ref() };
-        pool::lock().abandon(heap);
-    }
+        done < budget_pages
+    });
     done
 }
 
@@ -162,6 +154,10 @@ pub fn trim() -> usize {
     if let Some(heap) = own_heap() {
         heap.release_idle();
     }
+    for_abandoned_heaps(|heap| {
+        heap.release_idle();
+        true
+    });
     if !SYSTEM {
         // SAFETY: may be called at any time.
         unsafe { mi_collect(true) };
@@ -232,6 +228,8 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         if let Some(heap) = own_heap() {
             HEAP.set(Heap::past());
+            heap.drain(usize::MAX);
+            heap.release_idle();
             pool::lock().abandon(heap);
         }
     }
@@ -469,6 +467,27 @@ fn large_block_size(size: usize) -> usize {
     }
     // SAFETY: a pure function of the size.
     unsafe { mi_good_size(size) }
+}
+
+/// Visits the heaps whose threads ended, until the visitor returns false.
+fn for_abandoned_heaps(mut visit: impl FnMut(&Heap) -> bool) {
+    // Visited without the lock, as that is taken for every page that becomes empty; and given back only after the
+    // last, so that each is visited once.
+    let mut visited: *const Heap = null();
+    let mut more = true;
+    while more {
+        let Some(heap) = pool::lock().take_abandoned() else {
+            break;
+        };
+        more = visit(heap);
+        heap.next_abandoned.set(visited);
+        visited = heap;
+    }
+    // SAFETY: heaps are never unmapped; those linked above are ours until given back.
+    while let Some(heap) = unsafe { visited.as_ref() } {
+        visited = heap.next_abandoned.get();
+        pool::lock().abandon(heap);
+    }
 }
 
 /// Adds to a counter of the thread's heap, or to the stray one when the thread cannot have a heap.

@@ -14,7 +14,7 @@ const CHUNK_MIN: usize = SEGMENT_BYTES;
 const CHUNK_MAX: usize = 32 << 20;
 /// From this size of the heap on, huge pages are asked for: before, 2 MB that are not used yet would show.
 const HUGE_FROM: usize = 64 << 20;
-/// Free pages that keep their memory: this many, or a sixteenth of those in use.
+/// Free pages that keep their memory: this many, or a thirty-second of those in use.
 const WARM_MIN: usize = 32;
 const HEAP_AREA: usize = 64 << 10;
 
@@ -122,7 +122,7 @@ impl Pool {
         debug_assert_eq!(segment.free.get() & bit, 0);
         self.change(segment, segment.free.get() | bit, segment.warm.get() | bit);
         self.in_use -= 1;
-        let limit = WARM_MIN.max(self.in_use / 16);
+        let limit = WARM_MIN.max(self.in_use / 32);
         if self.warm <= limit {
             return;
         }

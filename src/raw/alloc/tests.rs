@@ -64,9 +64,9 @@ unsafe impl Send for Filled {}
 
 impl Filled {
     fn new(layout: Layout, seed: u8) -> Filled {
-        // SAFETY: `allocate` and the trait agree on layouts with an alignment of 8.
         let at = match layout.align() {
             8 => allocate(layout.size()),
+            // SAFETY: the tests give such layouts a size.
             _ => NonNull::new(unsafe { Allocator.alloc(layout) }).unwrap(),
         };
         assert!(at.as_ptr().addr().is_multiple_of(layout.align()));
@@ -98,12 +98,14 @@ impl Filled {
 
     fn resize(&mut self, size: usize) {
         let old = self.layout.size();
-        // SAFETY: the allocation is live and of this layout.
-        self.at = match self.layout.align() {
-            8 => unsafe { reallocate(self.at, old, size) },
-            _ => NonNull::new(unsafe { Allocator.realloc(self.at.as_ptr(), self.layout, size) })
-                .unwrap(),
+        // SAFETY: the allocation is live and of this layout; the functions and the trait agree on an alignment of 8.
+        let at = unsafe {
+            match self.layout.align() {
+                8 => reallocate(self.at, old, size).as_ptr(),
+                _ => Allocator.realloc(self.at.as_ptr(), self.layout, size),
+            }
         };
+        self.at = NonNull::new(at).unwrap();
         self.layout = Layout::from_size_align(size, self.layout.align()).unwrap();
         assert!(self.at.as_ptr().addr().is_multiple_of(self.layout.align()));
         self.check(old.min(size));
@@ -113,9 +115,11 @@ impl Filled {
     fn free(mut self) {
         self.check(self.layout.size());
         // SAFETY: the allocation is live and of this layout, and given up here.
-        match self.layout.align() {
-            8 => unsafe { deallocate(self.at, self.layout.size()) },
-            _ => unsafe { Allocator.dealloc(self.at.as_ptr(), self.layout) },
+        unsafe {
+            match self.layout.align() {
+                8 => deallocate(self.at, self.layout.size()),
+                _ => Allocator.dealloc(self.at.as_ptr(), self.layout),
+            }
         }
     }
 }
@@ -327,8 +331,10 @@ fn a_thread_may_end_before_its_blocks() {
     assert_eq!(collect(1), 1);
     assert!(collect(usize::MAX) > 10);
     assert_eq!(collect(usize::MAX), 0);
-    // All but this thread's and the one that the heap would go on with.
-    assert_eq!(stats().pages, 2);
+    // All but this thread's and the ones that the heaps would go on with.
+    assert!(stats().pages <= 3);
+    trim();
+    assert_eq!(stats().pages, 1);
     own.into_iter().for_each(Filled::free);
 }
 
@@ -362,7 +368,7 @@ fn thread_locals_may_allocate_and_free_while_the_thread_ends() {
     assert_eq!(used(), 0);
     assert_eq!(collect(0), 0);
     trim();
-    assert!(stats().pages <= 4);
+    assert_eq!(stats().pages, 0);
 }
 
 #[test]
