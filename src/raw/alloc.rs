@@ -15,11 +15,12 @@
 //!   heap is large (they save TLB misses and nothing here ever forks), and declined before, because a small server
 //!   should look small.
 //!
-//! Measured (test `figures`, release flags but no LTO): 10 million live blocks of 56 bytes take 56.2 resident bytes each;
-//! to allocate and free a block that is in the cache takes 4.2 to 4.7 ns for both, to allocate and write one in fresh
-//! memory 8 ns (78 where a virtual machine's host has to find the memory first), to free cold ones in random order 10 ns.
-//! To allocate those again takes 120 ns in a tight loop, as each holds the link to the next; between commands the
-//! prefetch of the next one hides that.
+//! Measured (test `figures`, optimised without LTO, on a virtual machine): 10 million live blocks of 56 bytes take 56.2
+//! resident bytes each. To allocate and free a block that is in the cache takes 4 to 5 ns for both. To allocate and
+//! write one in fresh memory took 7.5 ns in some runs and 80 to 110 in others, presumably those in which the host had
+//! to find the memory first. Of cold blocks in random order, freeing one takes 10 to 14 ns and allocating it again
+//! 120 in a tight loop, as each holds the link to the next; the prefetch of the next one is there to hide that when
+//! other work lies between (not measured).
 //!
 //! Unlike the rest of `raw/` this module uses `sys/` (for memory) and has global state: an allocator is one per process.
 //! With the feature `system-alloc`, and under Miri, blocks come from the system's allocator instead, so that
