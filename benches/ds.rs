@@ -1,7 +1,8 @@
 //! Times the hash table at keyspace size: `N=10000000 cargo bench --bench ds`.
 //!
-//! Items are single allocations of a 16-byte key and a 32-byte value from a bump arena, which stands for the engine's
-//! slab, so that the resident bytes per key are those of the design and not of a general allocator.
+//! Items are single allocations of a 16-byte key and a 32-byte value from a bump arena, which
+//! stands for the engine's slab, so that the resident bytes per key are those of the design and not
+//! of a general allocator.
 
 use std::hint::black_box;
 use std::ptr::NonNull;

@@ -1,13 +1,21 @@
 //! A stack of zeroed 64 KB chunks for the hash table's buckets.
 //!
-//! Linear hashing adds and removes buckets at one end only, so chunks come and go last-in first-out and are carved, in
-//! address order, out of larger mapped regions. Asking the general allocator for 64 KB with cache-line alignment costs a
-//! quarter more, since the next size class has to hold the alignment slack. Regions grow with the stack, from one chunk
-//! to 2 MB, so a table of ten thousand members does not pin megabytes and a table of a billion does not exhaust the
-//! kernel's count of mappings. Only a big table is backed by huge pages: zeroing 2 MB at a time would be felt by a small one.
+//! Linear hashing adds and removes buckets at one end only, so chunks come and go last-in first-out
+//! and are carved, in address order, out of larger mapped regions. Asking the general allocator for
+//! 64 KB with cache-line alignment costs a quarter more, since the next size class has to hold the
+//! alignment slack. Regions grow with the stack, from one chunk to 2 MB, so a table of ten thousand
+//! members does not pin megabytes and a table of a billion does not exhaust the kernel's count of
+//! mappings. Only a big table is backed by huge pages: zeroing 2 MB at a time would be felt by a
+//! small one.
+//!
+//! Zeroing a huge page takes from 0.1 ms to, on some virtual machines, 5 ms. An insert must not
+//! wait for that, so when a big region is half used the next one is mapped and a short-lived thread
+//! touches its first byte.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
 
 /// Bytes in a chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
@@ -25,6 +33,14 @@ const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK_BYTES, 64) {
 pub struct Chunks {
     directory: Vec<NonNull<u8>>,
     regions: Vec<Region>,
+    /// The region to use next, if it is being made ready ahead of time.
+    spare: Option<Box<Spare>>,
+}
+
+/// A region whose huge page is being faulted in by a thread.
+struct Spare {
+    region: Option<Region>,
+    toucher: Option<JoinHandle<()>>,
 }
 
 /// Where consecutive chunks of the stack come from.
@@ -41,6 +57,7 @@ impl Chunks {
         Self {
             directory: Vec::new(),
             regions: Vec::new(),
+            spare: None,
         }
     }
 
@@ -59,6 +76,7 @@ impl Chunks {
         self.directory.len() * CHUNK_BYTES
             + self.directory.capacity() * size_of::<NonNull<u8>>()
             + self.regions.capacity() * size_of::<Region>()
+            + self.spare.as_ref().map_or(0, |_| HUGE_PAGE)
     }
 
     /// The start of chunk `index`.
@@ -72,15 +90,30 @@ impl Chunks {
         unsafe { *self.directory.get_unchecked(index) }
     }
 
-    /// Adds a zeroed chunk, aligned to a cache line at least. Aborts the process when memory has run out.
+    /// Adds a zeroed chunk, aligned to a cache line at least. Aborts the process when memory has
+    /// run out.
     pub fn push(&mut self) {
+        self.push_cold();
+        let region = self.regions.last().expect("the chunk lies in a region");
+        let half = region.chunks as usize == MAX_REGION && region.used as usize == MAX_REGION / 2;
+        if half && self.directory.len() + MAX_REGION > HUGE_FROM && self.spare.is_none() {
+            self.spare = Spare::start();
+        }
+    }
+
+    /// Adds a chunk as [`Chunks::push`] does, but makes nothing ready for the chunks to come: for
+    /// many in a row that are not used yet.
+    pub fn push_cold(&mut self) {
         if self.regions.last().is_none_or(|r| r.used == r.chunks) {
-            let wanted = self
-                .directory
-                .len()
-                .clamp(1, MAX_REGION)
-                .next_power_of_two();
-            let region = Region::new(wanted, self.directory.len() >= HUGE_FROM);
+            let region = self.spare.take().and_then(|mut spare| spare.finish());
+            let region = region.unwrap_or_else(|| {
+                let wanted = self
+                    .directory
+                    .len()
+                    .clamp(1, MAX_REGION)
+                    .next_power_of_two();
+                Region::new(wanted, self.directory.len() >= HUGE_FROM)
+            });
             self.regions.push(region);
         }
         let region = self
@@ -103,6 +136,8 @@ impl Chunks {
             .last_mut()
             .expect("every chunk lies in a region");
         region.used -= 1;
+        // Shrinking needs no spare.
+        self.spare = None;
         if region.used == 0 {
             self.regions.pop();
         } else {
@@ -113,7 +148,8 @@ impl Chunks {
         }
     }
 
-    /// Makes room in the directory for `chunks` in total, so that the pushes up to there do not copy it.
+    /// Makes room in the directory for `chunks` in total, so that the pushes up to there do not
+    /// copy it.
     pub fn reserve(&mut self, chunks: usize) {
         self.directory
             .reserve_exact(chunks.saturating_sub(self.directory.len()));
@@ -123,6 +159,47 @@ impl Chunks {
 impl Default for Chunks {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Spare {
+    /// Maps a region of one huge page and has it touched. None if there is no mapping to be had.
+    fn start() -> Option<Box<Self>> {
+        let region = Region::new(MAX_REGION, true);
+        if !region.mapped {
+            return None;
+        }
+        let first_byte = region.base.as_ptr().expose_provenance();
+        let touch = move || {
+            let first_byte = std::ptr::with_exposed_provenance_mut::<u8>(first_byte);
+            // SAFETY: the region stays mapped until this thread has been joined, and nobody else
+            // uses it before.
+            unsafe { AtomicU8::from_ptr(first_byte) }.store(0, Ordering::Relaxed);
+        };
+        // Without a thread the first insert into the region waits, as it would have anyway.
+        let toucher = std::thread::Builder::new()
+            .name("prefault".into())
+            .spawn(touch)
+            .ok();
+        Some(Box::new(Self {
+            region: Some(region),
+            toucher,
+        }))
+    }
+
+    /// The region, once it has been touched.
+    fn finish(&mut self) -> Option<Region> {
+        if let Some(toucher) = self.toucher.take() {
+            // The thread cannot panic, and if it did nothing would be amiss with the region.
+            let _ = toucher.join();
+        }
+        self.region.take()
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        drop(self.finish());
     }
 }
 
@@ -158,7 +235,8 @@ impl Region {
         );
         #[cfg(target_os = "linux")]
         {
-            // SAFETY: the chunk is a page-aligned part of a private anonymous mapping that nothing refers to any more.
+            // SAFETY: the chunk is a page-aligned part of a private anonymous mapping that nothing
+            // refers to any more.
             let rc =
                 unsafe { libc::madvise(chunk.as_ptr().cast(), CHUNK_BYTES, libc::MADV_DONTNEED) };
             if rc == 0 {
@@ -186,7 +264,8 @@ impl Drop for Region {
 #[cfg(unix)]
 fn map(bytes: usize, huge: bool) -> Option<NonNull<u8>> {
     let slack = if bytes >= HUGE_PAGE { HUGE_PAGE } else { 0 };
-    // SAFETY: a fresh private anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    // SAFETY: a fresh private anonymous mapping at an address of the kernel's choice touches
+    // nothing that exists.
     let start = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -233,7 +312,8 @@ fn map(_: usize, _: bool) -> Option<NonNull<u8>> {
 fn unmap(start: *mut u8, bytes: usize) {
     #[cfg(unix)]
     {
-        // SAFETY: called only for ranges of mappings made by `map`, which nothing refers to any more.
+        // SAFETY: called only for ranges of mappings made by `map`, which nothing refers to any
+        // more.
         let rc = unsafe { libc::munmap(start.cast(), bytes) };
         debug_assert_eq!(rc, 0, "unmapping own memory");
     }
@@ -282,6 +362,30 @@ mod tests {
         }
         stack.pop();
         assert!(stack.is_empty());
+    }
+
+    /// Regions made ready ahead are used, and go with the stack.
+    #[test]
+    fn spare_regions_come_and_go() {
+        let mut stack = Chunks::new();
+        let mut spares = 0;
+        for _ in 0..3 {
+            while stack.len() < HUGE_FROM + 5 * MAX_REGION {
+                let before = stack.spare.is_some();
+                stack.push();
+                spares += usize::from(!before && stack.spare.is_some());
+                // SAFETY: the chunk was just pushed.
+                unsafe { *stack.get(stack.len() - 1).as_ptr() = 1 };
+            }
+            while stack.len() > HUGE_FROM {
+                stack.pop();
+            }
+        }
+        assert!(spares >= 6, "{spares}");
+        while stack.spare.is_none() {
+            stack.push();
+        }
+        assert!(stack.memory_bytes() > (stack.len() + MAX_REGION) * CHUNK_BYTES);
     }
 
     /// What a table counts for its memory is what it asked for, directory and all.

@@ -1,15 +1,16 @@
-//! The hash table behind the keyspace and behind large sets, hashes and sorted sets: linear hashing over buckets of one
-//! cache line.
+//! The hash table behind the keyspace and behind large sets, hashes and sorted sets: linear hashing
+//! over buckets of one cache line.
 //!
-//! A table of `n = 2^L + s` buckets has bucket `i < s` already split into `i` and `i + 2^L`; the others wait their turn.
-//! An insert that brings the load above seven items a bucket splits exactly one bucket, a removal that brings it below
-//! four merges the last bucket back. So there is no second table, no resize that stops the world and no transient double
-//! memory: about eleven bytes per item at every size. The buckets are the leaves of a trie over the low bits of the hash,
+//! A table of `n = 2^L + s` buckets has bucket `i < s` already split into `i` and `i + 2^L`; the
+//! others wait their turn. An insert that brings the load above seven items a bucket splits exactly
+//! one bucket, a removal that brings it below four merges the last bucket back. So there is no
+//! second table, no resize that stops the world and no transient double memory: about eleven bytes
+//! per item at every size. The buckets are the leaves of a trie over the low bits of the hash,
 //! which is what the SCAN cursor walks (see [`Table::scan`]).
 //!
-//! Items are thin pointers that the table owns. A bucket keeps a byte of each item's hash, so that a miss costs one cache
-//! line and a hit two. Nothing else of the hash is kept: a split computes it again, which is why the bucket next in
-//! turn is prefetched an insert or two ahead.
+//! Items are thin pointers that the table owns. A bucket keeps a byte of each item's hash, so that
+//! a miss costs one cache line and a hit two. Nothing else of the hash is kept: a split computes it
+//! again, which is why the bucket next in turn is prefetched an insert or two ahead.
 //!
 //! Witold Litwin, "Linear hashing: a new tool for file and table addressing" (1980).
 
@@ -39,9 +40,11 @@ pub use walk::Verdict;
 /// An owned thin pointer that a slot can hold: the item lives behind it.
 ///
 /// # Safety
-/// - `into_raw` gives up ownership and returns an address that is a multiple of 8 and below 2^48; `from_raw` of that
+/// - `into_raw` gives up ownership and returns an address that is a multiple of 8 and below 2^48;
+///   `from_raw` of that
 ///   address takes ownership back. Neither touches the item itself or panics.
-/// - While one value owns the item the table makes further values of the same address by `from_raw`, reads through them
+/// - While one value owns the item the table makes further values of the same address by
+///   `from_raw`, reads through them
 ///   and forgets them. So `Self` must be nothing but the address, and must not claim to be its only user (a `Box` does).
 /// - `key` returns the same bytes for as long as the item is in a table, and does not panic.
 pub unsafe trait Item: Sized {
@@ -51,14 +54,15 @@ pub unsafe trait Item: Sized {
     /// Takes ownership of an item again.
     ///
     /// # Safety
-    /// `raw` comes from `into_raw` and no other value owns the item, or else the result is forgotten, not dropped.
+    /// `raw` comes from `into_raw` and no other value owns the item, or else the result is
+    /// forgotten, not dropped.
     unsafe fn from_raw(raw: NonNull<u8>) -> Self;
 
     /// What the item is found by.
     fn key(&self) -> &[u8];
 
-    /// Three bits kept in the slot, readable without touching the item. They are stored when the item is put into the
-    /// table or changed through a [`Slot`].
+    /// Three bits kept in the slot, readable without touching the item. They are stored when the
+    /// item is put into the table or changed through a [`Slot`].
     fn tag(&self) -> u8 {
         0
     }
@@ -66,8 +70,8 @@ pub unsafe trait Item: Sized {
 
 /// Items per bucket above which the table grows.
 const GROW_LOAD: usize = 7;
-/// Items per bucket below which it shrinks; well apart from the other, so that a table does not breathe with every
-/// insert and removal.
+/// Items per bucket below which it shrinks; well apart from the other, so that a table does not
+/// breathe with every insert and removal.
 const SHRINK_LOAD: usize = 4;
 /// Buckets in a chunk. The first chunk is allocated in steps up to this size.
 const CHUNK: usize = CHUNK_BYTES / size_of::<Bucket>();
@@ -77,14 +81,15 @@ const _: () = assert!(SHRINK_LOAD * 3 < GROW_LOAD * 2 && GROW_LOAD < SLOTS);
 
 /// A hash table of owned items, unique by key. See the module's documentation for the shape.
 ///
-/// Every operation does a bounded amount of work, except [`Table::reserve`] on a table with items, [`Table::clear`] and
-/// dropping.
+/// Every operation does a bounded amount of work, except [`Table::reserve`] on a table with items,
+/// [`Table::clear`] and dropping.
 pub struct Table<T: Item> {
     secrets: RapidSecrets,
     /// Chunk 0, `first_capacity` buckets; dangling while that is 0.
     first: NonNull<Bucket>,
     first_capacity: u32,
-    /// No chain is longer than this, counted in buckets. Falls back to 1 when there are no children.
+    /// No chain is longer than this, counted in buckets. Falls back to 1 when there are no
+    /// children.
     longest_chain: u32,
     /// Chunks 1 and up.
     rest: Chunks,
@@ -120,8 +125,8 @@ struct Place {
 }
 
 impl<T: Item> Table<T> {
-    /// An empty table, which allocates nothing. `seed` keys the hash: tables of the same seed give a key the same hash,
-    /// and who does not know the seed cannot make keys collide.
+    /// An empty table, which allocates nothing. `seed` keys the hash: tables of the same seed give
+    /// a key the same hash, and who does not know the seed cannot make keys collide.
     pub fn new(seed: u64) -> Self {
         Self::with_secrets(RapidSecrets::seed(seed))
     }
@@ -133,8 +138,9 @@ impl<T: Item> Table<T> {
         table
     }
 
-    /// Makes room for `items` in total, so that inserting up to there splits nothing. Cheap on an empty table; otherwise
-    /// every bucket is split that needs to be. The room is kept until items are removed (or [`Table::maintain`]).
+    /// Makes room for `items` in total, so that inserting up to there splits nothing. Cheap on an
+    /// empty table; otherwise every bucket is split that needs to be. The room is kept until items
+    /// are removed (or [`Table::maintain`]).
     pub fn reserve(&mut self, items: usize) {
         let wanted = items.div_ceil(GROW_LOAD);
         self.rest.reserve(wanted.div_ceil(CHUNK).saturating_sub(1));
@@ -145,7 +151,7 @@ impl<T: Item> Table<T> {
         } else if self.buckets < wanted {
             self.set_first_capacity(first_capacity_for(wanted));
             while CHUNK * (1 + self.rest.len()) < wanted {
-                self.rest.push();
+                self.rest.push_cold();
             }
             self.set_buckets(wanted);
         }
@@ -163,19 +169,22 @@ impl<T: Item> Table<T> {
         self.len == 0
     }
 
-    /// How many buckets there are, children not counted. Indices below this are valid for [`Table::bucket_items`].
+    /// How many buckets there are, children not counted. Indices below this are valid for
+    /// [`Table::bucket_items`].
     #[inline]
     pub fn bucket_count(&self) -> usize {
         self.buckets
     }
 
-    /// Bytes of the buckets, the child buckets and the directory; neither the items nor this struct.
+    /// Bytes of the buckets, the child buckets and the directory; neither the items nor this
+    /// struct.
     pub fn memory_bytes(&self) -> usize {
         (self.first_capacity as usize + self.children) * size_of::<Bucket>()
             + self.rest.memory_bytes()
     }
 
-    /// The hash of a key, which the other functions want. It is good for every table of the same seed.
+    /// The hash of a key, which the other functions want. It is good for every table of the same
+    /// seed.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         rapidhash_v3_micro_inline::<true, false>(key, &self.secrets)
@@ -222,7 +231,8 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Inserts an item whose key the caller knows to be absent. A key inserted twice would be in the table twice.
+    /// Inserts an item whose key the caller knows to be absent. A key inserted twice would be in
+    /// the table twice.
     #[inline]
     pub fn insert_unique(&mut self, hash: u64, item: T) {
         debug_assert_eq!(hash, self.hash(item.key()));
@@ -259,16 +269,17 @@ impl<T: Item> Table<T> {
         *self = Self::with_secrets(self.secrets);
     }
 
-    /// Leaves an empty table behind and hands out the items of the old one. Detaching is quick whatever the size; the
-    /// iterator may be dropped in another thread, or worked off in slices.
+    /// Leaves an empty table behind and hands out the items of the old one. Detaching is quick
+    /// whatever the size; the iterator may be dropped in another thread, or worked off in slices.
     pub fn drain(&mut self) -> IntoIter<T> {
         let empty = Self::with_secrets(self.secrets);
         std::mem::replace(self, empty).into_iter()
     }
 
-    /// Merges up to `budget_buckets` buckets that are due, and tells whether to go on: false when none is due any more
-    /// or the next may not be merged yet (see [`Table::set_epoch`]). Removals through a [`Slot`] or [`Table::remove`]
-    /// keep up by themselves; this is for a table that reserved too much or was held up.
+    /// Merges up to `budget_buckets` buckets that are due, and tells whether to go on: false when
+    /// none is due any more or the next may not be merged yet (see [`Table::set_epoch`]). Removals
+    /// through a [`Slot`] or [`Table::remove`] keep up by themselves; this is for a table that
+    /// reserved too much or was held up.
     pub fn maintain(&mut self, budget_buckets: usize) -> bool {
         for _ in 0..budget_buckets {
             if !self.shrink() {
@@ -299,9 +310,9 @@ impl<T: Item> Table<T> {
         unsafe { self.bucket(index).as_ref() }.epoch()
     }
 
-    /// Marks a bucket. A split hands the mark on to both halves. Two buckets whose marks differ are not merged, so that
-    /// no item slips from a bucket the snapshot has yet to visit into one it has visited; the merge waits until the marks
-    /// agree.
+    /// Marks a bucket. A split hands the mark on to both halves. Two buckets whose marks differ are
+    /// not merged, so that no item slips from a bucket the snapshot has yet to visit into one it
+    /// has visited; the merge waits until the marks agree.
     ///
     /// # Panics
     /// If `index` is not below [`Table::bucket_count`].
@@ -331,10 +342,12 @@ impl<T: Item> Table<T> {
     fn bucket(&self, index: usize) -> NonNull<Bucket> {
         if index < CHUNK {
             debug_assert!(index < self.first_capacity as usize);
-            // SAFETY: buckets below CHUNK are in the first chunk, which has room for all that exist.
+            // SAFETY: buckets below CHUNK are in the first chunk, which has room for all that
+            // exist.
             unsafe { self.first.add(index) }
         } else {
-            // SAFETY: buckets are counted only once their chunk is there, and a chunk holds CHUNK of them.
+            // SAFETY: buckets are counted only once their chunk is there, and a chunk holds CHUNK
+            // of them.
             unsafe {
                 self.rest
                     .get(index / CHUNK - 1)
@@ -353,7 +366,8 @@ impl<T: Item> Table<T> {
         let head = self.bucket(self.bucket_of(hash));
         let mut at = head;
         loop {
-            // SAFETY: `at` is a bucket of this table, and nobody writes to it while the table is borrowed.
+            // SAFETY: `at` is a bucket of this table, and nobody writes to it while the table is
+            // borrowed.
             let bucket = unsafe { at.as_ref() };
             for slot in Slots(bucket.matches(fp)) {
                 if self.borrow(bucket.word(slot)).key() == key {
@@ -377,7 +391,8 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Puts a word into the first free slot of a chain, which gets another bucket when there is none.
+    /// Puts a word into the first free slot of a chain, which gets another bucket when there is
+    /// none.
     #[inline]
     fn push(&mut self, head: NonNull<Bucket>, fp: u8, word: u64) {
         let mut at = head;
@@ -512,7 +527,8 @@ impl<T: Item> Table<T> {
                 // SAFETY: the same.
                 let word = unsafe { bucket.as_ref() }.word(slot);
                 if self.hash(self.borrow(word).key()) as usize & bit != 0 {
-                    // SAFETY: the same; `push` works on the target's chain, which shares no bucket with this one.
+                    // SAFETY: the same; `push` works on the target's chain, which shares no bucket
+                    // with this one.
                     let (fp, word) = unsafe { bucket.as_mut() }.take(slot);
                     self.push(new, fp, word);
                     moved = true;
@@ -555,7 +571,8 @@ impl<T: Item> Table<T> {
         // No key is needed here: the fingerprint does not depend on the bucket.
         let mut at = Some(head);
         while let Some(mut bucket) = at {
-            // SAFETY: a bucket of the source's chain, referred to once at a time; `push` works on the target's chain.
+            // SAFETY: a bucket of the source's chain, referred to once at a time; `push` works on
+            // the target's chain.
             for slot in Slots(unsafe { bucket.as_ref() }.used()) {
                 // SAFETY: the same.
                 let (fp, word) = unsafe { bucket.as_mut() }.take(slot);
@@ -598,7 +615,8 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Grows or shrinks the first chunk's memory; what is added is zeroed. The buckets in use must fit.
+    /// Grows or shrinks the first chunk's memory; what is added is zeroed. The buckets in use must
+    /// fit.
     fn set_first_capacity(&mut self, capacity: usize) {
         debug_assert!(capacity >= self.buckets.min(CHUNK));
         let old = self.first_capacity as usize;
@@ -624,8 +642,8 @@ impl<T: Item> Table<T> {
         self.first_capacity = capacity as u32;
     }
 
-    /// Children come from the allocator one by one: a size of one cache line, aligned to it, is a class of its own there
-    /// and wastes nothing.
+    /// Children come from the allocator one by one: a size of one cache line, aligned to it, is a
+    /// class of its own there and wastes nothing.
     fn new_child(&mut self) -> NonNull<Bucket> {
         // SAFETY: the layout is not empty.
         let Some(child) = NonNull::new(unsafe { alloc_zeroed(BUCKET_LAYOUT) }.cast()) else {
@@ -713,7 +731,8 @@ fn address(word: u64) -> *const u8 {
     std::ptr::with_exposed_provenance((word & !TAG_MASK) as usize)
 }
 
-/// The size of the first chunk for `buckets`: 1, 2, 3, 4, 6, 8, 12, 16 and so on, so that at most a third is spare.
+/// The size of the first chunk for `buckets`: 1, 2, 3, 4, 6, 8, 12, 16 and so on, so that at most a
+/// third is spare.
 fn first_capacity_for(buckets: usize) -> usize {
     let above = buckets.next_power_of_two().min(CHUNK);
     let step = above / 4 * 3;

@@ -1,9 +1,9 @@
 //! One cache line of the hash table: nine fingerprints and nine 48-bit tagged pointers.
 //!
-//! Byte 0 holds the flags, bytes 1 to 9 the fingerprints (0 marks a free slot), bytes 10 to 63 the pointers, little
-//! endian. All fingerprints are compared at once, so a lookup that misses reads this line and no other. When nine slots
-//! do not suffice the last one points to a child bucket of the same shape; its fingerprint is then 0, so that searches
-//! need not know.
+//! Byte 0 holds the flags, bytes 1 to 9 the fingerprints (0 marks a free slot), bytes 10 to 63 the
+//! pointers, little endian. All fingerprints are compared at once, so a lookup that misses reads
+//! this line and no other. When nine slots do not suffice the last one points to a child bucket of
+//! the same shape; its fingerprint is then 0, so that searches need not know.
 
 use std::ptr::NonNull;
 
@@ -131,7 +131,8 @@ impl Bucket {
     #[inline(always)]
     fn equal(&self, byte: u8) -> u32 {
         use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
-        // SAFETY: SSE2 is part of x86-64, and the first 16 bytes of a bucket are readable and 64-aligned.
+        // SAFETY: SSE2 is part of x86-64, and the first 16 bytes of a bucket are readable and
+        // 64-aligned.
         let hits = unsafe {
             let line = _mm_load_si128(self.0.as_ptr().cast());
             _mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8(byte as i8)))
@@ -151,7 +152,8 @@ impl Bucket {
         const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
         let eight = u64::from_le_bytes(self.0[1..9].try_into().expect("eight bytes"));
         let differ = eight ^ (0x0101_0101_0101_0101 * u64::from(byte));
-        // Exact: the high bits are masked before the sum, so that no carry crosses into the next byte.
+        // Exact: the high bits are masked before the sum, so that no carry crosses into the next
+        // byte.
         let zero = !(((differ & LOW) + LOW) | differ | LOW);
         // Gathers the eight high bits into one byte.
         let hits = ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;

@@ -1,4 +1,5 @@
-//! Walking all items in the order of the buckets, borrowed or owned, with the next bucket's items already on their way.
+//! Walking all items in the order of the buckets, borrowed or owned, with the next bucket's items
+//! already on their way.
 
 use std::iter::FusedIterator;
 use std::ptr::NonNull;
@@ -111,7 +112,8 @@ impl<T: Item> Iterator for IntoIter<T> {
         while self.table.len > 0 && self.next < self.table.buckets {
             let mut at = Some(self.table.bucket(self.next));
             while let Some(bucket) = at {
-                // SAFETY: a bucket of the table, which this iterator owns; the reference ends before the slot is emptied.
+                // SAFETY: a bucket of the table, which this iterator owns; the reference ends
+                // before the slot is emptied.
                 let (used, child) = unsafe { (bucket.as_ref().used(), bucket.as_ref().child()) };
                 if let Some(slot) = Slots(used).next() {
                     return Some(self.table.take_out(bucket, slot));

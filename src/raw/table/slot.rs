@@ -42,8 +42,9 @@ impl<'a, T: Item> Occupied<'a, T> {
         table.borrow(word)
     }
 
-    /// Takes the item out, stores what `change` makes of it (with its new address and tag) and returns what else it
-    /// returns. The key must stay the same. If `change` panics the item is gone from the table.
+    /// Takes the item out, stores what `change` makes of it (with its new address and tag) and
+    /// returns what else it returns. The key must stay the same. If `change` panics the item is
+    /// gone from the table.
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(T) -> (T, R)) -> R {
         let fp = self.fingerprint();
@@ -58,8 +59,8 @@ impl<'a, T: Item> Occupied<'a, T> {
         result
     }
 
-    /// Changes the item through a mutable reference; its address and tag are stored again afterwards. The key must stay
-    /// the same. If `change` panics the item is gone from the table.
+    /// Changes the item through a mutable reference; its address and tag are stored again
+    /// afterwards. The key must stay the same. If `change` panics the item is gone from the table.
     #[inline]
     pub fn with_mut<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
         self.update(|mut item| {
@@ -101,7 +102,8 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline(always)]
     fn put(&mut self, fp: u8, item: T) {
         let word = into_word(item);
-        // SAFETY: the bucket is in the table, which is borrowed for writing; the slot was emptied just before.
+        // SAFETY: the bucket is in the table, which is borrowed for writing; the slot was emptied
+        // just before.
         unsafe { self.place.bucket.as_mut() }.put(self.place.slot, fp, word);
         self.table.len += 1;
     }

@@ -269,7 +269,7 @@ fn small_tables_are_small() {
         (8, 2),
         (14, 2),
         (15, 3),
-        (130, 26),
+        (130, 27),
         (500, 120),
     ] {
         let table = filled(items);
@@ -366,7 +366,8 @@ fn scan_shows_what_is_there_throughout() {
         let mut seen = HashSet::new();
         let mut cursor = 0;
         let mut calls = 0;
-        // Growing and shrinking alternate in long stretches, so that the number of buckets crosses powers of two.
+        // Growing and shrinking alternate in long stretches, so that the number of buckets crosses
+        // powers of two.
         let mut growing = seed % 2 == 0;
         loop {
             cursor = table.scan(cursor, &mut |item| {

@@ -1,4 +1,5 @@
-//! Walks that span many calls while the table changes in between (SCAN, expiry, snapshots), and random picks.
+//! Walks that span many calls while the table changes in between (SCAN, expiry, snapshots), and
+//! random picks.
 
 use std::ptr::NonNull;
 
@@ -12,19 +13,23 @@ pub enum Verdict {
     Keep,
     /// It is taken out.
     Remove,
-    /// It stays, and the sweep ends with this bucket: the rest of it (a handful of items) is still shown.
+    /// It stays, and the sweep ends with this bucket: the rest of it (a handful of items) is still
+    /// shown.
     Stop,
 }
 
 impl<T: Item> Table<T> {
-    /// Shows `f` the items of one bucket and returns the cursor of the next, 0 after the last. Start with 0.
+    /// Shows `f` the items of one bucket and returns the cursor of the next, 0 after the last.
+    /// Start with 0.
     ///
-    /// An item that is in the table from the first call to the last is shown at least once, whatever is inserted or
-    /// removed between the calls; it may be shown more than once. Any cursor is safe, also one made up.
+    /// An item that is in the table from the first call to the last is shown at least once,
+    /// whatever is inserted or removed between the calls; it may be shown more than once. Any
+    /// cursor is safe, also one made up.
     ///
-    /// The buckets are the leaves of a binary trie over the hash's low bits, read from the lowest: those below
-    /// `s` and their halves `L + 1` bits deep, the others `L`. The cursor counts in reversed bit order, so it goes through
-    /// the leaves from left to right, and a split or merge only changes how finely the part still ahead is divided.
+    /// The buckets are the leaves of a binary trie over the hash's low bits, read from the lowest:
+    /// those below `s` and their halves `L + 1` bits deep, the others `L`. The cursor counts in
+    /// reversed bit order, so it goes through the leaves from left to right, and a split or merge
+    /// only changes how finely the part still ahead is divided.
     pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(&T)) -> u64 {
         if self.buckets == 0 {
             return 0;
@@ -42,7 +47,8 @@ impl<T: Item> Table<T> {
         next
     }
 
-    /// Shows `f` all items of a bucket and its children. Does nothing if `index` is not below [`Table::bucket_count`].
+    /// Shows `f` all items of a bucket and its children. Does nothing if `index` is not below
+    /// [`Table::bucket_count`].
     pub fn bucket_items(&self, index: usize, f: &mut dyn FnMut(&T)) {
         if index >= self.buckets {
             return;
@@ -58,13 +64,14 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Shows `f` the items of up to `buckets` buckets from `*cursor` on, in the order of the buckets, and hands those it
-    /// wants removed to `removed`. With a `tag_mask` other than 0 only items are touched whose stored tag has one of its
-    /// bits. Leaves the cursor behind the last bucket seen, or at 0 after the last bucket of the table, where a call ends
-    /// at the latest; returns whether it did.
+    /// Shows `f` the items of up to `buckets` buckets from `*cursor` on, in the order of the
+    /// buckets, and hands those it wants removed to `removed`. With a `tag_mask` other than 0 only
+    /// items are touched whose stored tag has one of its bits. Leaves the cursor behind the last
+    /// bucket seen, or at 0 after the last bucket of the table, where a call ends at the latest;
+    /// returns whether it did.
     ///
-    /// A lap shows every item, except that removals between calls may merge the last bucket into one already passed; the
-    /// next lap shows its items.
+    /// A lap shows every item, except that removals between calls may merge the last bucket into
+    /// one already passed; the next lap shows its items.
     pub fn sweep(
         &mut self,
         cursor: &mut usize,
@@ -116,13 +123,15 @@ impl<T: Item> Table<T> {
         wrapped
     }
 
-    /// An item picked at random, each as likely as any other if `rng` returns uniform numbers. About four buckets are
-    /// looked at in a large table; many more only in one that holds much less than it reserved.
+    /// An item picked at random, each as likely as any other if `rng` returns uniform numbers.
+    /// About four buckets are looked at in a large table; many more only in one that holds much
+    /// less than it reserved.
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<Ref<'_, T>> {
         if self.len == 0 {
             return None;
         }
-        // Each bucket counts as if it had `places` items; picking one it does not have means trying again.
+        // Each bucket counts as if it had `places` items; picking one it does not have means trying
+        // again.
         let places = (SLOTS - 1) * self.longest_chain as usize + 1;
         let tries = (self.buckets.saturating_mul(places) / self.len)
             .saturating_mul(64)
@@ -143,9 +152,9 @@ impl<T: Item> Table<T> {
         None
     }
 
-    /// Shows `f` up to `n` items from random buckets, in no fair distribution, only those whose stored tag has a bit of
-    /// `tag_mask` if that is not 0. Looks at a bounded number of buckets, so it may find fewer than `n`, and may show an
-    /// item twice. For choosing what to evict.
+    /// Shows `f` up to `n` items from random buckets, in no fair distribution, only those whose
+    /// stored tag has a bit of `tag_mask` if that is not 0. Looks at a bounded number of buckets,
+    /// so it may find fewer than `n`, and may show an item twice. For choosing what to evict.
     pub fn sample(
         &self,
         rng: &mut dyn FnMut() -> u64,
