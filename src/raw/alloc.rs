@@ -96,8 +96,7 @@ pub unsafe fn reallocate(ptr: NonNull<u8>, old: usize, new: usize) -> NonNull<u8
         handle_alloc_error(Layout::new::<u64>());
     };
     // SAFETY: as promised by the caller; both layouts are valid.
-    let moved =
-        unsafe { reallocate_layout(ptr, Layout::from_size_align_unchecked(old, ALIGN), new) };
+    let moved = unsafe { reallocate_layout(ptr, Layout::from_size_align_unchecked(old, ALIGN), new) };
     match NonNull::new(moved) {
         Some(at) => at,
         None => handle_alloc_error(layout),
@@ -120,13 +119,7 @@ pub fn reserved() -> usize {
 pub fn stats() -> Stats {
     let (small_live, large_live) = live();
     let pool = pool::lock();
-    Stats {
-        small_live,
-        small_reserved: pool.reserved,
-        large_live,
-        pages: pool.in_use,
-        pages_idle: pool.warm,
-    }
+    Stats { small_live, small_reserved: pool.reserved, large_live, pages: pool.in_use, pages_idle: pool.warm }
 }
 
 /// Bytes that an allocation of `size` really occupies.
@@ -267,11 +260,7 @@ fn allocate_layout(layout: Layout) -> *mut u8 {
     }
     // SAFETY: heaps and their stand-ins are never unmapped; a stand-in's pages have no blocks to take.
     let block = unsafe { (*HEAP.get()).take(class) };
-    if block.is_null() {
-        allocate_slow(class)
-    } else {
-        block.cast()
-    }
+    if block.is_null() { allocate_slow(class) } else { block.cast() }
 }
 
 /// # Safety
@@ -309,13 +298,8 @@ unsafe fn reallocate_layout(ptr: NonNull<u8>, layout: Layout, new: usize) -> *mu
     let Ok(new_layout) = Layout::from_size_align(new, align) else {
         return null_mut();
     };
-    match (
-        class::small_size(layout.size(), align),
-        class::small_size(new, align),
-    ) {
-        (Some(old), Some(new)) if !SYSTEM && class::class_of(old) == class::class_of(new) => {
-            ptr.as_ptr()
-        }
+    match (class::small_size(layout.size(), align), class::small_size(new, align)) {
+        (Some(old), Some(new)) if !SYSTEM && class::class_of(old) == class::class_of(new) => ptr.as_ptr(),
         // SAFETY: as promised by the caller; both layouts are large ones.
         (None, None) => unsafe { reallocate_large(ptr, layout, new) },
         _ => {
@@ -371,33 +355,21 @@ fn start_heap() -> Option<&'static Heap> {
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_remotely(page: &Page, block: NonNull<Block>) {
-    count(
-        |heap| &heap.small,
-        &STRAY_SMALL,
-        page.block_bytes().wrapping_neg(),
-    );
+    count(|heap| &heap.small, &STRAY_SMALL, page.block_bytes().wrapping_neg());
     // SAFETY: as promised by the caller.
     unsafe { page.give_back_remotely(block) };
 }
 
 /// Nothing is a request like any other here, but not for the system's allocator.
 fn system_layout(layout: Layout) -> Layout {
-    if layout.size() == 0 {
-        Layout::new::<u64>()
-    } else {
-        layout
-    }
+    if layout.size() == 0 { Layout::new::<u64>() } else { layout }
 }
 
 fn system_allocate(class: usize, layout: Layout) -> *mut u8 {
     // SAFETY: the size is not zero.
     let at = unsafe { System.alloc(system_layout(layout)) };
     if !at.is_null() {
-        count(
-            |heap| &heap.small,
-            &STRAY_SMALL,
-            class::BLOCK_BYTES[class] as usize,
-        );
+        count(|heap| &heap.small, &STRAY_SMALL, class::BLOCK_BYTES[class] as usize);
     }
     at
 }
@@ -424,11 +396,7 @@ fn allocate_large(layout: Layout, zeroed: bool) -> *mut u8 {
 /// As for [`GlobalAlloc::dealloc`]; the layout is not a small one.
 #[inline(never)]
 unsafe fn deallocate_large(ptr: NonNull<u8>, layout: Layout) {
-    count(
-        |heap| &heap.large,
-        &STRAY_LARGE,
-        layout.size().wrapping_neg(),
-    );
+    count(|heap| &heap.large, &STRAY_LARGE, layout.size().wrapping_neg());
     // SAFETY: as promised by the caller.
     unsafe {
         if SYSTEM {
@@ -444,19 +412,10 @@ unsafe fn deallocate_large(ptr: NonNull<u8>, layout: Layout) {
 #[inline(never)]
 unsafe fn reallocate_large(ptr: NonNull<u8>, layout: Layout, new: usize) -> *mut u8 {
     // SAFETY: as promised by the caller.
-    let moved = unsafe {
-        if SYSTEM {
-            System.realloc(ptr.as_ptr(), layout, new)
-        } else {
-            MiMalloc.realloc(ptr.as_ptr(), layout, new)
-        }
-    };
+    let moved =
+        unsafe { if SYSTEM { System.realloc(ptr.as_ptr(), layout, new) } else { MiMalloc.realloc(ptr.as_ptr(), layout, new) } };
     if !moved.is_null() {
-        count(
-            |heap| &heap.large,
-            &STRAY_LARGE,
-            new.wrapping_sub(layout.size()),
-        );
+        count(|heap| &heap.large, &STRAY_LARGE, new.wrapping_sub(layout.size()));
     }
     moved
 }
@@ -509,8 +468,5 @@ fn live() -> (usize, usize) {
         large = large.wrapping_add(heap.large.load(Ordering::Relaxed));
     }
     // A block that moves between threads may be seen freed but not allocated: that is less than nothing for a moment.
-    (
-        (small as isize).max(0) as usize,
-        (large as isize).max(0) as usize,
-    )
+    ((small as isize).max(0) as usize, (large as isize).max(0) as usize)
 }

@@ -20,11 +20,7 @@ pub fn map(bytes: usize) -> Option<NonNull<u8>> {
             0,
         )
     };
-    if at == libc::MAP_FAILED {
-        None
-    } else {
-        NonNull::new(at.cast())
-    }
+    if at == libc::MAP_FAILED { None } else { NonNull::new(at.cast()) }
 }
 
 /// As [`map`], at an address that is a multiple of `align` (a power of two, at least [`PAGE`]).
@@ -71,11 +67,7 @@ pub unsafe fn discard(at: NonNull<u8>, bytes: usize) {
 pub unsafe fn advise_huge(at: NonNull<u8>, bytes: usize, wanted: bool) {
     #[cfg(target_os = "linux")]
     {
-        let advice = if wanted {
-            libc::MADV_HUGEPAGE
-        } else {
-            libc::MADV_NOHUGEPAGE
-        };
+        let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
         // SAFETY: this advice changes no content, and the caller owns the range.
         unsafe { libc::madvise(at.as_ptr().cast(), bytes, advice) };
     }

@@ -71,9 +71,7 @@ impl Heap {
             bin_pages: [const { [const { Cell::new(0) }; BINS] }; CLASSES],
             next_heap: Cell::new(null()),
             next_abandoned: Cell::new(null()),
-            shared: Shared {
-                remote: AtomicPtr::new(null_mut()),
-            },
+            shared: Shared { remote: AtomicPtr::new(null_mut()) },
         }
     }
 
@@ -91,11 +89,7 @@ impl Heap {
 
     /// As [`Heap::take`], when the current page may have none: changes it. Null when memory is exhausted.
     pub fn take_slow(&self, class: usize) -> *mut Block {
-        if self.refill(class) {
-            self.take(class)
-        } else {
-            null_mut()
-        }
+        if self.refill(class) { self.take(class) } else { null_mut() }
     }
 
     /// Takes a block of one of its own pages back and counts it.
@@ -117,12 +111,7 @@ impl Heap {
         let mut top = self.shared.remote.load(Ordering::Relaxed);
         loop {
             page.remote_next.store(top, Ordering::Relaxed);
-            match self.shared.remote.compare_exchange_weak(
-                top,
-                page_ptr,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match self.shared.remote.compare_exchange_weak(top, page_ptr, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => top = now,
             }
@@ -137,8 +126,7 @@ impl Heap {
                 if self.shared.remote.load(Ordering::Relaxed).is_null() {
                     break;
                 }
-                self.pending
-                    .set(self.shared.remote.swap(null_mut(), Ordering::Acquire));
+                self.pending.set(self.shared.remote.swap(null_mut(), Ordering::Acquire));
             }
             // SAFETY: pages on the stack are owned by this heap and hold undrained, hence live, blocks.
             let page = unsafe { &*self.pending.get() };
@@ -281,17 +269,11 @@ impl Heap {
 /// Adds to a counter that only this thread writes.
 #[inline(always)]
 pub fn add(counter: &AtomicUsize, bytes: usize) {
-    counter.store(
-        counter.load(Ordering::Relaxed).wrapping_add(bytes),
-        Ordering::Relaxed,
-    );
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
 }
 
 /// Subtracts from a counter that only this thread writes.
 #[inline(always)]
 pub fn sub(counter: &AtomicUsize, bytes: usize) {
-    counter.store(
-        counter.load(Ordering::Relaxed).wrapping_sub(bytes),
-        Ordering::Relaxed,
-    );
+    counter.store(counter.load(Ordering::Relaxed).wrapping_sub(bytes), Ordering::Relaxed);
 }

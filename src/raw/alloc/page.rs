@@ -90,11 +90,8 @@ const STATE_FULL: u8 = 0xFF;
 const ALARM_NEVER: i16 = -1;
 
 const _: () = assert!(size_of::<Page>() == 64 && size_of::<Segment>() == 33 * 64);
-const _: () = assert!(
-    HEADER_BYTES.is_multiple_of(super::class::ALIGN_MAX) && HEADER_BYTES < crate::sys::mem::PAGE
-);
-const _: () =
-    assert!(PAGE_BYTES / 8 < i16::MAX as usize && PAGES_PER_SEGMENT == u32::BITS as usize);
+const _: () = assert!(HEADER_BYTES.is_multiple_of(super::class::ALIGN_MAX) && HEADER_BYTES < crate::sys::mem::PAGE);
+const _: () = assert!(PAGE_BYTES / 8 < i16::MAX as usize && PAGES_PER_SEGMENT == u32::BITS as usize);
 
 impl Page {
     /// A page with no blocks, that stands in where a heap has none.
@@ -148,11 +145,7 @@ impl Page {
     /// Makes a free page ready to serve blocks of `class`, as its owner's current page.
     pub fn prepare(&self, class: usize, owner: *const Heap) {
         let index = self.index();
-        let start = if index == 0 {
-            HEADER_BYTES
-        } else {
-            index * PAGE_BYTES
-        };
+        let start = if index == 0 { HEADER_BYTES } else { index * PAGE_BYTES };
         let bytes = BLOCK_BYTES[class];
         let room = (index + 1) * PAGE_BYTES - start;
         self.owner.store(owner.cast_mut(), Ordering::Relaxed);
@@ -261,12 +254,7 @@ impl Page {
         loop {
             // SAFETY: the block is ours until the exchange succeeds.
             unsafe { (*block.as_ptr()).next = head };
-            match self.remote.compare_exchange_weak(
-                head,
-                block.as_ptr(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match self.remote.compare_exchange_weak(head, block.as_ptr(), Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
             }

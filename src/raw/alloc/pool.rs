@@ -53,12 +53,7 @@ struct Ends {
 unsafe impl Send for Pool {}
 
 static POOL: Mutex<Pool> = Mutex::new(Pool {
-    lists: [const {
-        Ends {
-            first: null(),
-            last: null(),
-        }
-    }; 2],
+    lists: [const { Ends { first: null(), last: null() } }; 2],
     chunk: None,
     chunk_bytes: 0,
     chunk_huge: false,
@@ -99,11 +94,7 @@ impl Pool {
         };
         let index = self.set_of(segment, list).trailing_zeros();
         let bit = 1 << index;
-        self.change(
-            segment,
-            segment.free.get() & !bit,
-            segment.warm.get() & !bit,
-        );
+        self.change(segment, segment.free.get() & !bit, segment.warm.get() & !bit);
         self.in_use += 1;
         if segment.split.get() && segment.free.get() == segment.warm.get() {
             // All of it is used again.
@@ -190,8 +181,7 @@ impl Pool {
 
     fn add_segment(&mut self) -> Option<&'static Segment> {
         if self.chunk_bytes == 0 {
-            let wish =
-                (self.reserved / 8 / SEGMENT_BYTES * SEGMENT_BYTES).clamp(CHUNK_MIN, CHUNK_MAX);
+            let wish = (self.reserved / 8 / SEGMENT_BYTES * SEGMENT_BYTES).clamp(CHUNK_MIN, CHUNK_MAX);
             let (at, bytes) = match mem::map_aligned(wish, SEGMENT_BYTES) {
                 Some(at) => (at, wish),
                 None => (mem::map_aligned(CHUNK_MIN, SEGMENT_BYTES)?, CHUNK_MIN),
@@ -241,11 +231,7 @@ impl Pool {
             }
             let run = (warm >> index).trailing_ones() as usize;
             // The first page shares its start with the segment's header.
-            let start = if index == 0 {
-                mem::PAGE
-            } else {
-                index * PAGE_BYTES
-            };
+            let start = if index == 0 { mem::PAGE } else { index * PAGE_BYTES };
             let end = (index + run) * PAGE_BYTES;
             // SAFETY: the range lies in free pages of the segment, behind the header.
             unsafe { mem::discard(segment.start().add(start), end - start) };

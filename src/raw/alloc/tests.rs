@@ -32,13 +32,7 @@ fn alone(test: &str) -> bool {
     }
     let name = format!("raw::alloc::tests::{test}");
     let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &name,
-            "--include-ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(MARK, "1")
         .status()
         .unwrap();
@@ -130,9 +124,7 @@ fn layout(size: usize) -> Layout {
 
 /// `count` blocks of `size` bytes.
 fn blocks(count: usize, size: usize) -> Vec<Filled> {
-    (0..count)
-        .map(|index| Filled::new(layout(size), index as u8))
-        .collect()
+    (0..count).map(|index| Filled::new(layout(size), index as u8)).collect()
 }
 
 #[test]
@@ -160,12 +152,7 @@ fn blocks_are_disjoint_aligned_and_keep_their_bytes() {
         };
         let start = filled.at.as_ptr().addr();
         let end = start + filled.bytes().len().max(1);
-        assert!(
-            ranges
-                .range(..end)
-                .next_back()
-                .is_none_or(|(_, before)| *before <= start)
-        );
+        assert!(ranges.range(..end).next_back().is_none_or(|(_, before)| *before <= start));
         ranges.insert(start, end);
         live.push(filled);
     }
@@ -179,11 +166,7 @@ fn zeroed_memory_is_zeroed_even_when_used_before() {
         // SAFETY: the layout has a size; the memory is that long and freed once.
         unsafe {
             let at = Allocator.alloc_zeroed(layout(size));
-            assert!(
-                std::slice::from_raw_parts(at, size)
-                    .iter()
-                    .all(|byte| *byte == 0)
-            );
+            assert!(std::slice::from_raw_parts(at, size).iter().all(|byte| *byte == 0));
             Allocator.dealloc(at, layout(size));
         }
     }
@@ -194,27 +177,15 @@ fn impossible_sizes_are_refused() {
     let at = blocks(1, 40).pop().unwrap();
     // SAFETY: the block is live; a refusal leaves it alone.
     unsafe {
-        assert!(
-            Allocator
-                .realloc(at.at.as_ptr(), at.layout, usize::MAX)
-                .is_null()
-        );
-        assert!(
-            Allocator
-                .realloc(at.at.as_ptr(), at.layout, isize::MAX as usize / 2)
-                .is_null()
-        );
+        assert!(Allocator.realloc(at.at.as_ptr(), at.layout, usize::MAX).is_null());
+        assert!(Allocator.realloc(at.at.as_ptr(), at.layout, isize::MAX as usize / 2).is_null());
     }
     at.free();
 }
 
 #[test]
 fn block_sizes_are_what_blocks_occupy() {
-    let exact = if SYSTEM {
-        [(0, 8), (1, 8), (56, 56), (57, 64)]
-    } else {
-        [(0, 8), (1, 8), (250, 256), (513, 576)]
-    };
+    let exact = if SYSTEM { [(0, 8), (1, 8), (56, 56), (57, 64)] } else { [(0, 8), (1, 8), (250, 256), (513, 576)] };
     for (size, block) in exact {
         assert_eq!(block_size(size), block);
     }
@@ -263,9 +234,7 @@ fn blocks_wander_between_threads() {
         }
     }
     held.into_iter().for_each(Filled::free);
-    producers
-        .into_iter()
-        .for_each(|producer| producer.join().unwrap());
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
 }
 
 #[test]
@@ -294,10 +263,7 @@ fn every_byte_is_counted_and_comes_back() {
     let mut filled = Filled::new(layout(10), 1);
     for size in [16, 17, 1024, 1025, 4000, 100_000, 2000, 30, 0] {
         filled.resize(size);
-        assert_eq!(
-            used() - start.small_live,
-            if size > 1024 { size } else { block_size(size) }
-        );
+        assert_eq!(used() - start.small_live, if size > 1024 { size } else { block_size(size) });
     }
     filled.free();
     assert_eq!(used(), start.small_live);
@@ -315,10 +281,7 @@ fn a_thread_may_end_before_its_blocks() {
     assert!(pages >= 19);
     assert_eq!(used(), 1024 + 20_000 * 56);
     // Freed here, where they are foreign: the pages stay with the heap that nobody has, until it is drained.
-    let (some, rest) = left
-        .into_iter()
-        .enumerate()
-        .partition::<Vec<_>, _>(|(index, _)| index % 2 == 0);
+    let (some, rest) = left.into_iter().enumerate().partition::<Vec<_>, _>(|(index, _)| index % 2 == 0);
     some.into_iter().for_each(|(_, filled)| filled.free());
     assert_eq!(used(), 1024 + 10_000 * 56);
     // A new thread takes over the heap with its half empty pages and fills them up before it takes new ones.
@@ -378,14 +341,9 @@ fn free_pages_serve_other_classes() {
     }
     blocks(30_000, 56).into_iter().for_each(Filled::free);
     let before = stats();
-    assert!(
-        before.pages_idle > 20 && before.pages_idle <= 32,
-        "{before:?}"
-    );
+    assert!(before.pages_idle > 20 && before.pages_idle <= 32, "{before:?}");
     for size in [64, 200, 1000] {
-        blocks(1_000_000 / size, size)
-            .into_iter()
-            .for_each(Filled::free);
+        blocks(1_000_000 / size, size).into_iter().for_each(Filled::free);
     }
     assert_eq!(reserved(), before.small_reserved);
 }
@@ -406,10 +364,7 @@ fn memory_is_used_tightly_and_given_back() {
         if index % 100_000 == 99_999 {
             let live = (index + 1) * 56;
             let grown = resident() - start;
-            assert!(
-                grown < live + live / 10 + (1 << 20),
-                "{grown} resident for {live}"
-            );
+            assert!(grown < live + live / 10 + (1 << 20), "{grown} resident for {live}");
         }
     }
     assert!(used() == COUNT * 56);
@@ -439,18 +394,10 @@ fn memory_is_used_tightly_and_given_back() {
             }
         }
     }
-    assert!(
-        stats().pages < pages / 7,
-        "{} pages of {pages}",
-        stats().pages
-    );
+    assert!(stats().pages < pages / 7, "{} pages of {pages}", stats().pages);
     trim();
     let grown = resident() - start;
-    assert!(
-        grown < used() + used() / 5 + (2 << 20),
-        "{grown} resident for {}",
-        used()
-    );
+    assert!(grown < used() + used() / 5 + (2 << 20), "{grown} resident for {}", used());
     for at in kept {
         // SAFETY: live and of that size, not used after this.
         unsafe {
@@ -495,10 +442,7 @@ fn figures() {
                 unsafe { deallocate(*at, std::hint::black_box(56)) };
             }
         }
-        println!(
-            "allocate and free, batches of 1000: {:.2} ns",
-            nanos(since, COUNT)
-        );
+        println!("allocate and free, batches of 1000: {:.2} ns", nanos(since, COUNT));
     }
 
     let start = resident();
@@ -515,9 +459,7 @@ fn figures() {
     }
     let fill = nanos(since, COUNT);
     let bytes = (resident() - start) as f64 / COUNT as f64;
-    println!(
-        "fill with {COUNT} blocks of 56: {fill:.2} ns, {bytes:.2} resident bytes each, slowest sampled {slowest} us"
-    );
+    println!("fill with {COUNT} blocks of 56: {fill:.2} ns, {bytes:.2} resident bytes each, slowest sampled {slowest} us");
     println!("{:?}", stats());
 
     let mut random = Xorshift(7);
@@ -529,10 +471,7 @@ fn figures() {
         all[index] = allocate(56);
     }
     println!("replace random ones: {:.2} ns", nanos(since, COUNT));
-    println!(
-        "{:.2} resident bytes each",
-        (resident() - start) as f64 / COUNT as f64
-    );
+    println!("{:.2} resident bytes each", (resident() - start) as f64 / COUNT as f64);
 
     for index in (1..COUNT).rev() {
         all.swap(index, random.below(index + 1));
@@ -548,10 +487,7 @@ fn figures() {
         *at = allocate(std::hint::black_box(56));
     }
     println!("and allocate it again: {:.2} ns", nanos(since, COUNT / 2));
-    println!(
-        "{:.2} resident bytes each",
-        (resident() - start) as f64 / COUNT as f64
-    );
+    println!("{:.2} resident bytes each", (resident() - start) as f64 / COUNT as f64);
     let since = Instant::now();
     for at in &all {
         // SAFETY: live, and not used after this.
@@ -559,9 +495,5 @@ fn figures() {
     }
     println!("free all: {:.2} ns", nanos(since, COUNT));
     trim();
-    println!(
-        "{:?}, {} KB resident more than at the start",
-        stats(),
-        (resident().saturating_sub(start)) >> 10
-    );
+    println!("{:?}, {} KB resident more than at the start", stats(), (resident().saturating_sub(start)) >> 10);
 }
