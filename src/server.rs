@@ -251,3 +251,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     });
     ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() })
 }
+
+/// Applies directives that changed at run time to what lives outside the world.
+pub fn apply_config(world: &mut World, _names: &[&'static str]) {
+    world.adopt_config();
+}

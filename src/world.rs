@@ -2,7 +2,8 @@
 //! globals, so that a process can hold several.
 
 use crate::command::table::CommandTable;
-use crate::config::Config;
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::resp::decode::Limits;
 use crate::command::spec::{CommandSpec, Flag};
 use crate::keyspace::{Effect, Keyspace};
 use crate::resp::request::Args;
@@ -36,6 +37,30 @@ pub struct World {
 }
 
 impl World {
+    /// Takes over what other parts keep in their own form of the configuration.
+    pub fn adopt_config(&mut self) {
+        let config = &self.config;
+        let settings = &mut self.keyspace.env.settings;
+        settings.lfu = matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        settings.lfu_log_factor = config.lfu_log_factor as u32;
+        settings.lfu_decay_minutes = config.lfu_decay_time as u32;
+        settings.lazyfree_user_del = config.lazyfree_lazy_user_del;
+        settings.lazyfree_user_flush = config.lazyfree_lazy_user_flush;
+        settings.lazyfree_server_del = config.lazyfree_lazy_server_del;
+        settings.lazyfree_expire = config.lazyfree_lazy_expire;
+        settings.bulk_max = config.proto_max_bulk_len as usize;
+        settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
+        // Below a millisecond even a command of constant time can be slow, so each is measured.
+        const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
+        self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
+        self.keyspace.env.effects.streaming = self.stream.has_consumers();
+    }
+
+    /// How much one request may hold.
+    pub fn limits(&self, authenticated: bool) -> Limits {
+        if authenticated { Limits::authenticated(self.config.proto_max_bulk_len as usize) } else { Limits::unauthenticated() }
+    }
+
     /// Notes a command that took long, for SLOWLOG and LATENCY.
     #[inline]
     pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {

@@ -29,6 +29,20 @@ pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool)
     }
 }
 
+/// Publishes what happened outside of any request: keys that expired or were evicted.
+pub fn close_background(world: &mut World) {
+    let (before, instead) = world.keyspace.env.effects.take_propagation();
+    if world.stream.has_consumers() {
+        for (db, request) in before.iter().chain(&instead) {
+            world.stream.append_unit(&[(*db, request.args())]);
+        }
+    }
+    let log = world.keyspace.env.effects.take_log();
+    if !log.is_empty() {
+        notify(world, log);
+    }
+}
+
 /// Tells listeners. The listeners themselves (pub/sub, WATCH, tracking, blocked clients) hang on here.
 fn notify(world: &mut World, log: Vec<Effect>) {
     for effect in log {
