@@ -41,11 +41,10 @@ pub use walk::Verdict;
 ///
 /// # Safety
 /// - `into_raw` gives up ownership and returns an address that is a multiple of 8 and below 2^48;
-///   `from_raw` of that
-///   address takes ownership back. Neither touches the item itself or panics.
+///   `from_raw` of that address takes ownership back. Neither touches the item itself or panics.
 /// - While one value owns the item the table makes further values of the same address by
-///   `from_raw`, reads through them
-///   and forgets them. So `Self` must be nothing but the address, and must not claim to be its only user (a `Box` does).
+///   `from_raw`, reads through them and forgets them. So `Self` must be nothing but the address, and
+///   must not claim to be its only user (a `Box` does).
 /// - `key` returns the same bytes for as long as the item is in a table, and does not panic.
 pub unsafe trait Item: Sized {
     /// Gives up ownership of the item.
@@ -140,7 +139,8 @@ impl<T: Item> Table<T> {
 
     /// Makes room for `items` in total, so that inserting up to there splits nothing. Cheap on an
     /// empty table; otherwise every bucket is split that needs to be. The room is kept until items
-    /// are removed (or [`Table::maintain`]).
+    /// are removed (or [`Table::maintain`]). Nine bytes an item are mapped at once, so a count that
+    /// comes from a file or a peer must be capped first.
     pub fn reserve(&mut self, items: usize) {
         let wanted = items.div_ceil(GROW_LOAD);
         self.rest.reserve(wanted.div_ceil(CHUNK).saturating_sub(1));
