@@ -332,7 +332,7 @@ impl Keyspace {
 }
 
 /// Below this many keys a table stays in the cache by itself.
-const PREFETCH_MIN_KEYS: usize = 4096;
+pub const PREFETCH_MIN_KEYS: usize = 4096;
 
 /// Frees an entry, on another thread if `lazily` and it is worth it.
 pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
@@ -355,18 +355,12 @@ fn touch(entry: &mut Entry, env: &mut Env) {
 #[inline]
 fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
     let hash = table.hash(key);
-    match table.slot(hash, key) {
-        Slot::Occupied(found) => {
-            let expired = found.get().deadline().is_some_and(|at| env.now() > at);
-            if !expired {
-                return Slot::Occupied(found);
-            }
-            let (entry, vacant) = found.remove_to_vacant();
+    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at)) {
+        if let Some(entry) = table.remove(hash, key) {
             expire(meta, env, entry);
-            Slot::Vacant(vacant)
         }
-        vacant => vacant,
     }
+    table.slot(hash, key)
 }
 
 /// Accounts for an entry that was removed because its deadline passed.

@@ -84,7 +84,7 @@ impl<'a> Handle<'a> {
                         None => entry.set_string(bytes, true),
                     };
                     entry.set_clock(clock);
-                    entry
+                    (entry, ())
                 });
                 self.meta.volatile += deadline.is_some() as usize;
                 self.meta.volatile -= was_volatile as usize;
@@ -228,7 +228,7 @@ impl<'a> Handle<'a> {
     pub fn set_deadline(self, deadline: Option<UnixMillis>, event: Event) {
         if let Slot::Occupied(mut found) = self.slot {
             let was = found.get().deadline().is_some();
-            found.update(|entry| entry.set_deadline(deadline));
+            found.update(|entry| (entry.set_deadline(deadline), ()));
             self.meta.volatile += deadline.is_some() as usize;
             self.meta.volatile -= was as usize;
             self.env.effects.modified(self.meta.index, self.key, event, true);
@@ -285,7 +285,7 @@ impl<'a> Handle<'a> {
             Slot::Occupied(mut found) => found.update(|entry| {
                 let mut entry = change(entry);
                 entry.set_clock(clock);
-                entry
+                (entry, ())
             }),
             Slot::Vacant(place) => {
                 let mut entry = make(self.key);
