@@ -20,5 +20,6 @@ pub mod session;
 pub mod stats;
 pub mod stream;
 pub mod sys;
+pub mod testkit;
 pub mod types;
 pub mod world;
