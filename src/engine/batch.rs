@@ -6,14 +6,17 @@
 use super::Mailbox;
 use crate::command::table::CommandTable;
 use crate::dispatch;
-use crate::resp::decode::{Decoder, Limits, Step};
+use crate::resp::decode::{Decoder, Limits, ProtocolError, Step};
 use crate::resp::request::{Args, Span};
 use crate::types::ClientId;
+use std::rc::Rc;
 
 /// Room for requests in a new batch.
 pub const INPUT_BYTES: usize = 16 * 1024;
 /// A batch whose buffers have grown beyond this is not recycled.
 const INPUT_RECYCLED_MAX: usize = 64 * 1024;
+/// Requests kept room for in a recycled batch.
+const REQUESTS_RECYCLED_MAX: usize = 4096;
 
 /// One request inside a batch.
 #[derive(Clone, Copy)]
@@ -22,6 +25,7 @@ pub struct Request {
     /// Number of arguments.
     pub count: u32,
     command: u16,
+    inline: bool,
 }
 
 /// No such command.
@@ -41,6 +45,13 @@ pub trait Home {
     fn take_back(&self, batch: Box<Batch>);
 }
 
+/// Whether there is work for the engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decoded {
+    Something,
+    Nothing,
+}
+
 /// Requests of one client.
 #[derive(Default)]
 pub struct Batch {
@@ -54,10 +65,12 @@ pub struct Batch {
     pub requests: Vec<Request>,
     /// The request to run next.
     pub next: usize,
-    pub home: Option<std::rc::Rc<dyn Home>>,
+    pub home: Option<Rc<dyn Home>>,
     spans: Vec<Span>,
+    inline: Vec<u8>,
     decoder: Decoder,
-    error: Option<String>,
+    error: Option<ProtocolError>,
+    wanted: usize,
 }
 
 impl Batch {
@@ -65,6 +78,97 @@ impl Batch {
     #[inline]
     pub fn args(&self, request: Request) -> Args<'_> {
         let spans = &self.spans[request.first as usize..(request.first + request.count) as usize];
-        self.decoder.args(&self.input, spans)
+        Args::new(if request.inline { &self.inline } else { &self.input }, spans)
+    }
+
+    /// Makes room for the next read: twice what is there, so that a long argument is copied a few times at the most, but no
+    /// more than the argument being read needs.
+    pub fn make_room(&mut self) {
+        const ROOM_MIN: usize = 4 * 1024;
+        if self.input.is_empty() {
+            self.input.resize(INPUT_BYTES, 0);
+        }
+        if self.input.len() - self.filled < ROOM_MIN {
+            let doubled = self.input.len() * 2;
+            let enough = (self.wanted + ROOM_MIN).max(self.filled + ROOM_MIN);
+            self.input.resize(doubled.min(enough).max(self.filled + ROOM_MIN), 0);
+        }
+    }
+
+    /// Decodes every complete request in the input and looks their commands up.
+    pub fn decode(&mut self, commands: &CommandTable, limits: &Limits) -> Decoded {
+        let Batch { input, spans, inline, decoder, requests, .. } = self;
+        let input = &input[..self.filled];
+        loop {
+            match decoder.next(input, spans, inline, limits) {
+                Step::Request { first, count, inline: is_inline } => {
+                    let args = Args::new(if is_inline { inline } else { input }, &spans[first..first + count]);
+                    let command = dispatch::lookup(commands, args).unwrap_or(UNKNOWN);
+                    requests.push(Request { first: first as u32, count: count as u32, command, inline: is_inline });
+                }
+                Step::NeedMore { total } => {
+                    self.wanted = total;
+                    break;
+                }
+                Step::Error(error) => {
+                    self.error = Some(error);
+                    break;
+                }
+            }
+        }
+        if self.requests.is_empty() && self.error.is_none() { Decoded::Nothing } else { Decoded::Something }
+    }
+
+    /// The error that ended decoding, if one did.
+    pub fn take_error(&mut self) -> Option<String> {
+        self.error.take().map(|error| error.to_string())
+    }
+
+    /// Drops the requests that were run and moves the unfinished one to the front.
+    pub fn compact(&mut self) {
+        let start = self.decoder.start();
+        self.decoder.shift(&mut self.spans);
+        self.input.copy_within(start..self.filled, 0);
+        self.filled -= start;
+        self.requests.clear();
+        self.inline.clear();
+        self.next = 0;
+    }
+
+    /// Sends a batch that was run back to its connection.
+    pub fn go_home(mut batch: Box<Batch>, mailbox: &Mailbox) {
+        batch.compact();
+        match batch.home.take() {
+            Some(home) => home.take_back(batch),
+            None => mailbox.return_batch(batch),
+        }
+    }
+
+    /// True if the batch is worth keeping for another connection.
+    pub fn is_reusable(&self) -> bool {
+        self.input.len() <= INPUT_RECYCLED_MAX && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
+    }
+
+    /// Makes the batch as good as new, keeping its buffers.
+    pub fn reset(&mut self) {
+        self.filled = 0;
+        self.bytes_read = 0;
+        self.requests.clear();
+        self.spans.clear();
+        self.inline.clear();
+        self.next = 0;
+        self.home = None;
+        self.decoder = Decoder::default();
+        self.error = None;
+        self.wanted = 0;
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Batch>()
+            + self.input.capacity()
+            + self.requests.capacity() * size_of::<Request>()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.inline.capacity()
     }
 }
