@@ -1,2 +1,9 @@
-//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate.
+//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate but `sys`.
 #![allow(unsafe_code)]
+
+pub mod alloc;
+pub mod chunks;
+pub mod entry;
+pub mod shared;
+pub mod table;
+pub mod thin;

@@ -1,1 +1,6 @@
-//! The wire: requests in, replies out.
+//! The wire: requests in, replies out, and the text rules for numbers.
+
+pub mod decode;
+pub mod number;
+pub mod reply;
+pub mod request;

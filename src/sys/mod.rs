@@ -1,2 +1,6 @@
 //! The one home of libc calls.
 #![allow(unsafe_code)]
+
+pub mod mem;
+pub mod process;
+pub mod time;

@@ -1,0 +1,3 @@
+//! (to be written)
+use crate::command::spec::*;
+pub(super) const COMMANDS: &[CommandSpec] = &[];
