@@ -74,6 +74,14 @@ pub fn load_str(text: &str, origin: &str) -> Result<Config, ConfigError> {
     loader.finish()
 }
 
+/// Sets what a text says on top of `config`, which stays as it was if the text is refused.
+pub fn apply_str(config: &mut Config, text: &str, origin: &Path) -> Result<(), ConfigError> {
+    let mut loader = Loader::new(config.clone());
+    loader.text(text.as_bytes(), &origin.display().to_string())?;
+    *config = loader.finish()?;
+    Ok(())
+}
+
 /// Reads one text after the other into a configuration.
 pub struct Loader {
     config: Config,
@@ -330,6 +338,15 @@ mod tests {
         assert_eq!(save("save 900 1\nsave \"\""), "");
         assert_eq!(save("save ''\nsave 5 6"), "5 6");
         assert_eq!(save("save"), "");
+    }
+
+    #[test]
+    fn a_refused_text_changes_nothing() {
+        let mut config = Config::default();
+        apply_str(&mut config, "timeout 5\nsave", Path::new("test")).unwrap();
+        assert!(config.timeout == 5 && config.save.is_empty());
+        assert!(apply_str(&mut config, "timeout 6\nhz x", Path::new("test")).is_err());
+        assert_eq!(config.timeout, 5);
     }
 
     #[test]
