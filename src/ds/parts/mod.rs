@@ -1,1 +1,4 @@
 //! Building blocks of the typed values.
+pub mod corrupt;
+pub mod element;
+pub mod listpack;
