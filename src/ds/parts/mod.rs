@@ -3,3 +3,4 @@ pub mod corrupt;
 pub mod element;
 pub mod intset;
 pub mod listpack;
+pub mod quicklist;
