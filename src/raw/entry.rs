@@ -607,7 +607,7 @@ mod tests {
                     }
                     4 => {
                         value = [b"thin", &[3][..], b"abcdef"].concat();
-                        e = e.set_value(Value::Thin(3, ThinBytes::from_slice(b"....abcdef")));
+                        e = e.set_value(Value::Thin(3, ThinBytes::from_slice(b"....abcdef").unwrap()));
                     }
                     5 => {
                         value = [b"boxed", &[2][..], &[9, 8][..]].concat();
