@@ -1,8 +1,12 @@
-//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate.
+//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate but `sys`.
 #![allow(unsafe_code)]
 
+pub mod alloc;
 mod btree;
 pub mod chunks;
+pub mod entry;
 pub mod member;
+pub mod shared;
 pub mod table;
+pub mod thin;
 pub mod zset;

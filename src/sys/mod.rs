@@ -1,2 +1,3 @@
 //! The one home of libc calls.
 #![allow(unsafe_code)]
+pub mod mem;

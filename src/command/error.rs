@@ -1,0 +1,98 @@
+//! The wire text of errors, code first, written once: clients and test suites match these bytes.
+//!
+//! `CommandError` is text and not an enum, because scripts may invent codes. The code is the first word, as RESP says.
+
+use std::borrow::Cow;
+
+/// What a command answers instead of a reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommandError(Cow<'static, [u8]>);
+
+impl CommandError {
+    /// A text known at compile time.
+    pub const fn new(text: &'static str) -> Self {
+        CommandError(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// A text made for the occasion.
+    pub fn text(text: String) -> Self {
+        CommandError(Cow::Owned(text.into_bytes()))
+    }
+
+    /// A text that may hold arguments in any encoding.
+    pub fn bytes(text: Vec<u8>) -> Self {
+        CommandError(Cow::Owned(text))
+    }
+
+    /// The whole text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The first word.
+    pub fn code(&self) -> &[u8] {
+        self.0.split(|b| *b == b' ').next().unwrap_or_default()
+    }
+}
+
+macro_rules! errors {
+    ($($name:ident = $text:literal;)*) => { $(pub const $name: CommandError = CommandError::new($text);)* };
+}
+
+errors! {
+    WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    SYNTAX = "ERR syntax error";
+    NOT_AN_INTEGER = "ERR value is not an integer or out of range";
+    NOT_A_FLOAT = "ERR value is not a valid float";
+    OUT_OF_RANGE = "ERR value is out of range";
+    MUST_BE_POSITIVE = "ERR value is out of range, must be positive";
+    INCR_OVERFLOW = "ERR increment or decrement would overflow";
+    DECR_OVERFLOW = "ERR decrement would overflow";
+    INCR_NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
+    NO_SUCH_KEY = "ERR no such key";
+    INDEX_OUT_OF_RANGE = "ERR index out of range";
+    OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
+    STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    SAME_OBJECT = "ERR source and destination objects are the same";
+    DB_OUT_OF_RANGE = "ERR DB index is out of range";
+    INVALID_DB = "ERR invalid DB index";
+    INVALID_CURSOR = "ERR invalid cursor";
+    NOAUTH = "NOAUTH Authentication required.";
+    WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    AUTH_NOT_CONFIGURED = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    NOPROTO = "NOPROTO unsupported protocol version";
+    OOM = "OOM command not allowed when used memory > 'maxmemory'.";
+    EXECABORT = "EXECABORT Transaction discarded because of previous errors.";
+    LOADING = "LOADING Redis is loading the dataset in memory";
+    BUSYKEY = "BUSYKEY Target key name already exists.";
+    NOT_HLL = "WRONGTYPE Key is not a valid HyperLogLog string value.";
+    CORRUPT_HLL = "INVALIDOBJ Corrupted HLL object detected";
+    TIMEOUT_NOT_A_FLOAT = "ERR timeout is not a float or out of range";
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    MAX_CLIENTS = "ERR max number of clients reached";
+}
+
+/// "wrong number of arguments" for a command as the client spelled it, in lower case; `name` may be `config|set`.
+pub fn wrong_arity(name: &str) -> CommandError {
+    CommandError::text(format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase()))
+}
+
+/// "unknown subcommand" of a container command.
+pub fn unknown_subcommand(container: &str, given: &[u8]) -> CommandError {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(&given[..given.len().min(128)]);
+    text.extend_from_slice(format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes());
+    CommandError::bytes(text)
+}
+
+/// "invalid expire time" in the name of a command.
+pub fn invalid_expire(name: &str) -> CommandError {
+    CommandError::text(format!("ERR invalid expire time in '{}' command", name.to_ascii_lowercase()))
+}
+
+/// Domain errors of the keyspace become wire text here.
+impl From<crate::keyspace::WrongType> for CommandError {
+    fn from(_: crate::keyspace::WrongType) -> Self {
+        WRONGTYPE
+    }
+}

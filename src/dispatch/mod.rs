@@ -1,0 +1,171 @@
+//! From a request to its effects: look the command up, admit it, run it, close the execution unit.
+//!
+//! This is the only place that writes error replies and counts them, and the only one that knows the order of things.
+
+mod admit;
+pub mod publish;
+
+use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
+use crate::command::error::{self, CommandError};
+use crate::command::spec::{Flag, Flow, Handler};
+use crate::command::table::CommandTable;
+use crate::resp::reply::ReplyWriter;
+use crate::resp::request::Args;
+use crate::session::{ReplyMode, Session};
+use crate::world::World;
+use std::time::Instant;
+
+/// What happens to the client's next request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It may run.
+    Next,
+    /// This one waits for keys; it runs again when they are ready.
+    Wait(BlockOn),
+    /// Nothing of this client runs any more.
+    Close,
+}
+
+/// The command that a request names, as far as the table knows: looked up where the request is decoded.
+#[inline]
+pub fn lookup(commands: &CommandTable, args: Args<'_>) -> Option<u16> {
+    let found = commands.find(args.get(0))?;
+    if args.len() > 1 && matches!(commands.get(found).spec.run, Handler::Container) {
+        return commands.find_sub(found, args.get(1)).or(Some(found));
+    }
+    Some(found)
+}
+
+/// Runs one request for a session that was taken out of the registry.
+pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
+    let start = session.out.mark();
+    world.stats.commands += 1;
+    session.commands += 1;
+    let Some(at) = command else {
+        let refusal = admit::unknown(world, session, args);
+        fail(world, session, start, &refusal, None);
+        return after(session, start, Step::Next);
+    };
+    let spec = world.commands.get(at).spec;
+    session.last_command = Some(at);
+    if let Err(refusal) = admit::admit(world, session, spec, args) {
+        world.stats.per_command[at as usize].rejected += 1;
+        fail(world, session, start, &refusal, None);
+        return after(session, start, Step::Next);
+    }
+
+    // Commands of constant time share the batch's measurement; only the others are worth two looks at the clock.
+    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
+    let dirty = world.keyspace.env.effects.dirty;
+    let mut block = None;
+    let result = match spec.run {
+        Handler::Keys(run) => {
+            world.keyspace.env.no_touch = session.no_touch;
+            let mut ctx = KeysCtx {
+                args,
+                reply: ReplyWriter::new(&mut session.out, session.resp3),
+                db: Selected { keyspace: &mut world.keyspace, index: session.db },
+                spec,
+                block: &mut block,
+                may_block: true,
+            };
+            run(&mut ctx)
+        }
+        Handler::Session(run) => {
+            let mut out = std::mem::take(&mut session.out);
+            let reply = ReplyWriter::new(&mut out, session.resp3);
+            let result = run(&mut SessionCtx { args, reply, session, world, spec });
+            give_back(session, out);
+            result
+        }
+        Handler::Server(run) => {
+            let mut out = std::mem::take(&mut session.out);
+            let reply = ReplyWriter::new(&mut out, session.resp3);
+            let result = run(&mut ServerCtx { args, reply, session, world, spec });
+            give_back(session, out);
+            result
+        }
+        Handler::Container => Err(admit::bad_subcommand(spec, args)),
+    };
+    if let Some(timer) = timer {
+        let nanos = timer.elapsed().as_nanos() as u64;
+        world.stats.per_command[at as usize].nanos += nanos;
+        world.note_duration(session, spec, args, nanos);
+    }
+    world.stats.per_command[at as usize].calls += 1;
+    let step = match result {
+        Ok(Flow::Done) => Step::Next,
+        Ok(Flow::Close) => {
+            session.closing = true;
+            Step::Close
+        }
+        Ok(Flow::Silent) => {
+            session.out.rewind(start);
+            Step::Next
+        }
+        Ok(Flow::Block) => {
+            session.out.rewind(start);
+            block.map_or(Step::Next, Step::Wait)
+        }
+        Err(refusal) => {
+            debug_assert_eq!(dirty, world.keyspace.env.effects.dirty, "{} failed after it changed something", spec.name);
+            fail(world, session, start, &refusal, Some(at));
+            Step::Next
+        }
+    };
+    let changed = world.keyspace.env.effects.dirty != dirty;
+    if changed || !world.keyspace.env.effects.is_quiet() {
+        publish::close_unit(world, session.db, args, changed);
+    }
+    after(session, start, step)
+}
+
+/// Applies CLIENT REPLY to what was just written.
+#[inline]
+fn after(session: &mut Session, start: crate::resp::reply::Mark, step: Step) -> Step {
+    match session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => session.out.rewind(start),
+        ReplyMode::SkipThisAndNext => {
+            session.out.rewind(start);
+            session.reply_mode = ReplyMode::SkipNext;
+        }
+        ReplyMode::SkipNext => {
+            session.out.rewind(start);
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+    step
+}
+
+/// Puts back the output that a handler wrote to, behind anything that was pushed to the session meanwhile.
+fn give_back(session: &mut Session, mut out: crate::resp::reply::Output) {
+    if !session.out.is_empty() {
+        out.append(&session.out);
+    }
+    session.out = out;
+}
+
+/// Writes an error in place of whatever the command wrote, and counts it.
+#[cold]
+fn fail(
+    world: &mut World,
+    session: &mut Session,
+    start: crate::resp::reply::Mark,
+    refusal: &CommandError,
+    ran: Option<u16>,
+) {
+    session.out.rewind(start);
+    ReplyWriter::new(&mut session.out, session.resp3).error_bytes(refusal.as_bytes());
+    world.stats.count_error(refusal.code());
+    if let Some(at) = ran {
+        world.stats.per_command[at as usize].failed += 1;
+    }
+}
+
+/// Refuses what the decoder could not read; the connection is closed after the reply.
+pub fn protocol_error(world: &mut World, session: &mut Session, text: &str) {
+    ReplyWriter::new(&mut session.out, session.resp3).error(text);
+    world.stats.count_error(error::SYNTAX.code());
+    session.closing = true;
+}

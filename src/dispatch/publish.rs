@@ -1,0 +1,37 @@
+//! Closing an execution unit: what it did goes to everybody who listens, in one place.
+//!
+//! The write stream comes first, then notifications and the like, so that nobody hears of a change that the stream does
+//! not yet hold.
+
+use crate::keyspace::Effect;
+use crate::resp::request::Args;
+use crate::types::DbIndex;
+use crate::world::World;
+
+/// Publishes what the request just executed in `db` did.
+#[cold]
+pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool) {
+    let effects = &mut world.keyspace.env.effects;
+    let rewritten = effects.is_rewritten();
+    let (before, instead) = effects.take_propagation();
+    if world.stream.has_consumers() {
+        let mut unit: Vec<(DbIndex, Args<'_>)> = before.iter().map(|(db, request)| (*db, request.args())).collect();
+        if rewritten {
+            unit.extend(instead.iter().map(|(db, request)| (*db, request.args())));
+        } else if changed {
+            unit.push((db, args));
+        }
+        world.stream.append_unit(&unit);
+    }
+    let log = world.keyspace.env.effects.take_log();
+    if !log.is_empty() {
+        notify(world, log);
+    }
+}
+
+/// Tells listeners. The listeners themselves (pub/sub, WATCH, tracking, blocked clients) hang on here.
+fn notify(world: &mut World, log: Vec<Effect>) {
+    for effect in log {
+        world.listeners.hear(&effect);
+    }
+}

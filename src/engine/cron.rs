@@ -1,0 +1,115 @@
+//! Timed work, ten times a second by default and each part under a budget: expiry, idle clients, output limits, rates.
+
+use super::{Engine, Mailbox};
+use crate::clock::Clock;
+use std::time::{Duration, Instant};
+
+/// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
+pub async fn run(mailbox: Mailbox) {
+    loop {
+        let hz = mailbox.with(|engine| engine.world.config.hz).clamp(1, 500) as u64;
+        tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
+        mailbox.with(|engine| {
+            engine.tick(Duration::from_micros(1_000_000 / hz));
+            engine.finish_turn(&mailbox);
+        });
+    }
+}
+
+/// Share of a tick that expiry may take, in percent, at the default effort; each further step of effort adds two.
+const EXPIRE_SHARE_PERCENT: u64 = 25;
+const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
+/// The sweep is cut into slices of this length, so that no client waits longer for it.
+const EXPIRE_SLICE: Duration = Duration::from_millis(1);
+/// Clients looked at in one tick, at least; all are looked at within a second.
+const CLIENTS_PER_TICK_MIN: usize = 5;
+
+impl Engine {
+    /// One tick.
+    pub fn tick(&mut self, period: Duration) {
+        let world = &mut self.world;
+        world.keyspace.refresh_clock();
+        world.stats.cron_ticks += 1;
+        let millis = Clock::Real.micros() / 1000;
+        let stats = &mut world.stats;
+        stats.commands_rate.sample(stats.commands, millis);
+        stats.bytes_in_rate.sample(stats.bytes_in, millis);
+        stats.bytes_out_rate.sample(stats.bytes_out, millis);
+        let used = crate::raw::alloc::used() as u64;
+        if used > stats.used_memory_peak {
+            stats.used_memory_peak = used;
+            stats.used_memory_peak_millis = millis;
+        }
+        if world.keyspace.env.active_expire {
+            self.expire(period);
+        }
+        self.look_at_clients(millis);
+        crate::raw::alloc::collect(64);
+    }
+
+    fn expire(&mut self, period: Duration) {
+        let world = &mut self.world;
+        let effort = world.config.active_expire_effort.clamp(1, 10) as u64 - 1;
+        let share = EXPIRE_SHARE_PERCENT + EXPIRE_SHARE_PER_EFFORT * effort;
+        let budget = period * share as u32 / 100;
+        let start = Instant::now();
+        let swept = world.keyspace.sweep_expired(budget.min(EXPIRE_SLICE.max(budget)));
+        world.stats.active_expire_nanos += start.elapsed().as_nanos() as u64;
+        let env = &mut world.keyspace.env;
+        if swept.out_of_time {
+            env.stats.expired_time_cap_reached += 1;
+        }
+        let stale = if swept.seen == 0 { 0.0 } else { swept.expired as f64 * 100.0 / swept.seen as f64 };
+        env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
+        if swept.expired > 0 {
+            crate::dispatch::publish::close_background(world);
+        }
+    }
+
+    /// Idle clients and those that do not read their replies.
+    fn look_at_clients(&mut self, millis: i64) {
+        let world = &mut self.world;
+        let timeout = world.config.timeout * 1000;
+        let limit = world.config.client_output_buffer_limit.normal;
+        let limited = limit.hard != 0 || limit.soft != 0;
+        if timeout == 0 && !limited {
+            return;
+        }
+        let _ = CLIENTS_PER_TICK_MIN;
+        let ids: Vec<_> = world.sessions.ids().collect();
+        for id in ids {
+            let Some(session) = world.sessions.get_mut(id) else { continue };
+            if timeout > 0 && millis - session.active_at > timeout {
+                tracing::debug!("Closing idle client");
+                session.closing = true;
+                if let Some(link) = &session.link {
+                    link.close_now();
+                }
+                continue;
+            }
+            if limited && over_limit(session, limit, millis) {
+                world.stats.output_buffer_limit_disconnections += 1;
+            }
+        }
+    }
+}
+
+/// Closes a client whose replies pile up beyond the limits.
+fn over_limit(session: &mut crate::session::Session, limit: crate::config::OutputBufferLimit, millis: i64) -> bool {
+    let Some(link) = &session.link else { return false };
+    let waiting = link.buffers().unsent as u64;
+    let hard = limit.hard != 0 && waiting >= limit.hard;
+    let soft = limit.soft != 0 && waiting >= limit.soft;
+    if !soft {
+        session.over_soft_limit_since = 0;
+    } else if session.over_soft_limit_since == 0 {
+        session.over_soft_limit_since = millis;
+    }
+    let too_long = soft && millis - session.over_soft_limit_since > limit.soft_seconds * 1000;
+    if hard || too_long {
+        tracing::warn!("Client id={} closed for overcoming of output buffer limits.", session.id.0);
+        session.closing = true;
+        link.close_now();
+    }
+    hard || too_long
+}

@@ -1,0 +1,21 @@
+//! The closed list of what can wake the engine. Timed work is in `cron`.
+
+use super::batch::Batch;
+use crate::types::ClientId;
+use crate::world::Shutdown;
+
+/// Something for the engine to do.
+pub enum Event {
+    /// Requests of one client, decoded.
+    Batch(Box<Batch>),
+    /// A connection ended.
+    Disconnected(ClientId),
+    /// The process was asked to end.
+    Signal(Shutdown),
+}
+
+/// How the engine's work ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    pub shutdown: Shutdown,
+}

@@ -1,0 +1,388 @@
+//! A database: one table of entries and a few counters. `Keyspace` is all databases and what they share (`Env`).
+
+use super::effects::{Effects, Event};
+use super::handle::Handle;
+use super::lazyfree::{Garbage, LazyFree};
+use super::value::{Entry, type_of};
+use crate::clock::{Clock, Rng};
+use crate::raw::table::{Ref, Slot, Table};
+use crate::resp::request::OwnedRequest;
+use crate::types::{DbIndex, UnixMillis};
+
+/// Counters of the keyspace that INFO shows.
+#[derive(Default, Clone)]
+pub struct KeyStats {
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    pub evicted: u64,
+    /// Share of volatile keys seen past their deadline in the last sweep, 0..=100.
+    pub expired_stale_percent: f64,
+    pub expired_time_cap_reached: u64,
+}
+
+/// The part of the configuration that lookups and values need, in the form in which they need it.
+#[derive(Clone)]
+pub struct Settings {
+    /// The access clock counts uses (LFU) instead of telling the time (LRU).
+    pub lfu: bool,
+    pub lfu_log_factor: u32,
+    pub lfu_decay_minutes: u32,
+    pub lazyfree_user_del: bool,
+    pub lazyfree_user_flush: bool,
+    pub lazyfree_server_del: bool,
+    pub lazyfree_expire: bool,
+    /// Longest string, in bytes.
+    pub bulk_max: usize,
+    pub hll_sparse_max_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            lfu: false,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            lazyfree_user_del: false,
+            lazyfree_user_flush: false,
+            lazyfree_server_del: false,
+            lazyfree_expire: false,
+            bulk_max: 512 << 20,
+            hll_sparse_max_bytes: 3000,
+        }
+    }
+}
+
+/// What all databases share.
+pub struct Env {
+    pub clock: Clock,
+    /// The time at which this batch began, in microseconds since the epoch; what every command in it calls "now".
+    pub now_micros: i64,
+    pub rng: Rng,
+    pub effects: Effects,
+    pub stats: KeyStats,
+    pub settings: Settings,
+    pub lazyfree: LazyFree,
+    /// The client asked that its reads leave access clocks alone.
+    pub no_touch: bool,
+    /// Keys past their deadline are removed (DEBUG SET-ACTIVE-EXPIRE switches the sweep, not this).
+    pub active_expire: bool,
+}
+
+impl Env {
+    /// Now, in milliseconds.
+    #[inline]
+    pub fn now(&self) -> UnixMillis {
+        self.now_micros / 1000
+    }
+
+    /// The access clock of a new entry.
+    #[inline]
+    pub fn fresh_clock(&self) -> u32 {
+        if self.settings.lfu { (self.lfu_minutes() << 8) | LFU_START } else { self.lru_seconds() }
+    }
+
+    /// The access clock after another use.
+    #[inline]
+    pub fn used_clock(&mut self, old: u32) -> u32 {
+        if !self.settings.lfu {
+            return self.lru_seconds();
+        }
+        let counter = self.lfu_decayed(old);
+        let counter = self.lfu_count(counter);
+        (self.lfu_minutes() << 8) | counter
+    }
+
+    /// The use counter of an LFU clock as it stands now, decayed by the time since the last use.
+    pub fn lfu_decayed(&self, clock: u32) -> u32 {
+        let (then, counter) = ((clock >> 8) & 0xffff, clock & 0xff);
+        let minutes = self.lfu_minutes().wrapping_sub(then) & 0xffff;
+        let periods = if self.settings.lfu_decay_minutes == 0 { 0 } else { minutes / self.settings.lfu_decay_minutes };
+        counter.saturating_sub(periods)
+    }
+
+    /// Seconds since the entry was used, by an LRU clock.
+    pub fn idle_seconds(&self, clock: u32) -> u64 {
+        (self.lru_seconds().wrapping_sub(clock) & 0xff_ffff) as u64
+    }
+
+    /// A logarithmic counter: the higher it stands, the less likely it moves.
+    fn lfu_count(&mut self, counter: u32) -> u32 {
+        if counter == 255 {
+            return 255;
+        }
+        let base = counter.saturating_sub(LFU_START) as f64;
+        let chance = 1.0 / (base * self.settings.lfu_log_factor as f64 + 1.0);
+        counter + (self.rng.unit() < chance) as u32
+    }
+
+    fn lru_seconds(&self) -> u32 {
+        (self.now_micros / 1_000_000) as u32 & 0xff_ffff
+    }
+
+    fn lfu_minutes(&self) -> u32 {
+        (self.now_micros / 60_000_000) as u32 & 0xffff
+    }
+}
+
+/// The counter that a new entry starts with, so that it is not the first to be evicted.
+const LFU_START: u32 = 5;
+
+/// One database.
+pub struct Db {
+    pub table: Table<Entry>,
+    pub meta: DbMeta,
+}
+
+/// A database's counters, apart from its table so that a slot and these can be borrowed together.
+#[derive(Default)]
+pub struct DbMeta {
+    pub index: DbIndex,
+    /// Number of entries with a deadline.
+    pub volatile: usize,
+    /// Mean time to live of the volatile entries seen by the last sweeps, in milliseconds.
+    pub ttl_mean: f64,
+    /// Where the expiry sweep goes on.
+    pub sweep_at: usize,
+}
+
+/// All databases and what they share.
+pub struct Keyspace {
+    dbs: Vec<Db>,
+    pub env: Env,
+    hash_seed: u64,
+}
+
+/// Entries above this size are freed on another thread where laziness is asked for.
+const LAZY_FREE_MIN_BYTES: usize = 64 * 1024;
+
+impl Keyspace {
+    /// `databases` empty databases. `seed` keys the hash function and starts the random generator.
+    pub fn new(databases: usize, clock: Clock, seed: u64) -> Self {
+        let mut keyspace = Keyspace {
+            dbs: Vec::new(),
+            env: Env {
+                now_micros: clock.micros(),
+                clock,
+                rng: Rng::seeded(seed),
+                effects: Effects::default(),
+                stats: KeyStats::default(),
+                settings: Settings::default(),
+                lazyfree: LazyFree::default(),
+                no_touch: false,
+                active_expire: true,
+            },
+            hash_seed: seed,
+        };
+        for i in 0..databases as u32 {
+            let meta = DbMeta { index: DbIndex(i), ..DbMeta::default() };
+            keyspace.dbs.push(Db { table: Table::new(seed), meta });
+        }
+        keyspace
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// A database; `index` must have been checked against `databases`.
+    #[inline]
+    pub fn db(&self, index: DbIndex) -> &Db {
+        &self.dbs[index.at()]
+    }
+
+    /// A database and what all share, to be changed together.
+    #[inline]
+    pub fn db_mut(&mut self, index: DbIndex) -> (&mut Db, &mut Env) {
+        (&mut self.dbs[index.at()], &mut self.env)
+    }
+
+    /// Takes the clock's time for the commands that follow.
+    #[inline]
+    pub fn refresh_clock(&mut self) {
+        self.env.now_micros = self.env.clock.micros();
+    }
+
+    /// Finds a key for reading: counts a hit or a miss and touches the access clock.
+    #[inline]
+    pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
+        let db = &mut self.dbs[index.at()];
+        let env = &mut self.env;
+        match find_live(&mut db.table, &mut db.meta, env, key) {
+            Slot::Occupied(mut found) => {
+                env.stats.hits += 1;
+                if !env.no_touch {
+                    found.with_mut(|entry| touch(entry, env));
+                }
+                Some(found.into_ref())
+            }
+            Slot::Vacant(_) => {
+                env.stats.misses += 1;
+                env.effects.noticed(index, key, Event::KEY_MISS);
+                None
+            }
+        }
+    }
+
+    /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
+    pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
+        let db = &mut self.dbs[index.at()];
+        match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
+            Slot::Occupied(found) => Some(found.into_ref()),
+            Slot::Vacant(_) => None,
+        }
+    }
+
+    /// Finds a key for changing it, or the place where it would be.
+    #[inline]
+    pub fn entry<'a>(&'a mut self, index: DbIndex, key: &'a [u8]) -> Handle<'a> {
+        let db = &mut self.dbs[index.at()];
+        let slot = find_live(&mut db.table, &mut db.meta, &mut self.env, key);
+        Handle::new(slot, key, &mut db.meta, &mut self.env)
+    }
+
+    /// Removes a key. The value is freed on another thread if `lazily` and it is large.
+    pub fn delete(&mut self, index: DbIndex, key: &[u8], lazily: bool, event: Event) -> bool {
+        match self.entry(index, key).take(event) {
+            Some(entry) => {
+                discard(&mut self.env, entry, lazily);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Reads the buckets, and then the entries, of these keys into the cache ahead of use.
+    #[inline]
+    pub fn prefetch<'k>(&self, index: DbIndex, keys: impl Iterator<Item = &'k [u8]>) {
+        const AHEAD: usize = 16;
+        let table = &self.dbs[index.at()].table;
+        if table.len() < PREFETCH_MIN_KEYS {
+            return;
+        }
+        let mut hashes = [0u64; AHEAD];
+        let mut n = 0;
+        for key in keys.take(AHEAD) {
+            hashes[n] = table.hash(key);
+            table.prefetch_bucket(hashes[n]);
+            n += 1;
+        }
+        for hash in &hashes[..n] {
+            table.prefetch_items(*hash);
+        }
+    }
+
+    /// The hash under which a database keeps a key, or 0 where prefetching is not worth it.
+    #[inline]
+    pub fn prefetch_bucket(&self, index: DbIndex, key: &[u8]) -> u64 {
+        let table = &self.dbs[index.at()].table;
+        if table.len() < PREFETCH_MIN_KEYS {
+            return 0;
+        }
+        let hash = table.hash(key);
+        table.prefetch_bucket(hash);
+        hash
+    }
+
+    /// The second step of prefetching: the entries that the bucket's fingerprints point to.
+    #[inline]
+    pub fn prefetch_entry(&self, index: DbIndex, hash: u64) {
+        if hash != 0 {
+            self.dbs[index.at()].table.prefetch_items(hash);
+        }
+    }
+
+    /// Removes every key of a database, on another thread if `lazily`. Returns how many there were.
+    pub fn flush(&mut self, index: DbIndex, lazily: bool) -> u64 {
+        let fresh = Table::new(self.hash_seed);
+        let db = &mut self.dbs[index.at()];
+        let table = std::mem::replace(&mut db.table, fresh);
+        db.meta.volatile = 0;
+        db.meta.ttl_mean = 0.0;
+        db.meta.sweep_at = 0;
+        let keys = table.len() as u64;
+        if keys == 0 {
+            return 0;
+        }
+        self.env.effects.flushed(index, keys);
+        if lazily {
+            self.env.lazyfree.send(Garbage::Table(table));
+        }
+        keys
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.dbs.swap(a.at(), b.at());
+        self.dbs[a.at()].meta.index = a;
+        self.dbs[b.at()].meta.index = b;
+        self.env.effects.swapped(a, b);
+    }
+
+    /// Keys in all databases.
+    pub fn total_keys(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.len()).sum()
+    }
+
+    /// Bytes that the tables take, without their entries.
+    pub fn table_bytes(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.memory_bytes()).sum()
+    }
+}
+
+/// Below this many keys a table stays in the cache by itself.
+const PREFETCH_MIN_KEYS: usize = 4096;
+
+/// Frees an entry, on another thread if `lazily` and it is worth it.
+pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
+    if lazily && super::value::memory_bytes(&entry) >= LAZY_FREE_MIN_BYTES {
+        env.lazyfree.send(Garbage::Entry(entry));
+    }
+}
+
+#[inline]
+fn touch(entry: &mut Entry, env: &mut Env) {
+    let old = entry.clock();
+    let new = env.used_clock(old);
+    // Most reads fall into the second of the last one; not writing then keeps the line clean.
+    if new != old {
+        entry.set_clock(new);
+    }
+}
+
+/// The key's slot, after removing the key if it is past its deadline.
+#[inline]
+fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
+    let hash = table.hash(key);
+    match table.slot(hash, key) {
+        Slot::Occupied(found) => {
+            let expired = found.get().deadline().is_some_and(|at| env.now() > at);
+            if !expired {
+                return Slot::Occupied(found);
+            }
+            let (entry, vacant) = found.remove_to_vacant();
+            expire(meta, env, entry);
+            Slot::Vacant(vacant)
+        }
+        vacant => vacant,
+    }
+}
+
+/// Accounts for an entry that was removed because its deadline passed.
+pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
+    meta.volatile -= 1;
+    env.stats.expired += 1;
+    let key = entry.key();
+    let unlink = env.settings.lazyfree_expire;
+    env.effects.propagate_before(meta.index, || {
+        OwnedRequest::build([if unlink { &b"UNLINK"[..] } else { &b"DEL"[..] }, key])
+    });
+    env.effects.went_away(meta.index, key, Event::EXPIRED);
+    discard(env, entry, unlink);
+}
+
+/// Kept for callers that ask for a type only.
+pub fn value_type(entry: &Entry) -> super::value::ValueType {
+    type_of(entry)
+}

@@ -1,0 +1,311 @@
+//! A key being changed: its slot in the table together with everything that a change must account for.
+//!
+//! Every method that changes something takes the `Event` that names the change. Removing, creating and re-deadlining keep
+//! the counters of volatile keys right. A `Handle` lives for one change; look the key up again for the next.
+
+use super::db::{DbMeta, Env};
+use super::effects::Event;
+use super::value::{Entry, Str, ValueType, WrongType, type_of};
+use crate::raw::entry::{Payload, PayloadMut, Value};
+use crate::raw::shared::SharedBytes;
+use crate::raw::table::{Ref, Slot};
+use crate::types::UnixMillis;
+
+/// The place of one key.
+pub struct Handle<'a> {
+    slot: Slot<'a, Entry>,
+    key: &'a [u8],
+    meta: &'a mut DbMeta,
+    env: &'a mut Env,
+}
+
+impl<'a> Handle<'a> {
+    pub(super) fn new(slot: Slot<'a, Entry>, key: &'a [u8], meta: &'a mut DbMeta, env: &'a mut Env) -> Self {
+        Handle { slot, key, meta, env }
+    }
+
+    /// True if the key exists.
+    #[inline]
+    pub fn exists(&self) -> bool {
+        matches!(self.slot, Slot::Occupied(_))
+    }
+
+    /// The entry, if the key exists.
+    pub fn get(&self) -> Option<Ref<'_, Entry>> {
+        match &self.slot {
+            Slot::Occupied(found) => Some(found.get()),
+            Slot::Vacant(_) => None,
+        }
+    }
+
+    /// The value's type, if the key exists.
+    pub fn value_type(&self) -> Option<ValueType> {
+        self.get().map(|entry| type_of(&entry))
+    }
+
+    /// The key's deadline.
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        self.get().and_then(|entry| entry.deadline())
+    }
+
+    /// Refuses values of other types.
+    pub fn expect(&self, wanted: ValueType) -> Result<(), WrongType> {
+        match self.value_type() {
+            Some(found) if found != wanted => Err(WrongType),
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls `f` with the string value, or with none.
+    #[inline]
+    pub fn with_string<R>(&self, f: impl FnOnce(Option<Str<'_>>) -> R) -> Result<R, WrongType> {
+        match &self.slot {
+            Slot::Occupied(found) => {
+                let entry = found.get();
+                let text = Str::of(&entry)?;
+                Ok(f(Some(text)))
+            }
+            Slot::Vacant(_) => Ok(f(None)),
+        }
+    }
+
+    /// SET: a string whatever was there, with this deadline or none. Numbers are stored as numbers.
+    #[inline]
+    pub fn set(self, bytes: &[u8], deadline: Option<UnixMillis>, event: Event) {
+        let number = crate::resp::number::parse_i64(bytes);
+        let clock = self.env.fresh_clock();
+        match self.slot {
+            Slot::Occupied(mut found) => {
+                let was_volatile = found.get().deadline().is_some();
+                found.update(|entry| {
+                    let entry = if was_volatile || deadline.is_some() { entry.set_deadline(deadline) } else { entry };
+                    let mut entry = match number {
+                        Some(n) => entry.set_value(Value::Int(n)),
+                        None => entry.set_string(bytes, true),
+                    };
+                    entry.set_clock(clock);
+                    entry
+                });
+                self.meta.volatile += deadline.is_some() as usize;
+                self.meta.volatile -= was_volatile as usize;
+            }
+            Slot::Vacant(place) => {
+                let mut entry = match number {
+                    Some(n) => Entry::with_value(self.key, deadline, Value::Int(n)),
+                    None => Entry::with_string(self.key, deadline, bytes, true),
+                };
+                entry.set_clock(clock);
+                place.insert(entry);
+                self.meta.volatile += deadline.is_some() as usize;
+                self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
+            }
+        }
+        self.env.effects.modified(self.meta.index, self.key, event, true);
+    }
+
+    /// Makes the value a string, keeping the deadline. `edited` strings are never called embstr.
+    pub fn put_string(self, bytes: &[u8], edited: bool, event: Event) {
+        self.put_with(event, |entry| entry.set_string(bytes, !edited), |key| Entry::with_string(key, None, bytes, !edited));
+    }
+
+    /// Makes the value a string as SET stores it (numbers as numbers), keeping the deadline.
+    pub fn put_text(self, bytes: &[u8], event: Event) {
+        match crate::resp::number::parse_i64(bytes) {
+            Some(n) => self.put_int(n, event),
+            None => self.put_string(bytes, false, event),
+        }
+    }
+
+    /// Makes the value an integer, keeping the deadline.
+    #[inline]
+    pub fn put_int(mut self, n: i64, event: Event) {
+        if let Slot::Occupied(found) = &mut self.slot {
+            let clock = self.env.fresh_clock();
+            let done = found.with_mut(|entry| match entry.payload_mut() {
+                PayloadMut::Int(stored) => {
+                    *stored = n;
+                    entry.set_clock(clock);
+                    true
+                }
+                _ => false,
+            });
+            if done {
+                return self.env.effects.modified(self.meta.index, self.key, event, true);
+            }
+        }
+        self.put_value(Value::Int(n), event);
+    }
+
+    /// Makes the value this one, keeping the deadline.
+    pub fn put_value(self, value: Value<super::Object>, event: Event) {
+        let value = std::cell::Cell::new(Some(value));
+        let take = || value.take().unwrap_or(Value::Int(0));
+        self.put_with(event, |entry| entry.set_value(take()), |key| Entry::with_value(key, None, take()));
+    }
+
+    /// Makes the value a string of exactly `len` bytes, the old text zero-extended or cut, and lets `f` write into it.
+    /// Callers have checked the type and bounded `len`.
+    pub fn edit_string(mut self, len: usize, f: impl FnOnce(&mut [u8]), event: Event) {
+        let mut f = Some(f);
+        let mut run = |bytes: &mut [u8]| {
+            if let Some(f) = f.take() {
+                f(bytes);
+            }
+        };
+        if let Slot::Occupied(found) = &mut self.slot {
+            let done = found.with_mut(|entry| match entry.payload_mut() {
+                PayloadMut::Inline(bytes) if bytes.len() == len => {
+                    run(bytes);
+                    entry.mark_edited();
+                    true
+                }
+                PayloadMut::Shared(buffer) => {
+                    if buffer.len() != len {
+                        buffer.resize(len);
+                    }
+                    run(buffer.make_mut());
+                    true
+                }
+                _ => false,
+            });
+            if done {
+                let clock = self.env.fresh_clock();
+                if let Slot::Occupied(found) = &mut self.slot {
+                    found.with_mut(|entry| entry.set_clock(clock));
+                }
+                return self.env.effects.modified(self.meta.index, self.key, event, true);
+            }
+        }
+        let old = self.with_string(|old| old.map(|s| s.to_vec())).ok().flatten().unwrap_or_default();
+        if len <= crate::raw::entry::INLINE_TOTAL_MAX {
+            let mut bytes = old;
+            bytes.resize(len, 0);
+            run(&mut bytes);
+            return self.put_string(&bytes, true, event);
+        }
+        let mut buffer = SharedBytes::with_capacity(len);
+        buffer.extend(&old);
+        buffer.resize(len);
+        run(buffer.make_mut());
+        self.put_value(Value::Shared(buffer), event);
+    }
+
+    /// Appends to the string; a missing key begins as SET would store it. Returns the new length.
+    pub fn append(mut self, bytes: &[u8], event: Event) -> usize {
+        if let Slot::Occupied(found) = &mut self.slot {
+            let done = found.with_mut(|entry| match entry.payload_mut() {
+                PayloadMut::Shared(buffer) => {
+                    buffer.extend(bytes);
+                    Some(buffer.len())
+                }
+                _ => None,
+            });
+            if let Some(len) = done {
+                self.env.effects.modified(self.meta.index, self.key, event, true);
+                return len;
+            }
+        }
+        match self.with_string(|old| old.map(|s| s.to_vec())).ok().flatten() {
+            Some(mut old) => {
+                let at = old.len();
+                let len = at + bytes.len();
+                if len <= crate::raw::entry::INLINE_TOTAL_MAX {
+                    old.extend_from_slice(bytes);
+                    self.put_string(&old, true, event);
+                } else {
+                    self.edit_string(len, |text| text[at..].copy_from_slice(bytes), event);
+                }
+                len
+            }
+            None => {
+                self.put_text(bytes, event);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Sets or clears the deadline of an existing key.
+    pub fn set_deadline(self, deadline: Option<UnixMillis>, event: Event) {
+        if let Slot::Occupied(mut found) = self.slot {
+            let was = found.get().deadline().is_some();
+            found.update(|entry| entry.set_deadline(deadline));
+            self.meta.volatile += deadline.is_some() as usize;
+            self.meta.volatile -= was as usize;
+            self.env.effects.modified(self.meta.index, self.key, event, true);
+        }
+    }
+
+    /// Replaces the access clock of an existing key (RESTORE, loading). No effect is recorded: the value is the same.
+    pub fn set_clock(&mut self, clock: u32) {
+        if let Slot::Occupied(found) = &mut self.slot {
+            found.with_mut(|entry| entry.set_clock(clock));
+        }
+    }
+
+    /// Touches the access clock as a read does.
+    pub fn touch(&mut self) {
+        if let Slot::Occupied(found) = &mut self.slot {
+            let clock = self.env.used_clock(found.get().clock());
+            found.with_mut(|entry| entry.set_clock(clock));
+        }
+    }
+
+    /// Takes the key out of the database. The caller frees or re-files the entry.
+    pub fn take(self, event: Event) -> Option<Entry> {
+        let Slot::Occupied(found) = self.slot else { return None };
+        let entry = found.remove();
+        self.meta.volatile -= entry.deadline().is_some() as usize;
+        self.env.effects.modified(self.meta.index, self.key, event, false);
+        Some(entry)
+    }
+
+    /// Puts a whole entry, whose key must be this key, in place of what was there. The old one is returned.
+    pub fn put_entry(self, entry: Entry, event: Event) -> Option<Entry> {
+        debug_assert_eq!(entry.key(), self.key);
+        self.meta.volatile += entry.deadline().is_some() as usize;
+        let old = match self.slot {
+            Slot::Occupied(mut found) => {
+                let old = found.replace(entry);
+                self.meta.volatile -= old.deadline().is_some() as usize;
+                Some(old)
+            }
+            Slot::Vacant(place) => {
+                place.insert(entry);
+                self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
+                None
+            }
+        };
+        self.env.effects.modified(self.meta.index, self.key, event, true);
+        old
+    }
+
+    fn put_with(self, event: Event, change: impl FnOnce(Entry) -> Entry, make: impl FnOnce(&[u8]) -> Entry) {
+        let clock = self.env.fresh_clock();
+        match self.slot {
+            Slot::Occupied(mut found) => found.update(|entry| {
+                let mut entry = change(entry);
+                entry.set_clock(clock);
+                entry
+            }),
+            Slot::Vacant(place) => {
+                let mut entry = make(self.key);
+                entry.set_clock(clock);
+                place.insert(entry);
+                self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
+            }
+        }
+        self.env.effects.modified(self.meta.index, self.key, event, true);
+    }
+}
+
+/// A copy of an entry under another key, as COPY makes it: same value and deadline, fresh clock.
+pub fn duplicate(entry: &Entry, key: &[u8]) -> Entry {
+    let deadline = entry.deadline();
+    match entry.payload() {
+        Payload::Int(n) => Entry::with_value(key, deadline, Value::Int(n)),
+        Payload::Inline { bytes, plain } => Entry::with_string(key, deadline, bytes, plain),
+        Payload::Shared(buffer) => Entry::with_value(key, deadline, Value::Shared(buffer.clone())),
+        Payload::Thin(sub, packed) => Entry::with_value(key, deadline, Value::Thin(sub, packed.clone())),
+        Payload::Boxed(_, object) => match *object {},
+    }
+}

@@ -1,0 +1,78 @@
+//! Freeing on another thread: what takes long to drop is sent away, so that the engine never stands still for it.
+
+use super::value::Entry;
+use crate::raw::table::Table;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+/// What can be sent away.
+pub enum Garbage {
+    Table(Table<Entry>),
+    Entry(Entry),
+}
+
+impl Garbage {
+    fn objects(&self) -> u64 {
+        match self {
+            Garbage::Table(table) => table.len() as u64,
+            Garbage::Entry(_) => 1,
+        }
+    }
+}
+
+/// Counts that the freeing thread shares with INFO.
+#[derive(Default)]
+struct Counts {
+    pending: AtomicU64,
+    freed: AtomicU64,
+}
+
+/// The way to the freeing thread, which starts when it is first needed and ends with this value.
+#[derive(Default)]
+pub struct LazyFree {
+    to_thread: Option<Sender<Garbage>>,
+    counts: Arc<Counts>,
+}
+
+impl LazyFree {
+    /// Sends garbage away. If no thread can be had it is dropped here.
+    pub fn send(&mut self, garbage: Garbage) {
+        let objects = garbage.objects();
+        self.counts.pending.fetch_add(objects, Ordering::Relaxed);
+        let sender = self.to_thread.get_or_insert_with(|| Self::start(self.counts.clone()));
+        if let Err(unsent) = sender.send(garbage) {
+            drop(unsent);
+            self.counts.pending.fetch_sub(objects, Ordering::Relaxed);
+        }
+    }
+
+    /// Objects that wait to be freed.
+    pub fn pending(&self) -> u64 {
+        self.counts.pending.load(Ordering::Relaxed)
+    }
+
+    /// Objects freed so far.
+    pub fn freed(&self) -> u64 {
+        self.counts.freed.load(Ordering::Relaxed)
+    }
+
+    /// Starts counting anew (CONFIG RESETSTAT).
+    pub fn reset(&mut self) {
+        self.counts.freed.store(0, Ordering::Relaxed);
+    }
+
+    fn start(counts: Arc<Counts>) -> Sender<Garbage> {
+        let (sender, receiver) = channel::<Garbage>();
+        // Without a thread the receiver is dropped, `send` fails and garbage is freed on the spot.
+        let _ = std::thread::Builder::new().name("lazyfree".into()).spawn(move || {
+            for garbage in receiver {
+                let objects = garbage.objects();
+                drop(garbage);
+                counts.pending.fetch_sub(objects, Ordering::Relaxed);
+                counts.freed.fetch_add(objects, Ordering::Relaxed);
+            }
+        });
+        sender
+    }
+}

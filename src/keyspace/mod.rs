@@ -1,0 +1,16 @@
+//! The keyspace: databases of entries, and the one set of rules by which entries are found, changed, expired and removed.
+//!
+//! Handlers get at keys through `Keyspace::read` and `Keyspace::entry` only. Both drop a key that is past its deadline
+//! first; `entry` gives a `Handle`, whose every change takes an `Event`.
+
+pub mod db;
+pub mod effects;
+pub mod expire;
+pub mod handle;
+pub mod lazyfree;
+pub mod value;
+
+pub use db::{Db, Env, Keyspace, Settings};
+pub use effects::{Effect, Effects, Event};
+pub use handle::Handle;
+pub use value::{Entry, Object, Str, ValueType, WrongType};

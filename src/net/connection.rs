@@ -1,0 +1,353 @@
+//! One client's socket. Its task reads whatever is there, decodes every complete request, posts the batch to the engine and
+//! waits for more; the engine writes replies straight to the socket, and only what the socket does not take comes back here.
+//!
+//! While the engine holds the batch the task reads no further, so a client that does not wait for its replies is held back
+//! by its own socket.
+
+use crate::command::table::CommandTable;
+use crate::engine::Mailbox;
+use crate::engine::batch::{Batch, Decoded, Home};
+use crate::engine::event::Event;
+use crate::resp::decode::Limits;
+use crate::resp::reply::Output;
+use crate::session::{Link, LinkBuffers};
+use crate::types::ClientId;
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::{tcp, unix};
+
+/// The reading half of a socket.
+pub enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The writing half of a socket.
+pub enum WriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+impl ReadHalf {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
+            ReadHalf::Unix(half) => Pin::new(half).poll_read(context, buffer),
+        }
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            ReadHalf::Tcp(half) => half.as_ref().poll_read_ready(context),
+            ReadHalf::Unix(half) => half.as_ref().poll_read_ready(context),
+        }
+    }
+}
+
+impl WriteHalf {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write(bytes),
+            WriteHalf::Unix(half) => half.try_write(bytes),
+        }
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write_vectored(pieces),
+            WriteHalf::Unix(half) => half.try_write_vectored(pieces),
+        }
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            WriteHalf::Tcp(half) => half.as_ref().poll_write_ready(context),
+            WriteHalf::Unix(half) => half.as_ref().poll_write_ready(context),
+        }
+    }
+}
+
+/// The part of a connection that its task and the engine share; both are on one thread.
+pub struct Connection {
+    write: WriteHalf,
+    mailbox: Mailbox,
+    batch: RefCell<Possession>,
+    /// The task wants to be woken when the batch is back.
+    wants_batch: Cell<bool>,
+    task: RefCell<Option<Waker>>,
+    unsent: RefCell<Unsent>,
+    has_unsent: Cell<bool>,
+    closing: Cell<Closing>,
+    limits: Cell<Limits>,
+}
+
+/// Where the connection's batch is.
+#[derive(Default)]
+enum Possession {
+    /// There is none: nothing has been read that was not executed.
+    #[default]
+    Idle,
+    /// Here, with the beginning of a request in it.
+    Home(Box<Batch>),
+    /// With the engine.
+    Away,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    AfterSend,
+    Now,
+}
+
+/// Replies that the socket has not taken yet.
+#[derive(Default)]
+struct Unsent {
+    out: Output,
+    /// Bytes of `out` (in sending order, references included) that have left.
+    sent: usize,
+}
+
+/// At most this many pieces in one vectored write: the kernel's own limit.
+const PIECES_MAX: usize = 1024;
+
+impl Connection {
+    /// The shared part of a new connection.
+    pub fn new(write: WriteHalf, mailbox: Mailbox, limits: Limits) -> Rc<Self> {
+        Rc::new(Connection {
+            write,
+            mailbox,
+            batch: RefCell::default(),
+            wants_batch: Cell::new(false),
+            task: RefCell::default(),
+            unsent: RefCell::default(),
+            has_unsent: Cell::new(false),
+            closing: Cell::new(Closing::No),
+            limits: Cell::new(limits),
+        })
+    }
+
+    /// Reads, decodes and posts until the client goes or is sent away.
+    pub async fn run(self: Rc<Self>, mut read: ReadHalf, client: ClientId, slot: usize, commands: Arc<CommandTable>) {
+        std::future::poll_fn(|context| self.poll(context, &mut read, client, slot, &commands)).await;
+        self.mailbox.post(Event::Disconnected(client));
+    }
+
+    fn poll(
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+        read: &mut ReadHalf,
+        client: ClientId,
+        slot: usize,
+        commands: &CommandTable,
+    ) -> Poll<()> {
+        if self.task.borrow().as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+            *self.task.borrow_mut() = Some(context.waker().clone());
+        }
+        if self.has_unsent.get() && self.poll_send(context).is_err() {
+            return Poll::Ready(());
+        }
+        match self.closing.get() {
+            Closing::Now => return Poll::Ready(()),
+            Closing::AfterSend if !self.has_unsent.get() => return Poll::Ready(()),
+            Closing::AfterSend => return Poll::Pending,
+            Closing::No => {}
+        }
+        loop {
+            let mut batch = match self.batch.replace(Possession::Away) {
+                Possession::Home(batch) => batch,
+                Possession::Idle => self.mailbox.lend_batch(),
+                Possession::Away => {
+                    self.wants_batch.set(true);
+                    return Poll::Pending;
+                }
+            };
+            batch.make_room();
+            let filled = batch.filled;
+            let mut buffer = ReadBuf::new(&mut batch.input[filled..]);
+            match read.poll_read(context, &mut buffer) {
+                Poll::Pending => {
+                    self.keep(batch);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {
+                    let n = buffer.filled().len();
+                    if n == 0 {
+                        return Poll::Ready(());
+                    }
+                    batch.filled += n;
+                    batch.bytes_read += n;
+                }
+            }
+            if batch.decode(commands, &self.limits.get()) == Decoded::Nothing {
+                *self.batch.borrow_mut() = Possession::Home(batch);
+                continue;
+            }
+            (batch.client, batch.slot) = (client, slot);
+            if batch.home.is_none() {
+                batch.home = Some(self.clone());
+            }
+            self.mailbox.post(Event::Batch(batch));
+            // Asks to be woken by the next bytes; if they are there already, by the batch's return.
+            if read.poll_ready(context).is_ready() {
+                self.wants_batch.set(true);
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Keeps a batch that holds the beginning of a request; gives an empty one back.
+    fn keep(&self, batch: Box<Batch>) {
+        *self.batch.borrow_mut() = if batch.filled == 0 {
+            self.mailbox.return_batch(batch);
+            Possession::Idle
+        } else {
+            Possession::Home(batch)
+        };
+    }
+
+    /// Sends what is left over; `Err` if the client is gone.
+    fn poll_send(&self, context: &mut Context<'_>) -> Result<(), ()> {
+        loop {
+            let done = self.push_unsent().map_err(|_| ())?;
+            if done {
+                self.has_unsent.set(false);
+                return Ok(());
+            }
+            match self.write.poll_ready(context) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(()),
+            }
+        }
+    }
+
+    /// Writes as much of the left-over replies as the socket takes; true if that was all.
+    fn push_unsent(&self) -> io::Result<bool> {
+        let mut unsent = self.unsent.borrow_mut();
+        let Unsent { out, sent } = &mut *unsent;
+        match write_out(&self.write, out, sent) {
+            Ok(()) => {
+                *unsent = Unsent::default();
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.task.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Writes `out` from byte `sent` on (counted in sending order); `WouldBlock` leaves `sent` where the socket stopped.
+fn write_out(write: &WriteHalf, out: &Output, sent: &mut usize) -> io::Result<()> {
+    if out.references.is_empty() {
+        while *sent < out.bytes.len() {
+            *sent += nonzero(write.try_write(&out.bytes[*sent..])?)?;
+        }
+        return Ok(());
+    }
+    let total = out.len();
+    while *sent < total {
+        let mut pieces = Vec::with_capacity(PIECES_MAX.min(2 * out.references.len() + 1));
+        let mut skip = *sent;
+        let mut add = |piece| {
+            let piece: &[u8] = piece;
+            if skip >= piece.len() {
+                skip -= piece.len();
+            } else if pieces.len() < PIECES_MAX {
+                pieces.push(IoSlice::new(&piece[skip..]));
+                skip = 0;
+            }
+        };
+        let mut from = 0;
+        for reference in &out.references {
+            add(&out.bytes[from..reference.at]);
+            add(reference.buffer.as_slice());
+            from = reference.at;
+        }
+        add(&out.bytes[from..]);
+        *sent += nonzero(write.try_write_vectored(&pieces)?)?;
+    }
+    Ok(())
+}
+
+fn nonzero(n: usize) -> io::Result<usize> {
+    if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }
+}
+
+impl Home for Connection {
+    fn take_back(&self, batch: Box<Batch>) {
+        self.keep(batch);
+        if self.wants_batch.replace(false) {
+            self.wake();
+        }
+    }
+}
+
+/// A session's way to its connection.
+pub struct SocketLink(pub Rc<Connection>);
+
+impl Link for SocketLink {
+    fn send(&self, out: &mut Output) {
+        let connection = &self.0;
+        if connection.closing.get() == Closing::Now {
+            return out.clear();
+        }
+        if connection.has_unsent.get() {
+            connection.unsent.borrow_mut().out.append(out);
+            return out.clear();
+        }
+        let mut sent = 0;
+        match write_out(&connection.write, out, &mut sent) {
+            Ok(()) => out.clear(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *connection.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
+                connection.has_unsent.set(true);
+                connection.wake();
+            }
+            Err(_) => {
+                out.clear();
+                connection.closing.set(Closing::Now);
+                connection.wake();
+            }
+        }
+    }
+
+    fn close_after_send(&self) {
+        if self.0.closing.get() == Closing::No {
+            self.0.closing.set(Closing::AfterSend);
+            self.0.wake();
+        }
+    }
+
+    fn close_now(&self) {
+        self.0.closing.set(Closing::Now);
+        self.0.wake();
+    }
+
+    fn set_limits(&self, limits: Limits) {
+        self.0.limits.set(limits);
+    }
+
+    fn buffers(&self) -> LinkBuffers {
+        let unsent = self.0.unsent.borrow();
+        let (query, query_free, batch_bytes) = match &*self.0.batch.borrow() {
+            Possession::Home(batch) => (batch.filled, batch.input.len() - batch.filled, batch.memory_bytes()),
+            _ => (0, 0, 0),
+        };
+        let waiting = unsent.out.len().saturating_sub(unsent.sent);
+        let memory = size_of::<Connection>() + batch_bytes + unsent.out.bytes.capacity() + waiting;
+        LinkBuffers { query, query_free, unsent: waiting, memory }
+    }
+}

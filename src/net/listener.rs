@@ -1,0 +1,207 @@
+//! Listening sockets and what happens to a connection before its first byte is read.
+
+use super::connection::{Connection, ReadHalf, SocketLink, WriteHalf};
+use super::local;
+use crate::engine::Mailbox;
+use crate::session::{Origin, Session};
+use crate::types::DbIndex;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// A listening socket, bound but not yet served.
+pub enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Why a listener could not be had: the address as configured, and the system's reason.
+#[derive(Debug)]
+pub struct BindError {
+    pub address: String,
+    pub optional: bool,
+    pub error: io::Error,
+}
+
+/// Binds one address of `bind`; a leading `-` makes it optional, `*` and `::*` mean every address of a family.
+/// Port 0 asks the system for a free one.
+pub fn bind_tcp(address: &str, port: u16, backlog: i32) -> Result<std::net::TcpListener, BindError> {
+    let optional = address.starts_with('-');
+    let name = address.trim_start_matches('-');
+    let fail = |error| BindError { address: format!("{name}:{port}"), optional, error };
+    let candidates: Vec<SocketAddr> = match name {
+        "*" => vec![SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port)],
+        "::*" => vec![SocketAddr::new(IpAddr::from([0u16; 8]), port)],
+        _ => (name, port).to_socket_addrs().map_err(fail)?.collect(),
+    };
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for at in candidates {
+        match listen(at, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(fail(last))
+}
+
+fn listen(at: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(at))?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Binds a Unix socket. The permissions are set before anybody can connect (CVE-2023-45145): the socket listens only after.
+pub fn bind_unix(path: &str, permissions: Option<u32>, backlog: i32) -> Result<std::os::unix::net::UnixListener, BindError> {
+    let fail = |error| BindError { address: path.to_owned(), optional: false, error };
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    let bind = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        if let Some(mode) = permissions {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        }
+        socket.listen(backlog)?;
+        Ok(socket)
+    };
+    bind().map(|socket| socket.into()).map_err(fail)
+}
+
+/// Serves a listener for ever.
+pub async fn serve(bound: Bound, mailbox: Mailbox) {
+    // A failing accept (no more file descriptors) must neither spin nor starve the others (CVE-2025-48367).
+    const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
+    match bound {
+        Bound::Tcp(listener) => {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => accept_tcp(stream, peer, &mailbox),
+                    Err(error) => {
+                        tracing::warn!("Accepting client connection: {error}");
+                        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                    }
+                }
+            }
+        }
+        Bound::Unix(listener) => {
+            let path = listener.local_addr().ok().and_then(|a| a.as_pathname().map(|p| p.display().to_string()));
+            let path = path.unwrap_or_default();
+            let Ok(listener) = UnixListener::from_std(listener) else { return };
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => accept_unix(stream, &path, &mailbox),
+                    Err(error) => {
+                        tracing::warn!("Accepting client connection: {error}");
+                        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
+    let keepalive = mailbox.with(|engine| engine.world.config.tcp_keepalive);
+    let _ = stream.set_nodelay(true);
+    if keepalive > 0 {
+        let interval = Duration::from_secs((keepalive as u64 / 3).max(1));
+        let settings = TcpKeepalive::new()
+            .with_time(Duration::from_secs(keepalive as u64))
+            .with_interval(interval)
+            .with_retries(3);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&settings);
+    }
+    let local = stream.local_addr().map(|a| text_of(&a)).unwrap_or_default();
+    let refusal = mailbox.with(|engine| {
+        let config = &engine.world.config;
+        let guarded = config.protected_mode && config.default_user_has_no_password();
+        (guarded && !is_loopback(&peer)).then_some(PROTECTED_MODE)
+    });
+    let session = Session {
+        origin: Origin::Tcp,
+        peer: text_of(&peer).into(),
+        local: local.into(),
+        fd: stream.as_raw_fd(),
+        ..Session::default()
+    };
+    if let Some(text) = refusal {
+        mailbox.with(|engine| engine.world.stats.rejected_connections += 1);
+        let _ = stream.try_write(text.as_bytes());
+        return;
+    }
+    let (read, write) = stream.into_split();
+    start(ReadHalf::Tcp(read), WriteHalf::Tcp(write), session, mailbox);
+}
+
+fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
+    let session = Session {
+        origin: Origin::Unix,
+        peer: format!("{path}:0").into(),
+        local: format!("{path}:0").into(),
+        fd: stream.as_raw_fd(),
+        ..Session::default()
+    };
+    let (read, write) = stream.into_split();
+    start(ReadHalf::Unix(read), WriteHalf::Unix(write), session, mailbox);
+}
+
+fn start(read: ReadHalf, write: WriteHalf, mut session: Session, mailbox: &Mailbox) {
+    let admitted = mailbox.with(|engine| {
+        let now = crate::clock::Clock::Real.micros() / 1000;
+        session.connected_at = now;
+        session.active_at = now;
+        session.db = DbIndex(0);
+        session.authenticated = engine.world.config.default_user_has_no_password();
+        let limits = engine.world.limits(session.authenticated);
+        let connection = Connection::new(write, mailbox.clone(), limits);
+        session.link = Some(Box::new(SocketLink(connection.clone())));
+        let commands = engine.world.commands.clone();
+        engine.admit_client(Box::new(session)).map(|(id, slot)| (connection, id, slot, commands))
+    });
+    match admitted {
+        Ok((connection, id, slot, commands)) => local::spawn(connection.run(read, id, slot, commands)),
+        Err(session) => {
+            if let Some(link) = &session.link {
+                let mut out = crate::resp::reply::Output::default();
+                out.bytes.extend_from_slice(b"-ERR max number of clients reached\r\n");
+                link.send(&mut out);
+            }
+        }
+    }
+}
+
+fn is_loopback(peer: &SocketAddr) -> bool {
+    match peer.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+    }
+}
+
+/// `address:port`, with brackets around IPv6 as clients parse it.
+fn text_of(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) => format!("[{}]:{}", v6.ip(), v6.port()),
+        SocketAddr::V4(_) => address.to_string(),
+    }
+}
+
+/// What a stranger hears from a server without a password. The beginning up to "protected mode" is matched by tools.
+const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
+for the default user. In this mode connections are only accepted from the loopback interface. To connect from elsewhere: \
+1) switch protected mode off with CONFIG SET protected-mode no, from a client on this host, once the server cannot be \
+reached from networks that you do not trust (CONFIG REWRITE makes it last); 2) or write 'protected-mode no' into the \
+configuration file and restart; 3) or start with --protected-mode no; 4) or set a password for the default user.\r\n";

@@ -1,0 +1,5 @@
+//! Sockets: listening, reading requests, writing replies. Nothing here knows what a command does.
+
+pub mod connection;
+pub mod listener;
+pub mod local;

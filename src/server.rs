@@ -1,0 +1,253 @@
+//! Builds every part, joins them, and stops them in order: the only file that knows all of them.
+
+use crate::clock::{self, Clock};
+use crate::command::table::CommandTable;
+use crate::commands;
+use crate::config::Config;
+use crate::engine::event::{Event, Outcome};
+use crate::engine::{Mailbox, cron};
+use crate::keyspace::Keyspace;
+use crate::net::listener::{self, BindError, Bound};
+use crate::net::local;
+use crate::session::Registry;
+use crate::stats::Stats;
+use crate::stream::WriteStream;
+use crate::world::{DebugSwitches, Identity, Listeners, Shutdown, SlowRecords, World};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Instant;
+
+/// Which TCP port to listen on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    /// A free one, chosen by the system.
+    Auto,
+    Number(u16),
+    /// None: a Unix socket only.
+    None,
+}
+
+/// A server in this process, on a thread of its own. Dropping it stops it.
+///
+/// ```
+/// use redstart::server::{Port, Server};
+/// use std::io::{Read, Write};
+///
+/// let server = Server::builder().port(Port::Auto).start().unwrap();
+/// let mut client = std::net::TcpStream::connect(server.address()).unwrap();
+/// client.write_all(b"PING\r\n").unwrap();
+/// let mut reply = [0; 7];
+/// client.read_exact(&mut reply).unwrap();
+/// assert_eq!(&reply, b"+PONG\r\n");
+/// ```
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<tokio::sync::mpsc::UnboundedSender<Shutdown>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Collects what a server is to be like.
+pub struct Builder {
+    config: Config,
+    clock: Clock,
+}
+
+impl Server {
+    /// A builder with the defaults of a server for tests: loopback only, any free port, no snapshots.
+    pub fn builder() -> Builder {
+        let mut config = Config { bind: vec!["127.0.0.1".into()], port: 0, port_auto: true, ..Config::default() };
+        config.save.clear();
+        Builder { config, clock: Clock::Real }
+    }
+
+    /// Where it listens. Port 0 if it has a Unix socket only.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `redis://…` for client libraries.
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(Shutdown { save: Some(false), now: true, ..Shutdown::default() });
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Builder {
+    /// The TCP port.
+    pub fn port(mut self, port: Port) -> Self {
+        (self.config.port, self.config.port_auto) = match port {
+            Port::Auto => (0, true),
+            Port::Number(n) => (n as i64, false),
+            Port::None => (0, false),
+        };
+        self
+    }
+
+    /// Any directive of redis.conf. Panics on one that is unknown or refused: it is a mistake in the calling program.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        let line = format!("{name} {value}");
+        let origin = std::path::Path::new("builder");
+        if let Err(error) = crate::config::file::apply_str(&mut self.config, &line, origin) {
+            panic!("{line}: {error}");
+        }
+        self
+    }
+
+    /// A clock to be moved by hand.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts the server on a thread of its own and returns when it listens.
+    ///
+    /// # Errors
+    /// An address that cannot be had, or no thread or runtime for the server.
+    pub fn start(self) -> std::io::Result<Server> {
+        let (ready, started) = mpsc::channel();
+        let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
+        let Builder { config, clock } = self;
+        let thread = std::thread::Builder::new().name("redstart".into()).spawn(move || {
+            let bound = match bind(&config) {
+                Ok(bound) => bound,
+                Err(error) => {
+                    let text = format!("{}: {}", error.address, error.error);
+                    let _ = ready.send(Err(std::io::Error::new(error.error.kind(), text)));
+                    return;
+                }
+            };
+            let port = bound.iter().find_map(tcp_address);
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            let world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            runtime.block_on(async move {
+                let mailbox = Mailbox::new(world);
+                let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+                let _ = ready.send(Ok(address));
+                let signals = mailbox.clone();
+                local::spawn(async move {
+                    let shutdown = stopped.recv().await.unwrap_or_default();
+                    signals.post(Event::Signal(shutdown));
+                });
+                serve(mailbox, bound).await;
+            });
+        })?;
+        match started.recv() {
+            Ok(Ok(address)) => Ok(Server { address, stop: Some(stop), thread: Some(thread) }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(std::io::Error::other("the server's thread ended before it listened")),
+        }
+    }
+}
+
+/// A runtime for one thread. A long turn of ready connections is not cut by looks at the sockets, so that the engine finds
+/// them all in its mailbox.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1024).build()
+}
+
+/// Binds everything that the configuration asks for. Optional addresses that this machine lacks are left out.
+///
+/// # Errors
+/// The first address that cannot be had and is not optional.
+pub fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
+    let mut bound = Vec::new();
+    let backlog = config.tcp_backlog as i32;
+    let mut port = config.port as u16;
+    if port != 0 || config.port_auto {
+        for address in &config.bind {
+            match listener::bind_tcp(address, port, backlog) {
+                Ok(listener) => {
+                    // With a port of the system's choice every further address takes the same.
+                    port = listener.local_addr().map_or(port, |a| a.port());
+                    bound.push(Bound::Tcp(listener));
+                }
+                Err(error) if error.optional && is_missing_address(&error.error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if !config.unixsocket.is_empty() {
+        let permissions = (config.unixsocketperm != 0).then_some(config.unixsocketperm as u32);
+        bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, backlog)?));
+    }
+    Ok(bound)
+}
+
+fn is_missing_address(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported)
+        || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+/// The address of a TCP listener.
+pub fn tcp_address(bound: &Bound) -> Option<SocketAddr> {
+    match bound {
+        Bound::Tcp(listener) => listener.local_addr().ok(),
+        Bound::Unix(_) => None,
+    }
+}
+
+/// A fresh world.
+pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
+    let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
+    let seed = clock::entropy();
+    let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
+    let run_id = (0..3).map(|_| format!("{:016x}", clock::entropy())).collect::<String>()[..40].to_owned();
+    let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let mut world = World {
+        keyspace,
+        sessions: Registry::default(),
+        stats: Stats::new(commands.len()),
+        commands,
+        config,
+        stream: WriteStream::default(),
+        slow: SlowRecords::default(),
+        orders: Default::default(),
+        identity: Identity {
+            run_id,
+            started: Instant::now(),
+            started_unix_seconds: Clock::Real.micros() / 1_000_000,
+            tcp_port,
+            config_file,
+            executable,
+        },
+        debug: DebugSwitches::default(),
+        listeners: Listeners::default(),
+        memory_short: false,
+        measure_all: false,
+    };
+    world.adopt_config();
+    world
+}
+
+/// Serves until the engine ends.
+pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
+    for listener in bound {
+        local::spawn(listener::serve(listener, mailbox.clone()));
+    }
+    local::spawn(cron::run(mailbox.clone()));
+    // Not the root future: waking that one costs a system call.
+    let (done, ended) = tokio::sync::oneshot::channel();
+    local::spawn(async move {
+        let outcome = mailbox.run().await;
+        let _ = done.send(outcome);
+    });
+    ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() })
+}

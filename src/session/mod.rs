@@ -1,0 +1,136 @@
+//! One client's state on the engine's side: who it is, which database it uses, what it is in the middle of, and the replies
+//! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
+
+pub mod registry;
+
+use crate::resp::decode::Limits;
+use crate::resp::reply::Output;
+use crate::types::{ClientId, DbIndex};
+pub use registry::Registry;
+
+/// The way from a session to its connection.
+pub trait Link {
+    /// Sends what is in `out`, or as much as the socket takes now; the connection keeps the rest. Clears `out`.
+    fn send(&self, out: &mut Output);
+    /// Closes the connection once everything sent so far has left.
+    fn close_after_send(&self);
+    /// Closes the connection at once.
+    fn close_now(&self);
+    /// Limits on what is read from here on (they are smaller before AUTH).
+    fn set_limits(&self, limits: Limits);
+    /// What the connection holds.
+    fn buffers(&self) -> LinkBuffers;
+}
+
+/// Sizes of a connection's buffers, for CLIENT LIST and for limits.
+#[derive(Default, Clone, Copy)]
+pub struct LinkBuffers {
+    /// Bytes of requests read and not yet executed.
+    pub query: usize,
+    /// Free room in the request buffer.
+    pub query_free: usize,
+    /// Bytes of replies that the socket has not taken yet.
+    pub unsent: usize,
+    /// Bytes of memory held by the connection.
+    pub memory: usize,
+}
+
+/// Whether a client wants to hear replies (CLIENT REPLY).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// Not the reply to this command, which asked for it.
+    SkipThisAndNext,
+    SkipNext,
+}
+
+/// How a client got here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Origin {
+    #[default]
+    Tcp,
+    Unix,
+    Tls,
+    /// No socket: a test, AOF replay, a script.
+    Internal,
+}
+
+/// A client.
+#[derive(Default)]
+pub struct Session {
+    pub id: ClientId,
+    /// Place in the registry.
+    pub slot: usize,
+    pub db: DbIndex,
+    pub resp3: bool,
+    pub authenticated: bool,
+    pub no_evict: bool,
+    pub no_touch: bool,
+    /// Closed when its replies are sent; no further request is executed.
+    pub closing: bool,
+    /// Waits in the registry's list of sessions with something to send.
+    pub send_queued: bool,
+    pub origin: Origin,
+    pub reply_mode: ReplyMode,
+    pub name: Box<[u8]>,
+    pub lib_name: Box<[u8]>,
+    pub lib_version: Box<[u8]>,
+    /// `address:port` of the client and of our end; the socket's path for a Unix socket.
+    pub peer: Box<str>,
+    pub local: Box<str>,
+    pub fd: i32,
+    /// Unix time in milliseconds by the real clock.
+    pub connected_at: i64,
+    pub active_at: i64,
+    /// Position of the last command in the table.
+    pub last_command: Option<u16>,
+    pub out: Output,
+    pub link: Option<Box<dyn Link>>,
+    pub commands: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
+    pub over_soft_limit_since: i64,
+}
+
+impl Session {
+    /// The flags of CLIENT LIST.
+    pub fn flag_letters(&self) -> String {
+        let mut letters = String::new();
+        if self.origin == Origin::Unix {
+            letters.push('U');
+        }
+        if self.closing {
+            letters.push('c');
+        }
+        if self.no_evict {
+            letters.push('e');
+        }
+        if self.no_touch {
+            letters.push('T');
+        }
+        if letters.is_empty() {
+            letters.push('N');
+        }
+        letters
+    }
+
+    /// Bytes of memory that the session holds, its connection's buffers included.
+    pub fn memory_bytes(&self) -> usize {
+        let link = self.link.as_ref().map_or(0, |link| link.buffers().memory);
+        size_of::<Session>() + self.out.bytes.capacity() + self.name.len() + self.lib_name.len() + link
+    }
+
+    /// Returns to the state of a new connection (RESET), but for the connection itself.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.db = DbIndex(0);
+        self.resp3 = false;
+        self.authenticated = authenticated;
+        self.name = Box::default();
+        self.reply_mode = ReplyMode::On;
+        self.no_touch = false;
+        self.no_evict = false;
+    }
+}

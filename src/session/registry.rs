@@ -1,0 +1,135 @@
+//! All clients, by place and by id. The session that runs a command is taken out for that time, so that the command can
+//! change both it and the registry.
+
+use super::Session;
+use crate::types::ClientId;
+use std::collections::BTreeMap;
+
+/// The clients of one server.
+#[derive(Default)]
+pub struct Registry {
+    slots: Vec<Option<Box<Session>>>,
+    free: Vec<usize>,
+    by_id: BTreeMap<ClientId, usize>,
+    last_id: u64,
+    /// Sessions that have something to send, in the order in which they got it.
+    to_send: Vec<usize>,
+    /// Output buffers that nobody uses at the moment.
+    spare: Vec<Vec<u8>>,
+}
+
+/// More spare output buffers than this are given back to the allocator, and so are larger ones.
+const SPARE_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// A new output buffer has room for this much.
+const OUTPUT_START_BYTES: usize = 4 * 1024;
+
+impl Registry {
+    /// Files a session under a new id.
+    pub fn add(&mut self, mut session: Box<Session>) -> (ClientId, usize) {
+        self.last_id += 1;
+        let id = ClientId(self.last_id);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        session.id = id;
+        session.slot = slot;
+        self.by_id.insert(id, slot);
+        self.slots[slot] = Some(session);
+        (id, slot)
+    }
+
+    /// Forgets a session for good.
+    pub fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
+        let slot = self.by_id.remove(&id)?;
+        let session = self.slots[slot].take();
+        self.free.push(slot);
+        session
+    }
+
+    /// Takes the session out to run its commands; `put_back` must follow.
+    #[inline]
+    pub fn take(&mut self, id: ClientId, slot: usize) -> Option<Box<Session>> {
+        match self.slots.get_mut(slot) {
+            Some(place) if place.as_ref().is_some_and(|s| s.id == id) => place.take(),
+            _ => None,
+        }
+    }
+
+    /// Puts back what `take` took; queues it for sending if it has replies.
+    #[inline]
+    pub fn put_back(&mut self, mut session: Box<Session>) {
+        let slot = session.slot;
+        if !session.send_queued && (!session.out.is_empty() || session.closing) {
+            session.send_queued = true;
+            self.to_send.push(slot);
+        }
+        self.slots[slot] = Some(session);
+    }
+
+    /// The session with this id, unless it is taken out.
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Session> {
+        let slot = *self.by_id.get(&id)?;
+        self.slots[slot].as_deref_mut()
+    }
+
+    /// Sessions in the order of their ids, without one that is taken out.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.by_id.values().filter_map(|slot| self.slots[*slot].as_deref())
+    }
+
+    /// Ids in ascending order, those taken out included.
+    pub fn ids(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.by_id.keys().copied()
+    }
+
+    /// Number of clients.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// True without clients.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Queues a session that got output from elsewhere.
+    pub fn queue_send(&mut self, id: ClientId) {
+        if let Some(&slot) = self.by_id.get(&id)
+            && let Some(session) = self.slots[slot].as_deref_mut()
+            && !session.send_queued
+        {
+            session.send_queued = true;
+            self.to_send.push(slot);
+        }
+    }
+
+    /// Calls `f` with each session that has something to send, and clears the queue.
+    pub fn drain_sends(&mut self, mut f: impl FnMut(&mut Session)) {
+        let mut queue = std::mem::take(&mut self.to_send);
+        for slot in queue.drain(..) {
+            if let Some(session) = self.slots[slot].as_deref_mut() {
+                session.send_queued = false;
+                f(session);
+                let buffer = std::mem::take(&mut session.out.bytes);
+                if buffer.is_empty() {
+                    if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX && buffer.capacity() != 0 {
+                        self.spare.push(buffer);
+                    }
+                } else {
+                    session.out.bytes = buffer;
+                }
+            }
+        }
+        self.to_send = queue;
+    }
+
+    /// Gives a session that is about to get replies a buffer for them.
+    #[inline]
+    pub fn lend_output(&mut self, session: &mut Session) {
+        if session.out.bytes.capacity() == 0 {
+            session.out.bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(OUTPUT_START_BYTES));
+        }
+    }
+}

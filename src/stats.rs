@@ -1,0 +1,103 @@
+//! Counters that INFO reads. Plain numbers: only the engine's thread touches them.
+
+use std::collections::BTreeMap;
+
+/// What one command has done so far.
+#[derive(Default, Clone, Copy)]
+pub struct CommandStats {
+    pub calls: u64,
+    pub nanos: u64,
+    /// Refused before it ran.
+    pub rejected: u64,
+    /// Answered with an error of its own.
+    pub failed: u64,
+}
+
+/// A figure per second, from samples of a counter taken ten times a second.
+#[derive(Default)]
+pub struct Rate {
+    samples: [u64; 16],
+    next: usize,
+    last_value: u64,
+    last_millis: i64,
+}
+
+impl Rate {
+    /// Takes a sample of `value` at `millis` by the real clock.
+    pub fn sample(&mut self, value: u64, millis: i64) {
+        let elapsed = millis - self.last_millis;
+        if self.last_millis != 0 && elapsed > 0 {
+            self.samples[self.next] = value.saturating_sub(self.last_value) * 1000 / elapsed as u64;
+            self.next = (self.next + 1) % self.samples.len();
+        }
+        self.last_value = value;
+        self.last_millis = millis;
+    }
+
+    /// The mean of the last samples.
+    pub fn per_second(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / self.samples.len() as u64
+    }
+}
+
+/// The server's counters since its start or CONFIG RESETSTAT.
+#[derive(Default)]
+pub struct Stats {
+    pub connections: u64,
+    pub rejected_connections: u64,
+    pub commands: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub errors: u64,
+    pub reads_processed: u64,
+    pub writes_processed: u64,
+    pub query_buffer_limit_disconnections: u64,
+    pub output_buffer_limit_disconnections: u64,
+    pub unexpected_errors: u64,
+    pub auth_failures: u64,
+    pub used_memory_peak: u64,
+    pub used_memory_peak_millis: i64,
+    pub active_expire_nanos: u64,
+    pub cron_ticks: u64,
+    pub engine_loops: u64,
+    pub engine_loop_nanos: u64,
+    pub engine_loop_nanos_max: u64,
+    pub commands_rate: Rate,
+    pub bytes_in_rate: Rate,
+    pub bytes_out_rate: Rate,
+    /// Indexed by the command's position in the table.
+    pub per_command: Vec<CommandStats>,
+    /// How often each error code was answered. Bounded: clients can invent codes through scripts.
+    pub per_error: BTreeMap<Box<[u8]>, u64>,
+    /// More error codes than the table holds were met.
+    pub errors_overflowed: bool,
+}
+
+/// Error codes counted one by one at most.
+const ERROR_CODES_MAX: usize = 128;
+
+impl Stats {
+    /// Counters for a table of `commands` commands.
+    pub fn new(commands: usize) -> Self {
+        Stats { per_command: vec![CommandStats::default(); commands], ..Stats::default() }
+    }
+
+    /// Counts an error reply by its code.
+    pub fn count_error(&mut self, code: &[u8]) {
+        self.errors += 1;
+        if let Some(count) = self.per_error.get_mut(code) {
+            *count += 1;
+        } else if self.per_error.len() < ERROR_CODES_MAX {
+            self.per_error.insert(code.into(), 1);
+        } else {
+            self.errors_overflowed = true;
+        }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        let peak = (self.used_memory_peak, self.used_memory_peak_millis);
+        *self = Stats::new(self.per_command.len());
+        (self.used_memory_peak, self.used_memory_peak_millis) = peak;
+    }
+}

@@ -1,0 +1,171 @@
+//! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
+//! globals, so that a process can hold several.
+
+use crate::command::table::CommandTable;
+use crate::config::Config;
+use crate::command::spec::{CommandSpec, Flag};
+use crate::keyspace::{Effect, Keyspace};
+use crate::resp::request::Args;
+use crate::session::{Registry, Session};
+use crate::stats::Stats;
+use crate::stream::WriteStream;
+use crate::types::ClientId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One server's state.
+pub struct World {
+    pub keyspace: Keyspace,
+    pub sessions: Registry,
+    pub config: Config,
+    pub commands: Arc<CommandTable>,
+    pub stats: Stats,
+    pub stream: WriteStream,
+    pub slow: SlowRecords,
+    /// What commands asked the engine to do, in order.
+    pub orders: VecDeque<Order>,
+    pub identity: Identity,
+    /// DEBUG: switches that only tests turn.
+    pub debug: DebugSwitches,
+    pub listeners: Listeners,
+    /// More memory is used than `maxmemory` allows: commands that add are refused.
+    pub memory_short: bool,
+    /// Every command is measured alone, not only those that may take long.
+    pub measure_all: bool,
+}
+
+impl World {
+    /// Notes a command that took long, for SLOWLOG and LATENCY.
+    #[inline]
+    pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {
+        let micros = (nanos / 1000) as i64;
+        let slow = self.config.slowlog_log_slower_than;
+        if slow >= 0 && micros >= slow && !spec.has(Flag::SkipSlowlog) {
+            self.slow.note(session, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
+        }
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 && micros / 1000 >= threshold {
+            let event = if spec.has(Flag::Fast) { "fast-command" } else { "command" };
+            self.slow.latency.record(event, self.keyspace.env.now_micros / 1_000_000, (micros / 1000) as u32);
+        }
+    }
+}
+
+/// Those who want to hear of effects. Pub/sub notifications, WATCH, tracking and blocked clients are to be such; tests add
+/// their own.
+#[derive(Default)]
+pub struct Listeners(Vec<Box<dyn FnMut(&Effect)>>);
+
+impl Listeners {
+    /// Adds a listener.
+    pub fn add(&mut self, listener: Box<dyn FnMut(&Effect)>) {
+        self.0.push(listener);
+    }
+
+    /// Tells all of them.
+    pub fn hear(&mut self, effect: &Effect) {
+        for listener in &mut self.0 {
+            listener(effect);
+        }
+    }
+}
+
+/// What only the engine, or the server around it, can do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    /// End the server.
+    Shutdown(Shutdown),
+    /// Close a client's connection; at once, or when its replies have left.
+    Disconnect { client: ClientId, after_replies: bool },
+    /// Directives changed: apply what lives outside the world (listeners, log level, timers).
+    ConfigChanged(Vec<&'static str>),
+    /// Stand still for so many milliseconds (DEBUG SLEEP).
+    Sleep { millis: u64 },
+}
+
+/// How to end.
+#[derive(Debug, PartialEq, Eq, Clone, Copy, Default)]
+pub struct Shutdown {
+    pub save: Option<bool>,
+    pub now: bool,
+    pub force: bool,
+    /// A second signal: leave without ceremony, as a failure.
+    pub insist: bool,
+}
+
+/// Names and times that tell this server from others.
+pub struct Identity {
+    pub run_id: String,
+    pub started: Instant,
+    pub started_unix_seconds: i64,
+    pub tcp_port: u16,
+    pub config_file: String,
+    pub executable: String,
+}
+
+/// See DEBUG.
+#[derive(Default)]
+pub struct DebugSwitches {
+    /// Reply buffers' peak handling for tests of CLIENT LIST.
+    pub reply_buffer_peak_reset: bool,
+    pub reply_buffer_resizing: bool,
+    pub pause_cron: bool,
+}
+
+/// Where slow commands are noted; SLOWLOG and LATENCY read it.
+#[derive(Default)]
+pub struct SlowRecords {
+    pub entries: VecDeque<SlowEntry>,
+    pub next_id: u64,
+    pub latency: crate::latency::LatencyMonitor,
+}
+
+/// Arguments shown of a slow command, and bytes of each.
+const SLOW_ARGS_MAX: usize = 32;
+const SLOW_ARG_BYTES_MAX: usize = 128;
+
+impl SlowRecords {
+    #[cold]
+    fn note(&mut self, session: &Session, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
+        if max_len <= 0 {
+            self.entries.clear();
+            return;
+        }
+        let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
+        let mut kept: Vec<Box<[u8]>> = args.from(0).take(shown).map(cut).collect();
+        if args.len() > shown {
+            kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
+        }
+        self.entries.push_front(SlowEntry {
+            id: self.next_id,
+            unix_seconds: now_micros / 1_000_000,
+            micros,
+            args: kept,
+            peer: session.peer.clone(),
+            name: session.name.clone(),
+        });
+        self.next_id += 1;
+        self.entries.truncate(max_len as usize);
+    }
+}
+
+fn cut(arg: &[u8]) -> Box<[u8]> {
+    if arg.len() <= SLOW_ARG_BYTES_MAX {
+        return arg.into();
+    }
+    let mut text = arg[..SLOW_ARG_BYTES_MAX].to_vec();
+    text.extend_from_slice(format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes());
+    text.into()
+}
+
+/// One slow command.
+pub struct SlowEntry {
+    pub id: u64,
+    pub unix_seconds: i64,
+    pub micros: u64,
+    /// The arguments, cut to what SLOWLOG shows.
+    pub args: Vec<Box<[u8]>>,
+    pub peer: Box<str>,
+    pub name: Box<[u8]>,
+}
