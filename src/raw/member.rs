@@ -29,11 +29,7 @@ unsafe impl Send for OwnedMember {}
 /// as doubles. (A NaN has a place too, so that a stray one cannot break the order; commands refuse it earlier.)
 pub(super) fn order_key(score: f64) -> u64 {
     let bits = if score == 0.0 { 0 } else { score.to_bits() };
-    if bits >> 63 == 1 {
-        !bits
-    } else {
-        bits | 1 << 63
-    }
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
 /// Brings the cache line at `at` closer. Any address is fine: a prefetch cannot fault.
@@ -57,14 +53,10 @@ impl OwnedMember {
         let layout = layout(head_len, bytes.len());
         // SAFETY: the layout is never empty; the three writes fill exactly `SCORE + head_len + bytes.len()` bytes.
         unsafe {
-            let Some(at) = NonNull::new(alloc(layout)) else {
-                handle_alloc_error(layout)
-            };
+            let Some(at) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
             at.cast::<u64>().write(score.to_bits().to_le());
-            at.add(SCORE)
-                .copy_from_nonoverlapping(NonNull::from(&head).cast(), head_len);
-            at.add(SCORE + head_len)
-                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            at.add(SCORE).copy_from_nonoverlapping(NonNull::from(&head).cast(), head_len);
+            at.add(SCORE + head_len).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             OwnedMember(Member(at))
         }
     }
@@ -226,23 +218,8 @@ mod tests {
 
     #[test]
     fn order_keys_follow_the_scores() {
-        let scores = [
-            f64::NEG_INFINITY,
-            -1e300,
-            -1.0,
-            -f64::MIN_POSITIVE,
-            0.0,
-            5e-324,
-            1.0,
-            1.5,
-            2.0,
-            f64::INFINITY,
-        ];
-        assert!(
-            scores
-                .windows(2)
-                .all(|pair| order_key(pair[0]) < order_key(pair[1]))
-        );
+        let scores = [f64::NEG_INFINITY, -1e300, -1.0, -f64::MIN_POSITIVE, 0.0, 5e-324, 1.0, 1.5, 2.0, f64::INFINITY];
+        assert!(scores.windows(2).all(|pair| order_key(pair[0]) < order_key(pair[1])));
         assert_eq!(order_key(-0.0), order_key(0.0));
     }
 }

@@ -169,10 +169,7 @@ impl ScoreMap {
     /// The members of a range of ranks in rising order, or in falling order if `reverse` (the range itself is counted
     /// from the lowest score either way). Ranks beyond the last are left out.
     pub fn range(&self, ranks: Range<usize>, reverse: bool) -> RangeIter<'_> {
-        RangeIter {
-            walk: self.tree.range(ranks, reverse),
-            map: self,
-        }
+        RangeIter { walk: self.tree.range(ranks, reverse), map: self }
     }
 
     /// All members in rising order.
@@ -205,23 +202,16 @@ impl ScoreMap {
 
     /// One step of a scan; see [`Table::scan`] for the cursor and its guarantee.
     pub fn scan(&self, cursor: u64, found: &mut dyn FnMut(f64, &[u8])) -> u64 {
-        self.index
-            .scan(cursor, &mut |member| found(member.score(), member.bytes()))
+        self.index.scan(cursor, &mut |member| found(member.score(), member.bytes()))
     }
 
     /// A random member.
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<(f64, &[u8])> {
-        self.index
-            .random(rng)
-            .map(|member| self.view(member.handle()))
+        self.index.random(rng).map(|member| self.view(member.handle()))
     }
 
     fn over(index: Table<OwnedMember>) -> ScoreMap {
-        ScoreMap {
-            tree: BTree::new(),
-            index,
-            member_bytes: 0,
-        }
+        ScoreMap { tree: BTree::new(), index, member_bytes: 0 }
     }
 
     fn find(&self, hash: u64, member: &[u8]) -> Option<Member> {
@@ -283,10 +273,7 @@ impl ScoreMapBuilder {
     /// against the input's length first.
     pub fn new(seed: u64, expected: usize) -> ScoreMapBuilder {
         let map = ScoreMap::over(Table::with_capacity(seed, expected));
-        ScoreMapBuilder {
-            map,
-            members: Vec::with_capacity(expected),
-        }
+        ScoreMapBuilder { map, members: Vec::with_capacity(expected) }
     }
 
     /// Adds a member. Returns false, and changes nothing, if it is there already.
@@ -356,15 +343,9 @@ mod tests {
         assert_eq!(map.len(), all.len());
         assert!(map.iter().eq(all.iter().copied()));
         assert_eq!(map.iter().len(), all.len());
-        let members: usize = all
-            .iter()
-            .map(|(score, bytes)| rounded(&OwnedMember::new(*score, bytes)))
-            .sum();
+        let members: usize = all.iter().map(|(score, bytes)| rounded(&OwnedMember::new(*score, bytes))).sum();
         assert_eq!(map.member_bytes, members);
-        assert_eq!(
-            (map.first(), map.last()),
-            (all.first().copied(), all.last().copied())
-        );
+        assert_eq!((map.first(), map.last()), (all.first().copied(), all.last().copied()));
         let mut seen = BTreeMap::new();
         let mut cursor = 0;
         loop {
@@ -384,30 +365,16 @@ mod tests {
             assert_eq!(map.rank(bytes, false), Some((rank, score)));
             assert_eq!(map.rank(bytes, true), Some((all.len() - 1 - rank, score)));
             let max = score + rng.below(40) as f64;
-            let expected = all.partition_point(|item| item.0 <= score)
-                ..all.partition_point(|item| item.0 < max);
+            let expected = all.partition_point(|item| item.0 <= score)..all.partition_point(|item| item.0 < max);
             let found = map.ranks_by_score(Bound::Excluded(score), Bound::Excluded(max));
-            assert_eq!(
-                (found.start, found.end),
-                (expected.start, expected.end.max(expected.start))
-            );
-            let expected = all.partition_point(|item| item.0 < score)
-                ..all.partition_point(|item| item.0 <= max);
-            assert_eq!(
-                map.ranks_by_score(Bound::Included(score), Bound::Included(max)),
-                expected
-            );
-            assert!(
-                map.range(expected.clone(), true)
-                    .eq(all[expected].iter().rev().copied())
-            );
+            assert_eq!((found.start, found.end), (expected.start, expected.end.max(expected.start)));
+            let expected = all.partition_point(|item| item.0 < score)..all.partition_point(|item| item.0 <= max);
+            assert_eq!(map.ranks_by_score(Bound::Included(score), Bound::Included(max)), expected);
+            assert!(map.range(expected.clone(), true).eq(all[expected].iter().rev().copied()));
             let (score, bytes) = map.random(&mut || rng.next()).unwrap();
             assert_eq!(model[bytes], score);
         }
-        assert_eq!(
-            map.ranks_by_score(Bound::Unbounded, Bound::Unbounded),
-            0..all.len()
-        );
+        assert_eq!(map.ranks_by_score(Bound::Unbounded, Bound::Unbounded), 0..all.len());
     }
 
     #[test]
@@ -421,11 +388,7 @@ mod tests {
             match rng.below(if step < 18_000 { 20 } else { 8 }) {
                 0..=2 => assert_eq!(map.remove(&bytes), model.remove(&bytes)),
                 3 => {
-                    let popped = if rng.below(2) == 0 {
-                        map.pop_first()
-                    } else {
-                        map.pop_last()
-                    };
+                    let popped = if rng.below(2) == 0 { map.pop_first() } else { map.pop_last() };
                     if let Some(popped) = popped {
                         assert_eq!(model.remove(popped.bytes()), Some(popped.score()));
                     }
@@ -433,9 +396,7 @@ mod tests {
                 4 if rng.below(20) == 0 => {
                     let start = rng.below(map.len() + 1);
                     let end = start + rng.below(300);
-                    map.remove_ranks(start..end, |score, bytes| {
-                        assert_eq!(model.remove(bytes), Some(score))
-                    });
+                    map.remove_ranks(start..end, |score, bytes| assert_eq!(model.remove(bytes), Some(score)));
                 }
                 _ => {
                     let expected = match model.insert(bytes.clone(), score) {
@@ -453,10 +414,7 @@ mod tests {
         check(&map, &model, rng);
         map.remove_ranks(0..map.len(), |_, _| ());
         check(&map, &BTreeMap::new(), rng);
-        assert_eq!(
-            (map.pop_first().is_none(), map.select(0), map.member_bytes),
-            (true, None, 0)
-        );
+        assert_eq!((map.pop_first().is_none(), map.select(0), map.member_bytes), (true, None, 0));
     }
 
     #[test]
@@ -466,23 +424,11 @@ mod tests {
             map.add(format!("{:05}", i * 2).as_bytes(), 0.0);
         }
         let ranks = |min, max| map.ranks_by_lex(min, max);
-        assert_eq!(
-            ranks(Bound::Included(b"00010"), Bound::Included(b"00020")),
-            5..11
-        );
-        assert_eq!(
-            ranks(Bound::Excluded(b"00010"), Bound::Excluded(b"00020")),
-            6..10
-        );
-        assert_eq!(
-            ranks(Bound::Excluded(b"00011"), Bound::Included(b"00019")),
-            6..10
-        );
+        assert_eq!(ranks(Bound::Included(b"00010"), Bound::Included(b"00020")), 5..11);
+        assert_eq!(ranks(Bound::Excluded(b"00010"), Bound::Excluded(b"00020")), 6..10);
+        assert_eq!(ranks(Bound::Excluded(b"00011"), Bound::Included(b"00019")), 6..10);
         assert_eq!(ranks(Bound::Unbounded, Bound::Excluded(b"00001")), 0..1);
-        assert_eq!(
-            ranks(Bound::Included(b"05998"), Bound::Unbounded),
-            2_999..3_000
-        );
+        assert_eq!(ranks(Bound::Included(b"05998"), Bound::Unbounded), 2_999..3_000);
         assert!(ranks(Bound::Included(b"9"), Bound::Included(b"0")).is_empty());
     }
 
@@ -531,9 +477,7 @@ mod tests {
         for i in 0..1_000 {
             map.add(format!("{i}").as_bytes(), f64::from(i));
         }
-        std::thread::spawn(move || assert_eq!(map.len(), 1_000))
-            .join()
-            .unwrap();
+        std::thread::spawn(move || assert_eq!(map.len(), 1_000)).join().unwrap();
     }
 
     /// Figures, not a check: `cargo test --release raw::zset::tests::figures -- --ignored --nocapture`.
@@ -553,10 +497,7 @@ mod tests {
         let timed = |what: &str, ops: usize, run: &mut dyn FnMut()| {
             let start = Instant::now();
             run();
-            println!(
-                "{what:<44} {:>8.1} ns",
-                start.elapsed().as_nanos() as f64 / ops as f64
-            );
+            println!("{what:<44} {:>8.1} ns", start.elapsed().as_nanos() as f64 / ops as f64);
         };
         for order in ["ascending", "descending", "random", "one score"] {
             let mut map = ScoreMap::new(5);
@@ -586,55 +527,37 @@ mod tests {
             let queries: Vec<usize> = (0..N).map(|_| rng.below(N)).collect();
             let mut sum = 0;
             timed("score of a member", N, &mut || {
-                queries
-                    .iter()
-                    .for_each(|&q| sum += map.score(&names[q]).unwrap() as usize);
+                queries.iter().for_each(|&q| sum += map.score(&names[q]).unwrap() as usize);
             });
             timed("rank of a member", N, &mut || {
-                queries
-                    .iter()
-                    .for_each(|&q| sum += map.rank(&names[q], false).unwrap().0);
+                queries.iter().for_each(|&q| sum += map.rank(&names[q], false).unwrap().0);
             });
             let found = |q: &usize| map.find(map.index.hash(&names[*q]), &names[*q]).unwrap();
             let handles: Vec<Member> = queries.iter().map(found).collect();
             timed("rank in the tree alone", N, &mut || {
                 // SAFETY: the members are in the map.
-                handles
-                    .iter()
-                    .for_each(|&member| sum += unsafe { map.tree.rank(member) });
+                handles.iter().for_each(|&member| sum += unsafe { map.tree.rank(member) });
             });
             timed("select by rank", N, &mut || {
-                queries
-                    .iter()
-                    .for_each(|&q| sum += map.select(q).unwrap().0 as usize);
+                queries.iter().for_each(|&q| sum += map.select(q).unwrap().0 as usize);
             });
             timed("count of a range of scores", N / 10, &mut || {
                 queries[..N / 10].iter().for_each(|&q| {
                     let low = Bound::Included(q as f64);
-                    sum += map
-                        .ranks_by_score(low, Bound::Excluded(q as f64 + 999.0))
-                        .len();
+                    sum += map.ranks_by_score(low, Bound::Excluded(q as f64 + 999.0)).len();
                 });
             });
             timed("range of 100 by rank", N / 10, &mut || {
                 queries[..N / 10].iter().for_each(|&q| {
-                    sum += map
-                        .range(q..q + 100, false)
-                        .map(|item| item.1.len())
-                        .sum::<usize>();
+                    sum += map.range(q..q + 100, false).map(|item| item.1.len()).sum::<usize>();
                 });
             });
             timed("range of 100 by rank, reverse", N / 10, &mut || {
                 queries[..N / 10].iter().for_each(|&q| {
-                    sum += map
-                        .range(q..q + 100, true)
-                        .map(|item| item.1.len())
-                        .sum::<usize>();
+                    sum += map.range(q..q + 100, true).map(|item| item.1.len()).sum::<usize>();
                 });
             });
-            timed("walk of all, per member", N, &mut || {
-                sum += map.iter().map(|item| item.1.len()).sum::<usize>()
-            });
+            timed("walk of all, per member", N, &mut || sum += map.iter().map(|item| item.1.len()).sum::<usize>());
             timed("score up by one (ZINCRBY 1)", N, &mut || {
                 queries.iter().for_each(|&q| {
                     let score = map.score(&names[q]).unwrap() + 1.0;
@@ -646,14 +569,8 @@ mod tests {
                     map.add(&names[q], (q * 7 % N) as f64);
                 }
             });
-            println!(
-                "{:<44} {:>8.1}",
-                "tree bytes per member",
-                map.tree.memory_bytes() as f64 / N as f64
-            );
-            timed("pop the lowest", N / 10, &mut || {
-                (0..N / 10).for_each(|_| drop(map.pop_first()))
-            });
+            println!("{:<44} {:>8.1}", "tree bytes per member", map.tree.memory_bytes() as f64 / N as f64);
+            timed("pop the lowest", N / 10, &mut || (0..N / 10).for_each(|_| drop(map.pop_first())));
             timed("remove by name", N / 10, &mut || {
                 for &q in &queries[..N / 10] {
                     map.remove(&names[q]);
@@ -663,9 +580,7 @@ mod tests {
             timed("remove a range of ranks, per member", left, &mut || {
                 map.remove_ranks(left / 2..left / 2 + left, |_, _| ());
             });
-            timed("drop of the rest, per member", N / 2, &mut || {
-                map = ScoreMap::new(1)
-            });
+            timed("drop of the rest, per member", N / 2, &mut || map = ScoreMap::new(1));
             println!("({sum})\n");
         }
         let mut order: Vec<usize> = (0..N).collect();
@@ -687,9 +602,6 @@ mod tests {
             }
             built = Some(builder.finish());
         });
-        println!(
-            "bytes per member {:.1}",
-            built.unwrap().memory_bytes() as f64 / N as f64
-        );
+        println!("bytes per member {:.1}", built.unwrap().memory_bytes() as f64 / N as f64);
     }
 }

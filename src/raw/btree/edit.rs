@@ -130,17 +130,9 @@ impl BTree {
             }
             (*fresh).insert(0, Word::new(path.scale.hint(member.key()), member));
             self.len += 1;
-            let child = Child {
-                node: fresh.cast(),
-                count: 1,
-                first: member,
-            };
+            let child = Child { node: fresh.cast(), count: 1, first: member };
             if self.height == 0 {
-                let old_child = Child {
-                    node: old.cast(),
-                    count: (*old).len,
-                    first: (*old).words[0].member(),
-                };
+                let old_child = Child { node: old.cast(), count: (*old).len, first: (*old).words[0].member() };
                 return match edge {
                     Edge::Head => self.grow(child, old_child),
                     _ => self.grow(old_child, child),
@@ -150,11 +142,7 @@ impl BTree {
             for level in 0..bottom {
                 (*path.nodes[level]).counts[path.at[level]] += 1;
             }
-            let at = if edge == Edge::Head {
-                0
-            } else {
-                path.at[bottom] + 1
-            };
+            let at = if edge == Edge::Head { 0 } else { path.at[bottom] + 1 };
             self.insert_child(path, bottom, at, child, edge);
         }
     }
@@ -185,17 +173,9 @@ impl BTree {
                 true => self.tail = right,
                 false => (*next).prev = right,
             }
-            let child = Child {
-                node: right.cast(),
-                count: moved,
-                first: (*right).words[0].member(),
-            };
+            let child = Child { node: right.cast(), count: moved, first: (*right).words[0].member() };
             if self.height == 0 {
-                let left = Child {
-                    node: leaf.cast(),
-                    count: (*leaf).len,
-                    first: (*leaf).words[0].member(),
-                };
+                let left = Child { node: leaf.cast(), count: (*leaf).len, first: (*leaf).words[0].member() };
                 return self.grow(left, child);
             }
             let bottom = self.height - 1;
@@ -248,11 +228,7 @@ impl BTree {
                     suit_scale(&mut *fresh);
                 }
             }
-            let describe = |node: *mut Inner| Child {
-                node: node.cast(),
-                count: (*node).total(),
-                first: (*node).first(),
-            };
+            let describe = |node: *mut Inner| Child { node: node.cast(), count: (*node).total(), first: (*node).first() };
             let (left, right) = (describe(left), describe(right));
             if level == 0 {
                 return self.grow(left, right);
@@ -273,10 +249,7 @@ impl BTree {
 
     /// Adds a level: the root and one more node become children of a new root.
     fn grow(&mut self, left: Child, right: Child) {
-        assert!(
-            self.height < MAX_HEIGHT,
-            "a tree this deep does not fit in memory"
-        );
+        assert!(self.height < MAX_HEIGHT, "a tree this deep does not fit in memory");
         let root = self.new_inner(Scale::FLAT);
         // SAFETY: fresh from the allocation; the children were made or found by the caller.
         unsafe {
@@ -344,11 +317,7 @@ impl BTree {
             }
             let at = path.at[bottom];
             let pair = |left_at: usize| parent.counts[left_at] + parent.counts[left_at + 1];
-            let left_at = if at > 0 && pair(at - 1) <= LEAF_MERGED {
-                at - 1
-            } else {
-                at.min(parent.len - 2)
-            };
+            let left_at = if at > 0 && pair(at - 1) <= LEAF_MERGED { at - 1 } else { at.min(parent.len - 2) };
             let total = pair(left_at);
             if total > LEAF_MERGED {
                 if parent.counts[at] < LEAF_MIN {

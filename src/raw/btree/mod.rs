@@ -78,11 +78,7 @@ impl BTree {
                 }
             }
             tree.tail = leaf;
-            children.push(Child {
-                node: leaf.cast(),
-                count: part.len(),
-                first: members[part.start],
-            });
+            children.push(Child { node: leaf.cast(), count: part.len(), first: members[part.start] });
         }
         while children.len() > 1 {
             tree.height += 1;
@@ -97,17 +93,11 @@ impl BTree {
                 if tree.height == 1 {
                     suit_scale(inner_ref);
                 }
-                above.push(Child {
-                    node: inner.cast(),
-                    count: inner_ref.total(),
-                    first: inner_ref.first(),
-                });
+                above.push(Child { node: inner.cast(), count: inner_ref.total(), first: inner_ref.first() });
             }
             children = above;
         }
-        tree.root = children
-            .first()
-            .map_or(std::ptr::null_mut(), |root| root.node);
+        tree.root = children.first().map_or(std::ptr::null_mut(), |root| root.node);
         tree.len = members.len();
         tree
     }
@@ -125,12 +115,7 @@ impl BTree {
     /// The member is not in the tree and fulfils its contract from now on.
     pub(super) unsafe fn insert(&mut self, member: Member) {
         // SAFETY: the member is alive.
-        let place = unsafe {
-            Place {
-                key: member.key(),
-                bytes: member.bytes(),
-            }
-        };
+        let place = unsafe { Place { key: member.key(), bytes: member.bytes() } };
         match self.insertion_path(&place) {
             Some(path) => self.insert_at(path, member, &place),
             None => self.plant(member),
@@ -158,10 +143,7 @@ impl BTree {
             let Some(path) = self.path_to(member) else {
                 return;
             };
-            let place = Place {
-                key: order_key(score),
-                bytes: member.bytes(),
-            };
+            let place = Place { key: order_key(score), bytes: member.bytes() };
             let hint = path.scale.hint(place.key);
             if self.fits_between(&path, &place, hint) {
                 member.set_score(score);
@@ -186,10 +168,7 @@ impl BTree {
 
     /// The number of members with a lower score, or, if `after`, with the same or a lower one.
     pub(super) fn rank_of_score(&self, score: f64, after: bool) -> usize {
-        self.members_before(&ScoreEdge {
-            key: order_key(score),
-            after,
-        })
+        self.members_before(&ScoreEdge { key: order_key(score), after })
     }
 
     /// The number of members whose bytes are lower, or, if `after`, the same or lower. Means something only while all
@@ -222,13 +201,7 @@ impl BTree {
     pub(super) fn range(&self, ranks: Range<usize>, reverse: bool) -> Walk<'_> {
         let end = ranks.end.min(self.len);
         let left = end.saturating_sub(ranks.start);
-        let mut walk = Walk {
-            leaf: std::ptr::null(),
-            pos: 0,
-            left: 0,
-            reverse,
-            tree: PhantomData,
-        };
+        let mut walk = Walk { leaf: std::ptr::null(), pos: 0, left: 0, reverse, tree: PhantomData };
         if left == 0 {
             return walk;
         }
@@ -255,9 +228,7 @@ impl BTree {
             }
             self.remove_at(&path, count);
             left -= count;
-            words[path.pos..path.pos + count]
-                .iter()
-                .for_each(|word| removed(word.member()));
+            words[path.pos..path.pos + count].iter().for_each(|word| removed(word.member()));
         }
     }
 
@@ -280,8 +251,7 @@ impl BTree {
         // SAFETY: the member is alive; the leaf is one of a path that was just made.
         unsafe {
             let path = self.path(&present(member))?;
-            let found =
-                path.pos < (*path.leaf).len && (*path.leaf).words[path.pos].member() == member;
+            let found = path.pos < (*path.leaf).len && (*path.leaf).words[path.pos].member() == member;
             debug_assert!(found, "the member is in the tree");
             found.then_some(path)
         }
@@ -295,17 +265,12 @@ impl BTree {
             let below = |word: Word| word.member().cmp_to(place.key, place.bytes).is_lt();
             let above = |word: Word| word.member().cmp_to(place.key, place.bytes).is_gt();
             let after_previous = match path.pos {
-                0 => leaf
-                    .prev
-                    .as_ref()
-                    .is_none_or(|prev| below(prev.words[prev.len - 1])),
+                0 => leaf.prev.as_ref().is_none_or(|prev| below(prev.words[prev.len - 1])),
                 pos => leaf.words[pos - 1].hint() < hint || below(leaf.words[pos - 1]),
             };
             after_previous
                 && match path.pos + 1 {
-                    next if next == leaf.len => {
-                        leaf.next.as_ref().is_none_or(|next| above(next.words[0]))
-                    }
+                    next if next == leaf.len => leaf.next.as_ref().is_none_or(|next| above(next.words[0])),
                     next => leaf.words[next].hint() > hint || above(leaf.words[next]),
                 }
         }
@@ -342,10 +307,7 @@ impl Walk<'_> {
         };
         words.iter().for_each(|word| word.member().prefetch());
         if self.left > AHEAD {
-            prefetch_lines(
-                if self.reverse { leaf.prev } else { leaf.next },
-                size_of::<Leaf>(),
-            );
+            prefetch_lines(if self.reverse { leaf.prev } else { leaf.next }, size_of::<Leaf>());
         }
     }
 }
@@ -367,9 +329,7 @@ impl Iterator for Walk<'_> {
                 if self.left >= AHEAD {
                     let ahead = match self.pos.checked_sub(AHEAD) {
                         Some(pos) => leaf.words().get(pos),
-                        None => leaf.prev.as_ref().and_then(|prev| {
-                            prev.words().get((prev.len + self.pos).wrapping_sub(AHEAD))
-                        }),
+                        None => leaf.prev.as_ref().and_then(|prev| prev.words().get((prev.len + self.pos).wrapping_sub(AHEAD))),
                     };
                     ahead.inspect(|word| word.member().prefetch());
                 }
@@ -384,10 +344,7 @@ impl Iterator for Walk<'_> {
                 if self.left >= AHEAD {
                     let ahead = match self.pos + AHEAD {
                         pos if pos < leaf.len => Some(&leaf.words[pos]),
-                        pos => leaf
-                            .next
-                            .as_ref()
-                            .and_then(|next| next.words().get(pos - leaf.len)),
+                        pos => leaf.next.as_ref().and_then(|next| next.words().get(pos - leaf.len)),
                     };
                     ahead.inspect(|word| word.member().prefetch());
                 }
@@ -413,15 +370,7 @@ impl ExactSizeIterator for Walk<'_> {}
 /// The member is alive.
 unsafe fn present<'a>(member: Member) -> Present<'a> {
     // SAFETY: the caller's promise is passed on.
-    unsafe {
-        Present {
-            place: Place {
-                key: member.key(),
-                bytes: member.bytes(),
-            },
-            member,
-        }
-    }
+    unsafe { Present { place: Place { key: member.key(), bytes: member.bytes() }, member } }
 }
 
 /// # Safety

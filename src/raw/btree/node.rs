@@ -55,19 +55,13 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Every key has hint 0: for the tree that is one leaf.
-    pub(super) const FLAT: Scale = Scale {
-        base: u64::MAX,
-        shift: 0,
-    };
+    pub(super) const FLAT: Scale = Scale { base: u64::MAX, shift: 0 };
 
     /// A scale that spreads `low..=high` over half of the hints and leaves a quarter free on each side.
     pub(super) fn spanning(low: u64, high: u64) -> Scale {
         let bits = 64 - high.saturating_sub(low).leading_zeros();
         let shift = bits.saturating_sub(15);
-        Scale {
-            base: low.saturating_sub((1 << 14) << shift),
-            shift,
-        }
+        Scale { base: low.saturating_sub((1 << 14) << shift), shift }
     }
 
     pub(super) fn hint(self, key: u64) -> u64 {

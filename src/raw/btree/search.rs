@@ -51,9 +51,7 @@ impl Target for Place<'_> {
     fn slot(&self, leaf: &Leaf, scale: Scale) -> usize {
         let (low, high) = same_hint(leaf.words(), scale.hint(self.key));
         // SAFETY: the tree's contract: members in it are alive.
-        low + probe(&leaf.words()[low..high], |member| unsafe {
-            member.cmp_to(self.key, self.bytes).is_lt()
-        })
+        low + probe(&leaf.words()[low..high], |member| unsafe { member.cmp_to(self.key, self.bytes).is_lt() })
     }
 }
 
@@ -70,10 +68,7 @@ impl Target for Present<'_> {
 
     fn slot(&self, leaf: &Leaf, scale: Scale) -> usize {
         let wanted = Word::new(scale.hint(self.place.key), self.member);
-        leaf.words()
-            .iter()
-            .position(|&word| word == wanted)
-            .unwrap_or(leaf.len)
+        leaf.words().iter().position(|&word| word == wanted).unwrap_or(leaf.len)
     }
 }
 
@@ -114,11 +109,7 @@ impl LexEdge<'_> {
     fn passes(&self, member: Member) -> bool {
         // SAFETY: the tree's contract: members in it are alive.
         let bytes = unsafe { member.bytes() };
-        if self.after {
-            bytes <= self.bytes
-        } else {
-            bytes < self.bytes
-        }
+        if self.after { bytes <= self.bytes } else { bytes < self.bytes }
     }
 }
 
@@ -208,10 +199,7 @@ impl BTree {
 /// The words with this hint, as a range.
 fn same_hint(words: &[Word], hint: u64) -> (usize, usize) {
     let low = words.partition_point(|word| word.hint() < hint);
-    let ties = words[low..]
-        .iter()
-        .take_while(|word| word.hint() == hint)
-        .count();
+    let ties = words[low..].iter().take_while(|word| word.hint() == hint).count();
     (low, low + ties)
 }
 

@@ -29,19 +29,14 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
-        Pair {
-            tree: BTree::new(),
-            owners: HashMap::new(),
-            model: BTreeMap::new(),
-        }
+        Pair { tree: BTree::new(), owners: HashMap::new(), model: BTreeMap::new() }
     }
 
     fn put(&mut self, score: f64, bytes: &[u8]) {
         // SAFETY: owners keep members alive, and each is inserted once.
         unsafe {
             if let Some(owner) = self.owners.get(bytes) {
-                self.model
-                    .remove(&(order_key(owner.score()), bytes.to_vec()));
+                self.model.remove(&(order_key(owner.score()), bytes.to_vec()));
                 self.tree.update_score(owner.handle(), score);
                 assert_eq!(owner.score().to_bits(), score.to_bits());
             } else {
@@ -57,19 +52,12 @@ impl Pair {
         if let Some(owner) = self.owners.remove(bytes) {
             // SAFETY: alive until the end of this block.
             assert!(unsafe { self.tree.remove(owner.handle()) });
-            self.model
-                .remove(&(order_key(owner.score()), bytes.to_vec()));
+            self.model.remove(&(order_key(owner.score()), bytes.to_vec()));
         }
     }
 
     fn take_range(&mut self, ranks: Range<usize>) {
-        let expected: Vec<_> = self
-            .model
-            .keys()
-            .skip(ranks.start)
-            .take(ranks.len())
-            .cloned()
-            .collect();
+        let expected: Vec<_> = self.model.keys().skip(ranks.start).take(ranks.len()).cloned().collect();
         let mut seen = Vec::new();
         let owners = &mut self.owners;
         self.tree.remove_range(ranks, |member| {
@@ -79,35 +67,19 @@ impl Pair {
             seen.push(key);
         });
         assert_eq!(seen, expected);
-        expected
-            .iter()
-            .for_each(|key| assert!(self.model.remove(key).is_some()));
+        expected.iter().for_each(|key| assert!(self.model.remove(key).is_some()));
     }
 
     /// Compares everything that can be asked.
     fn check(&self, rng: &mut Rng) {
         self.tree.validate();
         assert_eq!(self.tree.len(), self.model.len());
-        let all: Vec<(u64, &[u8])> = self
-            .model
-            .keys()
-            .map(|(key, bytes)| (*key, bytes.as_slice()))
-            .collect();
+        let all: Vec<(u64, &[u8])> = self.model.keys().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
         // SAFETY: owners keep members alive.
         let view = |member: Member| unsafe { (member.key(), member.bytes()) };
         let len = all.len();
-        assert!(
-            self.tree
-                .range(0..len, false)
-                .map(view)
-                .eq(all.iter().copied())
-        );
-        assert!(
-            self.tree
-                .range(0..usize::MAX, true)
-                .map(view)
-                .eq(all.iter().rev().copied())
-        );
+        assert!(self.tree.range(0..len, false).map(view).eq(all.iter().copied()));
+        assert!(self.tree.range(0..usize::MAX, true).map(view).eq(all.iter().rev().copied()));
         assert_eq!(self.tree.first().map(view), all.first().copied());
         assert_eq!(self.tree.last().map(view), all.last().copied());
         assert_eq!(self.tree.select(len), None);
@@ -118,34 +90,14 @@ impl Pair {
             assert_eq!(self.tree.select(rank), Some(owner.handle()));
             // SAFETY: the owner is alive.
             assert_eq!(unsafe { self.tree.rank(owner.handle()) }, rank);
-            let near = if rng.below(2) == 0 {
-                owner.score()
-            } else {
-                owner.score() + 0.5
-            };
+            let near = if rng.below(2) == 0 { owner.score() } else { owner.score() + 0.5 };
             let at = order_key(near);
-            assert_eq!(
-                self.tree.rank_of_score(near, false),
-                all.partition_point(|item| item.0 < at)
-            );
-            assert_eq!(
-                self.tree.rank_of_score(near, true),
-                all.partition_point(|item| item.0 <= at)
-            );
+            assert_eq!(self.tree.rank_of_score(near, false), all.partition_point(|item| item.0 < at));
+            assert_eq!(self.tree.rank_of_score(near, true), all.partition_point(|item| item.0 <= at));
             let (start, want) = (rng.below(len), rng.below(150));
             let end = (start + want).min(len);
-            assert!(
-                self.tree
-                    .range(start..start + want, false)
-                    .map(view)
-                    .eq(all[start..end].iter().copied())
-            );
-            assert!(
-                self.tree
-                    .range(start..start + want, true)
-                    .map(view)
-                    .eq(all[start..end].iter().rev().copied())
-            );
+            assert!(self.tree.range(start..start + want, false).map(view).eq(all[start..end].iter().copied()));
+            assert!(self.tree.range(start..start + want, true).map(view).eq(all[start..end].iter().rev().copied()));
             if all[0].0 == all[len - 1].0 {
                 assert_eq!(self.tree.rank_of_lex(bytes, false), rank);
                 assert_eq!(self.tree.rank_of_lex(bytes, true), rank + 1);
@@ -162,36 +114,17 @@ impl BTree {
     fn validate(&self) {
         let (mut leaves, mut inners) = (Vec::new(), 0);
         if !self.root.is_null() {
-            assert_eq!(
-                self.validate_node(self.root, 0, Scale::FLAT, &mut leaves, &mut inners),
-                self.len
-            );
+            assert_eq!(self.validate_node(self.root, 0, Scale::FLAT, &mut leaves, &mut inners), self.len);
         }
         assert_eq!((leaves.len(), inners), (self.leaves, self.inners));
-        assert_eq!(
-            self.head,
-            leaves.first().copied().unwrap_or(std::ptr::null_mut())
-        );
-        assert_eq!(
-            self.tail,
-            leaves.last().copied().unwrap_or(std::ptr::null_mut())
-        );
+        assert_eq!(self.head, leaves.first().copied().unwrap_or(std::ptr::null_mut()));
+        assert_eq!(self.tail, leaves.last().copied().unwrap_or(std::ptr::null_mut()));
         let mut previous: Option<(u64, &[u8])> = None;
         for (at, &leaf) in leaves.iter().enumerate() {
             // SAFETY: leaves of the tree.
             let leaf = unsafe { &*leaf };
-            assert_eq!(
-                leaf.prev,
-                if at == 0 {
-                    std::ptr::null_mut()
-                } else {
-                    leaves[at - 1]
-                }
-            );
-            assert_eq!(
-                leaf.next,
-                leaves.get(at + 1).copied().unwrap_or(std::ptr::null_mut())
-            );
+            assert_eq!(leaf.prev, if at == 0 { std::ptr::null_mut() } else { leaves[at - 1] });
+            assert_eq!(leaf.next, leaves.get(at + 1).copied().unwrap_or(std::ptr::null_mut()));
             for word in leaf.words() {
                 // SAFETY: members of the tree.
                 let item = unsafe { (word.member().key(), word.member().bytes()) };
@@ -201,14 +134,7 @@ impl BTree {
         }
     }
 
-    fn validate_node(
-        &self,
-        node: *mut u8,
-        level: usize,
-        scale: Scale,
-        leaves: &mut Vec<*mut Leaf>,
-        inners: &mut usize,
-    ) -> usize {
+    fn validate_node(&self, node: *mut u8, level: usize, scale: Scale, leaves: &mut Vec<*mut Leaf>, inners: &mut usize) -> usize {
         // SAFETY: nodes of the tree, told apart by their level.
         unsafe {
             if level == self.height {
@@ -224,8 +150,7 @@ impl BTree {
             *inners += 1;
             assert!((1..=INNER_SLOTS).contains(&inner.len) && (level > 0 || inner.len > 1));
             for at in 0..inner.len {
-                let count =
-                    self.validate_node(inner.kids[at], level + 1, inner.scale, leaves, inners);
+                let count = self.validate_node(inner.kids[at], level + 1, inner.scale, leaves, inners);
                 assert_eq!(count, inner.counts[at]);
                 let first = inner.firsts[at].member();
                 assert_eq!(inner.keys[at], first.key());
@@ -337,11 +262,7 @@ fn ordered_and_random_inserts_fill_the_leaves() {
         }
         pair.check(rng);
         let least = if order == 2 { 0.75 } else { 0.99 };
-        assert!(
-            pair.tree.fill() > least,
-            "order {order}: {}",
-            pair.tree.fill()
-        );
+        assert!(pair.tree.fill() > least, "order {order}: {}", pair.tree.fill());
     }
 }
 
@@ -371,15 +292,10 @@ fn builds_from_sorted_members() {
         let mut pair = Pair::new();
         for i in 0..len {
             let owner = OwnedMember::new((i / 2) as f64, format!("{i:06}").as_bytes());
-            pair.model
-                .insert((owner_key(&owner), owner.bytes().to_vec()), owner.score());
+            pair.model.insert((owner_key(&owner), owner.bytes().to_vec()), owner.score());
             pair.owners.insert(owner.bytes().to_vec(), owner);
         }
-        let members: Vec<Member> = pair
-            .model
-            .keys()
-            .map(|(_, bytes)| pair.owners[bytes].handle())
-            .collect();
+        let members: Vec<Member> = pair.model.keys().map(|(_, bytes)| pair.owners[bytes].handle()).collect();
         // SAFETY: the model sorted them, and the owners live beside the tree.
         pair.tree = unsafe { BTree::from_sorted(&members) };
         pair.check(rng);
@@ -397,14 +313,8 @@ fn owner_key(owner: &OwnedMember) -> u64 {
 #[test]
 fn scales_spread_and_clamp() {
     let scale = Scale::spanning(1_000_000, 9_000_000);
-    assert!(
-        scale.serves(1_000_000, 9_000_000)
-            && !scale.serves(1_000_000, 1_000_100)
-            && !scale.serves(0, 1 << 60)
-    );
-    assert!(
-        scale.hint(0) <= scale.hint(1_000_000) && scale.hint(1_000_000) < scale.hint(9_000_000)
-    );
+    assert!(scale.serves(1_000_000, 9_000_000) && !scale.serves(1_000_000, 1_000_100) && !scale.serves(0, 1 << 60));
+    assert!(scale.hint(0) <= scale.hint(1_000_000) && scale.hint(1_000_000) < scale.hint(9_000_000));
     assert_eq!((scale.hint(u64::MAX), scale.hint(0)), (0xffff, 0));
     assert!(Scale::spanning(0, u64::MAX).serves(0, u64::MAX));
     assert!(Scale::spanning(5, 5).serves(5, 5) && Scale::FLAT.hint(u64::MAX) == 0);
