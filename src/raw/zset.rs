@@ -2,7 +2,7 @@
 //!
 //! The index ([`Table`]) owns the members and answers by name; the tree ([`BTree`]) keeps them in order of score and
 //! then bytes, and answers by rank and by bound. Both hold the member's address, so a score is stored once and a
-//! member of 16 bytes costs 32 for itself, 11 in the index and about 10 in the tree.
+//! member of 16 bytes costs 32 for itself, 11 in the index and 9 to 12 in the tree.
 //!
 //! All ranges are ranges of ranks: a bound becomes a rank by one descent, and what a command does with a range (count
 //! it, walk it from either end, skip an offset, remove it) is arithmetic after that.
@@ -10,8 +10,9 @@
 //! Scores are never NaN: commands refuse it before they come here.
 //!
 //! A million members of 16 bytes on a shared virtual machine (AMD EPYC): 52 bytes per member after ordered inserts, 54
-//! after random ones, 55 to 57 after as many random score changes; random insert 0.35-0.5 µs, ordered 0.2; rank 0.25 µs
-//! in the tree, 0.55 with the cache misses of finding the member; 100 members by rank 0.8-1.1 µs.
+//! after random ones, 55 or 56 after as many random score changes. Random insert 0.4 µs (1.4 if all scores are equal),
+//! ordered 0.2; rank 0.25 µs in the tree, 0.55 with the cache misses of finding the member; 100 members by rank 0.6 to
+//! 1.0 µs. The test `figures` prints them.
 
 use std::ops::{Bound, Range};
 use std::ptr::NonNull;

@@ -3,7 +3,7 @@
 //! Members are ordered by score and then by their bytes. A leaf is 512 bytes: up to 61 eight-byte words and links both
 //! ways; an inner node keeps up to 32 children with the number of members below each, so a rank, or the member of a
 //! rank, is one descent. Neither repeats what the member index knows: leaves hold addresses only, and the tree costs
-//! about 10 bytes per member after random inserts, under 9 after ordered ones.
+//! about 11 bytes per member after random inserts, 9 after ordered ones.
 //!
 //! What makes it fast is not reading members on the way down, as each read is a cache miss. Inner nodes copy the score
 //! keys of their children's first members, and the 16 bits of a word that an address leaves free hold a hint of the
