@@ -2,8 +2,11 @@
 #![allow(unsafe_code)]
 
 pub mod alloc;
+mod btree;
 pub mod chunks;
 pub mod entry;
+pub mod member;
 pub mod shared;
 pub mod table;
 pub mod thin;
+pub mod zset;
