@@ -7,6 +7,7 @@ pub mod chunks;
 pub mod entry;
 pub mod member;
 pub mod shared;
+pub mod simd;
 pub mod table;
 pub mod thin;
 pub mod zset;
