@@ -1,3 +1,4 @@
 //! The typed values. They know neither RESP nor keys.
 pub mod algo;
+pub mod hyperloglog;
 pub mod parts;

@@ -5,5 +5,6 @@ pub mod alloc;
 pub mod chunks;
 pub mod entry;
 pub mod shared;
+pub mod simd;
 pub mod table;
 pub mod thin;
