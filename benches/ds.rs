@@ -47,12 +47,8 @@ impl Arena {
         if self.left < ENTRY {
             // SAFETY: a fresh anonymous mapping; the advice concerns it alone.
             self.at = unsafe {
-                let (prot, flags) = (
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                );
-                let start: *mut u8 =
-                    libc::mmap(std::ptr::null_mut(), 2 * ARENA, prot, flags, -1, 0).cast();
+                let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+                let start: *mut u8 = libc::mmap(std::ptr::null_mut(), 2 * ARENA, prot, flags, -1, 0).cast();
                 assert!(start.cast() != libc::MAP_FAILED);
                 let lead = start.align_offset(ARENA);
                 let base = start.add(lead);
@@ -103,36 +99,19 @@ fn key(n: u64) -> [u8; KEY] {
 
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap_or("0 kB");
-    line.split_whitespace()
-        .next()
-        .and_then(|n| n.parse::<usize>().ok())
-        .unwrap_or(0)
-        * 1024
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    line.split_whitespace().next().and_then(|n| n.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
 
 fn report(what: &str, started: Instant, ops: u64) {
-    println!(
-        "{what:<32}{:>9.1} ns/op",
-        started.elapsed().as_nanos() as f64 / ops as f64
-    );
+    println!("{what:<32}{:>9.1} ns/op", started.elapsed().as_nanos() as f64 / ops as f64);
 }
 
 fn main() {
-    let n: u64 = std::env::var("N")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(10_000_000);
+    let n: u64 = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
     let lookups = n.min(5_000_000);
     let mut rng = Rng(0x1234_5678_9abc_def1);
-    let mut arena = Arena {
-        at: std::ptr::null_mut(),
-        left: 0,
-        blocks: 0,
-    };
+    let mut arena = Arena { at: std::ptr::null_mut(), left: 0, blocks: 0 };
     let before = resident();
 
     let mut table: Table<Entry> = Table::new(42);
@@ -158,11 +137,7 @@ fn main() {
         }
         total += started.elapsed();
     }
-    println!(
-        "{:<32}{:>9.1} ns/op",
-        "insert while growing",
-        total.as_nanos() as f64 / n as f64
-    );
+    println!("{:<32}{:>9.1} ns/op", "insert while growing", total.as_nanos() as f64 / n as f64);
     println!("slowest insert {slowest:?}; over 50 us: {over_50}, over 200 us: {over_200}");
     println!(
         "resident {:.1} B/key, of which table {:.2} B/key ({} buckets)",
@@ -209,13 +184,7 @@ fn main() {
     report("scan, per key", started, n);
 
     let started = Instant::now();
-    assert_eq!(
-        table
-            .iter()
-            .map(|e| u64::from(e.key()[0] == b'k'))
-            .sum::<u64>(),
-        n
-    );
+    assert_eq!(table.iter().map(|e| u64::from(e.key()[0] == b'k')).sum::<u64>(), n);
     report("iterate, per key", started, n);
 
     let started = Instant::now();
@@ -235,8 +204,5 @@ fn main() {
         last = now;
     }
     report("remove while shrinking", started, n);
-    println!(
-        "slowest remove {slowest:?}; table left {} B",
-        table.memory_bytes()
-    );
+    println!("slowest remove {slowest:?}; table left {} B", table.memory_bytes());
 }

@@ -1,13 +1,13 @@
 //! The `redstart` binary: the arguments (or the name it was called by) choose a mode, and the mode runs.
 
-use redstart::clock::Clock;
 use redstart::config::{Config, cli};
 use redstart::engine::Mailbox;
 use redstart::engine::event::Event;
-use redstart::server;
 use redstart::world::Shutdown;
-use redstart::{logging, sys};
+use redstart::{clock::Clock, logging, net::local, server, sys};
 use std::process::ExitCode;
+use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 /// Memory comes from Redstart's own allocator: eight-byte classes and an exact count of what is used.
@@ -15,33 +15,182 @@ use tracing::{info, warn};
 static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;
 
 fn main() -> ExitCode {
-    cli_main()
-}
-
-fn cli_main() -> ExitCode {
+    let started = Instant::now();
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    match cli::parse(&arguments) {
-        Ok(cli::Command::Serve(config)) => serve(*config),
-        Ok(cli::Command::Print(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
+    let options = match cli::parse(&arguments) {
+        cli::Command::Run(options) => options,
+        cli::Command::CheckConfig(options) => {
+            return match options.load(std::io::stdin()) {
+                Ok(_) => {
+                    println!("The configuration is valid.");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => refuse(&error.to_string()),
+            };
         }
-        Ok(_) => {
-            eprintln!("This mode is not built yet; README.md lists what is missing.");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprint!("{error}");
-            ExitCode::FAILURE
-        }
+        cli::Command::Version => return print(&cli::version_text()),
+        cli::Command::Help => return refuse(&cli::help_text()),
+        cli::Command::TestMemory(_) => return refuse("Memory tests are not part of Redstart; memtester(8) does this well."),
+        cli::Command::CheckSystem => return print("[OK] Redstart never forks: overcommit and huge pages need no setting.\n"),
+        cli::Command::CheckRdb(_) => return refuse("Checking RDB files is not part of this version; see README.md."),
+        cli::Command::CheckAof(_) => return refuse("Checking append-only files is not part of this version; see README.md."),
+    };
+    match options.load(std::io::stdin()) {
+        Ok(config) if config.sentinel_mode => refuse("Sentinel mode is not part of this version; see README.md."),
+        Ok(config) => serve(config, started),
+        Err(error) => refuse(&error.to_string()),
     }
 }
 
-fn serve(config: Config) -> ExitCode {
-    let _ = (Clock::Real, Shutdown::default());
-    let _: Option<(Mailbox, Event)> = None;
-    let _ = (&config, server::runtime as fn() -> _, logging::start as fn(&_) -> _, sys::process::total_memory());
-    info!("x");
-    warn!("y");
+fn print(text: &str) -> ExitCode {
+    print!("{text}");
     ExitCode::SUCCESS
+}
+
+fn refuse(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}
+
+/// Descriptors that the server needs beside those of its clients.
+const RESERVED_FILES: u64 = 32;
+
+fn serve(config: Config, started: Instant) -> ExitCode {
+    let log = match logging::start(&config) {
+        Ok(log) => log,
+        Err(error) => return refuse(&format!("Can't open the log file {}: {error}", config.logfile)),
+    };
+    let supervised = matches!(config.supervised, redstart::config::Supervised::Systemd | redstart::config::Supervised::Auto);
+    if config.daemonize
+        && !supervised
+        && let Err(error) = sys::process::daemonize()
+    {
+        return refuse(&format!("Can't become a daemon: {error}"));
+    }
+    info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+    info!(
+        "Redstart version={}, redis_version={}, bits=64, pid={}, just started",
+        env!("CARGO_PKG_VERSION"),
+        redstart::config::REDIS_VERSION,
+        std::process::id()
+    );
+    match &config.config_file {
+        Some(_) => info!("Configuration loaded"),
+        None => warn!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use redstart /path/to/redis.conf"
+        ),
+    }
+    if !config.dir.is_empty()
+        && let Err(error) = std::env::set_current_dir(&config.dir)
+    {
+        return refuse(&format!("Can't chdir to '{}': {error}", config.dir));
+    }
+    if !config.pidfile.is_empty() || config.daemonize {
+        let path = if config.pidfile.is_empty() { "/var/run/redis.pid" } else { &config.pidfile };
+        if let Err(error) = std::fs::write(path, format!("{}\n", std::process::id())) {
+            warn!("Failed to write PID file: {error}");
+        }
+    }
+    let mut config = config;
+    let files = sys::process::raise_open_files(config.maxclients as u64 + RESERVED_FILES);
+    if files < config.maxclients as u64 + RESERVED_FILES {
+        config.maxclients = files.saturating_sub(RESERVED_FILES).max(1) as i64;
+        warn!("Current maximum open files is {files}. maxclients has been reduced to {} to compensate.", config.maxclients);
+    }
+    let defaults = Config::default();
+    for directive in redstart::config::table::DIRECTIVES {
+        if let redstart::config::Effect::None(reason) = directive.effect
+            && directive.get(&config) != directive.get(&defaults)
+        {
+            info!("Directive '{}' is accepted but has no effect: {reason}", directive.name);
+        }
+    }
+    let bound = match server::bind(&config) {
+        Ok(bound) => bound,
+        Err(error) => {
+            warn!("Warning: Could not create server TCP listening socket {}: bind: {}", error.address, error.error);
+            warn!("Failed listening on port {}, aborting.", config.port);
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match server::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&format!("No runtime: {error}")),
+    };
+    let port = bound.iter().find_map(server::tcp_address).map_or(0, |a| a.port());
+    let executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+    let pidfile = config.pidfile.clone();
+    let unixsocket = config.unixsocket.clone();
+    let mut world = server::world(config, Clock::Real, port, executable);
+    world.log = Some(log);
+    let outcome = runtime.block_on(async move {
+        let mailbox = Mailbox::new(world);
+        watch_signals(&mailbox);
+        info!("Server initialized");
+        for listener in &bound {
+            match server::tcp_address(listener) {
+                Some(_) => info!("Ready to accept connections tcp"),
+                None => info!("Ready to accept connections unix"),
+            }
+            if server::tcp_address(listener).is_some() {
+                break;
+            }
+        }
+        if !unixsocket.is_empty() && port != 0 {
+            info!("Ready to accept connections unix");
+        }
+        tracing::debug!("Listening on port {port} after {:?}", started.elapsed());
+        notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
+        let outcome = server::serve(mailbox, bound).await;
+        notify_supervisor("STOPPING=1\n");
+        outcome
+    });
+    if !pidfile.is_empty() {
+        let _ = std::fs::remove_file(&pidfile);
+    }
+    if outcome.shutdown.insist {
+        return ExitCode::FAILURE;
+    }
+    warn!("Redis is now ready to exit, bye bye...");
+    ExitCode::SUCCESS
+}
+
+/// SIGTERM and SIGINT end the server; a second SIGINT insists. SIGHUP is ignored.
+fn watch_signals(mailbox: &Mailbox) {
+    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+        let mailbox = mailbox.clone();
+        local::spawn(async move {
+            let Ok(mut signals) = signal(kind) else { return };
+            let mut seen = false;
+            while signals.recv().await.is_some() {
+                if seen && name == "SIGINT" {
+                    warn!("You insist... exiting now.");
+                    std::process::exit(1);
+                }
+                seen = true;
+                warn!("Received {name} scheduling shutdown...");
+                warn!("User requested shutdown...");
+                mailbox.post(Event::Signal(Shutdown::default()));
+            }
+        });
+    }
+    local::spawn(async {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        while hangups.recv().await.is_some() {}
+    });
+}
+
+/// Tells systemd how we are, if it started us.
+fn notify_supervisor(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() {
+        let _ = match path.to_str().and_then(|p| p.strip_prefix('@')) {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt;
+                std::os::unix::net::SocketAddr::from_abstract_name(name)
+                    .and_then(|address| socket.send_to_addr(state.as_bytes(), &address))
+            }
+            None => socket.send_to(state.as_bytes(), &path),
+        };
+    }
 }

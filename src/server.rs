@@ -230,6 +230,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         },
         debug: DebugSwitches::default(),
         listeners: Listeners::default(),
+        log: None,
         memory_short: false,
         measure_all: false,
     };
@@ -253,6 +254,11 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
 }
 
 /// Applies directives that changed at run time to what lives outside the world.
-pub fn apply_config(world: &mut World, _names: &[&'static str]) {
+pub fn apply_config(world: &mut World, names: &[&'static str]) {
     world.adopt_config();
+    if names.contains(&"loglevel")
+        && let Some(log) = &world.log
+    {
+        log.set_level(world.config.loglevel);
+    }
 }

@@ -1,11 +1,11 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy};
-use crate::resp::decode::Limits;
-use crate::command::spec::{CommandSpec, Flag};
 use crate::keyspace::{Effect, Keyspace};
+use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Registry, Session};
 use crate::stats::Stats;
@@ -30,6 +30,8 @@ pub struct World {
     /// DEBUG: switches that only tests turn.
     pub debug: DebugSwitches,
     pub listeners: Listeners,
+    /// The way to change the log level; none in servers that share a process's log.
+    pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
     pub memory_short: bool,
     /// Every command is measured alone, not only those that may take long.

@@ -1,8 +1,8 @@
 //! Reading arguments as numbers, with the error that a command answers when they are none.
 
 use super::error::{self, CommandError};
-pub use crate::resp::request::{Args, OwnedRequest, Span};
 use crate::resp::number;
+pub use crate::resp::request::{Args, OwnedRequest, Span};
 
 impl Args<'_> {
     /// Argument `i` as an integer.

@@ -242,7 +242,10 @@ pub enum Begin {
     /// At this argument.
     Index(usize),
     /// Behind this word, looked for from argument `from` (negative: backwards from the end).
-    Keyword { word: &'static str, from: i32 },
+    Keyword {
+        word: &'static str,
+        from: i32,
+    },
     Unknown,
 }
 
@@ -251,9 +254,17 @@ pub enum Begin {
 pub enum Find {
     /// Until `last` behind the first (negative: from the end of the request), every `step`; `limit` > 1 takes only that
     /// fraction of the arguments.
-    Range { last: i32, step: usize, limit: usize },
+    Range {
+        last: i32,
+        step: usize,
+        limit: usize,
+    },
     /// The argument `count_at` behind the first says how many keys follow from `first` on.
-    Count { count_at: usize, first: usize, step: usize },
+    Count {
+        count_at: usize,
+        first: usize,
+        step: usize,
+    },
     Unknown,
 }
 
@@ -277,11 +288,7 @@ impl KeySpec {
 
     /// Keys from argument `i` to `last` (as counted from there; negative from the end), every `step`.
     pub const fn range(i: usize, last: i32, step: usize) -> Self {
-        KeySpec {
-            flags: KeyFlags::RO | KeyFlags::ACCESS,
-            begin: Begin::Index(i),
-            find: Find::Range { last, step, limit: 0 },
-        }
+        KeySpec { flags: KeyFlags::RO | KeyFlags::ACCESS, begin: Begin::Index(i), find: Find::Range { last, step, limit: 0 } }
     }
 
     /// A count at argument `i`, the keys behind it.

@@ -148,13 +148,7 @@ fn give_back(session: &mut Session, mut out: crate::resp::reply::Output) {
 
 /// Writes an error in place of whatever the command wrote, and counts it.
 #[cold]
-fn fail(
-    world: &mut World,
-    session: &mut Session,
-    start: crate::resp::reply::Mark,
-    refusal: &CommandError,
-    ran: Option<u16>,
-) {
+fn fail(world: &mut World, session: &mut Session, start: crate::resp::reply::Mark, refusal: &CommandError, ran: Option<u16>) {
     session.out.rewind(start);
     ReplyWriter::new(&mut session.out, session.resp3).error_bytes(refusal.as_bytes());
     world.stats.count_error(refusal.code());

@@ -369,9 +369,7 @@ pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
     env.stats.expired += 1;
     let key = entry.key();
     let unlink = env.settings.lazyfree_expire;
-    env.effects.propagate_before(meta.index, || {
-        OwnedRequest::build([if unlink { &b"UNLINK"[..] } else { &b"DEL"[..] }, key])
-    });
+    env.effects.propagate_before(meta.index, || OwnedRequest::build([if unlink { &b"UNLINK"[..] } else { &b"DEL"[..] }, key]));
     env.effects.went_away(meta.index, key, Event::EXPIRED);
     discard(env, entry, unlink);
 }

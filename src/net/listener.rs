@@ -119,16 +119,14 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
     let _ = stream.set_nodelay(true);
     if keepalive > 0 {
         let interval = Duration::from_secs((keepalive as u64 / 3).max(1));
-        let settings = TcpKeepalive::new()
-            .with_time(Duration::from_secs(keepalive as u64))
-            .with_interval(interval)
-            .with_retries(3);
+        let settings =
+            TcpKeepalive::new().with_time(Duration::from_secs(keepalive as u64)).with_interval(interval).with_retries(3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&settings);
     }
     let local = stream.local_addr().map(|a| text_of(&a)).unwrap_or_default();
     let refusal = mailbox.with(|engine| {
         let config = &engine.world.config;
-        let guarded = config.protected_mode && config.default_user_has_no_password();
+        let guarded = config.protected_mode && config.requirepass.is_empty();
         (guarded && !is_loopback(&peer)).then_some(PROTECTED_MODE)
     });
     let session = Session {
@@ -165,7 +163,7 @@ fn start(read: ReadHalf, write: WriteHalf, mut session: Session, mailbox: &Mailb
         session.connected_at = now;
         session.active_at = now;
         session.db = DbIndex(0);
-        session.authenticated = engine.world.config.default_user_has_no_password();
+        session.authenticated = engine.world.config.requirepass.is_empty();
         let limits = engine.world.limits(session.authenticated);
         let connection = Connection::new(write, mailbox.clone(), limits);
         session.link = Some(Box::new(SocketLink(connection.clone())));

@@ -54,11 +54,7 @@ struct Region {
 impl Chunks {
     /// An empty stack; allocates nothing.
     pub const fn new() -> Self {
-        Self {
-            directory: Vec::new(),
-            regions: Vec::new(),
-            spare: None,
-        }
+        Self { directory: Vec::new(), regions: Vec::new(), spare: None }
     }
 
     /// How many chunks there are.
@@ -107,19 +103,12 @@ impl Chunks {
         if self.regions.last().is_none_or(|r| r.used == r.chunks) {
             let region = self.spare.take().and_then(|mut spare| spare.finish());
             let region = region.unwrap_or_else(|| {
-                let wanted = self
-                    .directory
-                    .len()
-                    .clamp(1, MAX_REGION)
-                    .next_power_of_two();
+                let wanted = self.directory.len().clamp(1, MAX_REGION).next_power_of_two();
                 Region::new(wanted, self.directory.len() >= HUGE_FROM)
             });
             self.regions.push(region);
         }
-        let region = self
-            .regions
-            .last_mut()
-            .expect("a region was just made sure of");
+        let region = self.regions.last_mut().expect("a region was just made sure of");
         // SAFETY: used < chunks, so the chunk lies inside the region.
         let chunk = unsafe { region.base.add(region.used as usize * CHUNK_BYTES) };
         region.used += 1;
@@ -131,10 +120,7 @@ impl Chunks {
         let Some(chunk) = self.directory.pop() else {
             return;
         };
-        let region = self
-            .regions
-            .last_mut()
-            .expect("every chunk lies in a region");
+        let region = self.regions.last_mut().expect("every chunk lies in a region");
         region.used -= 1;
         // Shrinking needs no spare.
         self.spare = None;
@@ -151,8 +137,7 @@ impl Chunks {
     /// Makes room in the directory for `chunks` in total, so that the pushes up to there do not
     /// copy it.
     pub fn reserve(&mut self, chunks: usize) {
-        self.directory
-            .reserve_exact(chunks.saturating_sub(self.directory.len()));
+        self.directory.reserve_exact(chunks.saturating_sub(self.directory.len()));
     }
 }
 
@@ -177,14 +162,8 @@ impl Spare {
             unsafe { AtomicU8::from_ptr(first_byte) }.store(0, Ordering::Relaxed);
         };
         // Without a thread the first insert into the region waits, as it would have anyway.
-        let toucher = std::thread::Builder::new()
-            .name("prefault".into())
-            .spawn(touch)
-            .ok();
-        Some(Box::new(Self {
-            region: Some(region),
-            toucher,
-        }))
+        let toucher = std::thread::Builder::new().name("prefault".into()).spawn(touch).ok();
+        Some(Box::new(Self { region: Some(region), toucher }))
     }
 
     /// The region, once it has been touched.
@@ -206,39 +185,25 @@ impl Drop for Spare {
 impl Region {
     fn new(chunks: usize, huge: bool) -> Self {
         if let Some(base) = map(chunks * CHUNK_BYTES, huge) {
-            return Self {
-                base,
-                chunks: chunks as u32,
-                used: 0,
-                mapped: true,
-            };
+            return Self { base, chunks: chunks as u32, used: 0, mapped: true };
         }
         // No mapping to be had (their number is limited too): the allocator may still have 64 KB.
         // SAFETY: the layout's size is not zero.
         let base = unsafe { alloc_zeroed(CHUNK_LAYOUT) };
         match NonNull::new(base) {
-            Some(base) => Self {
-                base,
-                chunks: 1,
-                used: 0,
-                mapped: false,
-            },
+            Some(base) => Self { base, chunks: 1, used: 0, mapped: false },
             None => handle_alloc_error(CHUNK_LAYOUT),
         }
     }
 
     /// Returns the pages of a chunk that left the stack, which reads as zeroes when it comes back.
     fn discard(&mut self, chunk: NonNull<u8>) {
-        debug_assert!(
-            self.mapped,
-            "an allocated region holds one chunk and goes as a whole"
-        );
+        debug_assert!(self.mapped, "an allocated region holds one chunk and goes as a whole");
         #[cfg(target_os = "linux")]
         {
             // SAFETY: the chunk is a page-aligned part of a private anonymous mapping that nothing
             // refers to any more.
-            let rc =
-                unsafe { libc::madvise(chunk.as_ptr().cast(), CHUNK_BYTES, libc::MADV_DONTNEED) };
+            let rc = unsafe { libc::madvise(chunk.as_ptr().cast(), CHUNK_BYTES, libc::MADV_DONTNEED) };
             if rc == 0 {
                 return;
             }
@@ -280,11 +245,7 @@ fn map(bytes: usize, huge: bool) -> Option<NonNull<u8>> {
         return None;
     }
     let start: *mut u8 = start.cast();
-    let lead = if slack == 0 {
-        0
-    } else {
-        start.align_offset(HUGE_PAGE)
-    };
+    let lead = if slack == 0 { 0 } else { start.align_offset(HUGE_PAGE) };
     // SAFETY: lead <= slack, so this stays within the mapping.
     let base = unsafe { start.add(lead) };
     if lead > 0 {
@@ -340,20 +301,14 @@ mod tests {
                 let i = stack.len();
                 stack.push();
                 // SAFETY: chunk i was just pushed; the slice is its whole length.
-                let bytes =
-                    unsafe { std::slice::from_raw_parts_mut(stack.get(i).as_ptr(), CHUNK_BYTES) };
+                let bytes = unsafe { std::slice::from_raw_parts_mut(stack.get(i).as_ptr(), CHUNK_BYTES) };
                 assert_eq!(bytes.as_ptr() as usize % 64, 0);
                 assert!(bytes.iter().all(|&b| b == 0), "round {round}, chunk {i}");
                 bytes.fill(i as u8 | 1);
             }
             for i in 0..target {
                 // SAFETY: i is below the length.
-                let first_and_last = unsafe {
-                    (
-                        *stack.get(i).as_ptr(),
-                        *stack.get(i).as_ptr().add(CHUNK_BYTES - 1),
-                    )
-                };
+                let first_and_last = unsafe { (*stack.get(i).as_ptr(), *stack.get(i).as_ptr().add(CHUNK_BYTES - 1)) };
                 assert_eq!(first_and_last, (i as u8 | 1, i as u8 | 1));
             }
             while stack.len() > [100, 3, 0][round] {
@@ -395,9 +350,6 @@ mod tests {
         assert_eq!(stack.memory_bytes(), 0);
         (0..40).for_each(|_| stack.push());
         let bytes = stack.memory_bytes();
-        assert!(
-            (40 * CHUNK_BYTES..40 * CHUNK_BYTES + 2048).contains(&bytes),
-            "{bytes}"
-        );
+        assert!((40 * CHUNK_BYTES..40 * CHUNK_BYTES + 2048).contains(&bytes), "{bytes}");
     }
 }

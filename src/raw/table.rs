@@ -179,8 +179,7 @@ impl<T: Item> Table<T> {
     /// Bytes of the buckets, the child buckets and the directory; neither the items nor this
     /// struct.
     pub fn memory_bytes(&self) -> usize {
-        (self.first_capacity as usize + self.children) * size_of::<Bucket>()
-            + self.rest.memory_bytes()
+        (self.first_capacity as usize + self.children) * size_of::<Bucket>() + self.rest.memory_bytes()
     }
 
     /// The hash of a key, which the other functions want. It is good for every table of the same
@@ -293,11 +292,7 @@ impl<T: Item> Table<T> {
     #[inline(always)]
     pub fn bucket_of(&self, hash: u64) -> usize {
         let index = hash as usize & self.mask;
-        if index >= self.buckets {
-            index & (self.mask >> 1)
-        } else {
-            index
-        }
+        if index >= self.buckets { index & (self.mask >> 1) } else { index }
     }
 
     /// The snapshot mark of a bucket, 0 to 7. A new table's is 0.
@@ -348,12 +343,7 @@ impl<T: Item> Table<T> {
         } else {
             // SAFETY: buckets are counted only once their chunk is there, and a chunk holds CHUNK
             // of them.
-            unsafe {
-                self.rest
-                    .get(index / CHUNK - 1)
-                    .cast::<Bucket>()
-                    .add(index % CHUNK)
-            }
+            unsafe { self.rest.get(index / CHUNK - 1).cast::<Bucket>().add(index % CHUNK) }
         }
     }
 
@@ -371,11 +361,7 @@ impl<T: Item> Table<T> {
             let bucket = unsafe { at.as_ref() };
             for slot in Slots(bucket.matches(fp)) {
                 if self.borrow(bucket.word(slot)).key() == key {
-                    return Some(Place {
-                        head,
-                        bucket: at,
-                        slot,
-                    });
+                    return Some(Place { head, bucket: at, slot });
                 }
             }
             at = bucket.child()?;
@@ -385,10 +371,7 @@ impl<T: Item> Table<T> {
     /// A slot's word as an item, borrowed from the table.
     #[inline(always)]
     fn borrow(&self, word: u64) -> Ref<'_, T> {
-        Ref {
-            item: ManuallyDrop::new(from_word(word)),
-            table: PhantomData,
-        }
+        Ref { item: ManuallyDrop::new(from_word(word)), table: PhantomData }
     }
 
     /// Puts a word into the first free slot of a chain, which gets another bucket when there is
@@ -631,9 +614,7 @@ impl<T: Item> Table<T> {
                 _ => realloc(self.first.as_ptr().cast(), first_layout(old), layout.size()),
             }
         };
-        let Some(memory) = NonNull::new(memory.cast::<Bucket>()) else {
-            handle_alloc_error(layout)
-        };
+        let Some(memory) = NonNull::new(memory.cast::<Bucket>()) else { handle_alloc_error(layout) };
         if old > 0 && capacity > old {
             // SAFETY: these buckets were just added.
             unsafe { memory.add(old).as_ptr().write_bytes(0, capacity - old) };
@@ -646,9 +627,7 @@ impl<T: Item> Table<T> {
     /// class of its own there and wastes nothing.
     fn new_child(&mut self) -> NonNull<Bucket> {
         // SAFETY: the layout is not empty.
-        let Some(child) = NonNull::new(unsafe { alloc_zeroed(BUCKET_LAYOUT) }.cast()) else {
-            handle_alloc_error(BUCKET_LAYOUT)
-        };
+        let Some(child) = NonNull::new(unsafe { alloc_zeroed(BUCKET_LAYOUT) }.cast()) else { handle_alloc_error(BUCKET_LAYOUT) };
         self.children += 1;
         child
     }
@@ -686,12 +665,7 @@ impl<T: Item> Drop for Table<T> {
         }
         if self.first_capacity > 0 {
             // SAFETY: allocated with this layout.
-            unsafe {
-                dealloc(
-                    self.first.as_ptr().cast(),
-                    first_layout(self.first_capacity as usize),
-                )
-            };
+            unsafe { dealloc(self.first.as_ptr().cast(), first_layout(self.first_capacity as usize)) };
         }
     }
 }
@@ -712,10 +686,7 @@ fn fingerprint(hash: u64) -> u8 {
 fn into_word<T: Item>(item: T) -> u64 {
     let tag = u64::from(item.tag()) & TAG_MASK;
     let address = item.into_raw().as_ptr().expose_provenance() as u64;
-    debug_assert!(
-        address & TAG_MASK == 0 && address >> 48 == 0,
-        "an item's address must leave room for its tag"
-    );
+    debug_assert!(address & TAG_MASK == 0 && address >> 48 == 0, "an item's address must leave room for its tag");
     address | tag
 }
 

@@ -218,12 +218,7 @@ impl Decoder {
     }
 
     #[cold]
-    fn inline(
-        &mut self,
-        input: &[u8],
-        spans: &mut Vec<Span>,
-        text: &mut Vec<u8>,
-    ) -> Result<Option<usize>, ProtocolError> {
+    fn inline(&mut self, input: &[u8], spans: &mut Vec<Span>, text: &mut Vec<u8>) -> Result<Option<usize>, ProtocolError> {
         let rest = &input[self.at..];
         let Some(end) = memchr::memchr(b'\n', rest) else {
             return if rest.len() > LINE_MAX { Err(ProtocolError::InlineTooLong) } else { Ok(None) };
@@ -268,7 +263,12 @@ fn unquote(line: &[u8], mut i: usize, out: &mut Vec<u8>) -> Option<usize> {
                 loop {
                     match *line.get(i)? {
                         b'"' => break,
-                        b'\\' if i + 3 < line.len() && line[i + 1] == b'x' && hex(line[i + 2]).is_some() && hex(line[i + 3]).is_some() => {
+                        b'\\'
+                            if i + 3 < line.len()
+                                && line[i + 1] == b'x'
+                                && hex(line[i + 2]).is_some()
+                                && hex(line[i + 3]).is_some() =>
+                        {
                             out.push(hex(line[i + 2])? * 16 + hex(line[i + 3])?);
                             i += 4;
                         }

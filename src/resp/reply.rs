@@ -81,8 +81,7 @@ impl Output {
     pub fn append(&mut self, other: &Output) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
-        self.references
-            .extend(other.references.iter().map(|r| Reference { at: base + r.at, buffer: r.buffer.clone() }));
+        self.references.extend(other.references.iter().map(|r| Reference { at: base + r.at, buffer: r.buffer.clone() }));
     }
 }
 

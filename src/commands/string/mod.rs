@@ -10,5 +10,4 @@ mod value;
 use crate::command::CommandSpec;
 
 /// The topics of this family.
-pub const TOPICS: &[&[CommandSpec]] =
-    &[value::COMMANDS, expiring::COMMANDS, counter::COMMANDS, many::COMMANDS, range::COMMANDS];
+pub const TOPICS: &[&[CommandSpec]] = &[value::COMMANDS, expiring::COMMANDS, counter::COMMANDS, many::COMMANDS, range::COMMANDS];

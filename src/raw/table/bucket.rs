@@ -100,9 +100,7 @@ impl Bucket {
         if !self.is_chained() {
             return None;
         }
-        NonNull::new(std::ptr::with_exposed_provenance_mut(
-            self.word(LINK) as usize
-        ))
+        NonNull::new(std::ptr::with_exposed_provenance_mut(self.word(LINK) as usize))
     }
 
     /// Makes the last slot, which must be free, the pointer to `child`.
@@ -123,8 +121,7 @@ impl Bucket {
     }
 
     pub(super) fn set_epoch(&mut self, epoch: u8) {
-        self.0[0] =
-            (self.0[0] & !(EPOCH_MASK << EPOCH_SHIFT)) | ((epoch & EPOCH_MASK) << EPOCH_SHIFT);
+        self.0[0] = (self.0[0] & !(EPOCH_MASK << EPOCH_SHIFT)) | ((epoch & EPOCH_MASK) << EPOCH_SHIFT);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -198,9 +195,7 @@ mod tests {
     /// Slots are independent of each other, of the flags and of the epoch.
     #[test]
     fn slots_do_not_disturb_each_other() {
-        let word = |slot: usize, turn: u64| {
-            (0x7fff_0000_0000 + slot as u64 * 0x1111_1110 + turn * 8) | turn & 7
-        };
+        let word = |slot: usize, turn: u64| (0x7fff_0000_0000 + slot as u64 * 0x1111_1110 + turn * 8) | turn & 7;
         let mut bucket = Bucket::EMPTY;
         for turn in 0..8 {
             for slot in 0..SLOTS {
@@ -212,10 +207,7 @@ mod tests {
                 assert_eq!(bucket.matches(255 - slot as u8), 1 << slot);
                 assert_eq!(bucket.word(slot), word(slot, turn));
             }
-            assert_eq!(
-                (bucket.free(), bucket.matches(7), bucket.epoch()),
-                (0, 0, turn as u8)
-            );
+            assert_eq!((bucket.free(), bucket.matches(7), bucket.epoch()), (0, 0, turn as u8));
             for slot in (0..SLOTS).rev() {
                 assert_eq!(bucket.take(slot), (255 - slot as u8, word(slot, turn)));
             }

@@ -27,13 +27,7 @@ pub struct IntoIter<T: Item> {
 impl<T: Item> Table<T> {
     /// All items, each exactly once.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
-            table: self,
-            current: None,
-            slots: Slots(0),
-            next: 0,
-            left: self.len,
-        }
+        Iter { table: self, current: None, slots: Slots(0), next: 0, left: self.len }
     }
 
     /// Asks for the items of bucket `index`, if there is such a bucket.
@@ -69,10 +63,7 @@ impl<'a, T: Item> Iterator for Iter<'a, T> {
                 self.table.prefetch_index(self.next);
             }
             // SAFETY: a bucket of the table, which is borrowed.
-            self.slots = Slots(
-                self.current
-                    .map_or(0, |bucket| unsafe { bucket.as_ref() }.used()),
-            );
+            self.slots = Slots(self.current.map_or(0, |bucket| unsafe { bucket.as_ref() }.used()));
         }
     }
 
@@ -98,10 +89,7 @@ impl<T: Item> IntoIterator for Table<T> {
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter {
-            table: self,
-            next: 0,
-        }
+        IntoIter { table: self, next: 0 }
     }
 }
 

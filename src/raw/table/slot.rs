@@ -50,11 +50,7 @@ impl<'a, T: Item> Occupied<'a, T> {
         let fp = self.fingerprint();
         let old = self.table.take_out(self.place.bucket, self.place.slot);
         let (new, result) = change(old);
-        debug_assert_eq!(
-            super::fingerprint(self.table.hash(new.key())),
-            fp,
-            "an update must keep the key"
-        );
+        debug_assert_eq!(super::fingerprint(self.table.hash(new.key())), fp, "an update must keep the key");
         self.put(fp, new);
         result
     }

@@ -23,8 +23,7 @@ impl Thin {
             raw.cast::<u32>().write(key.len() as u32);
             raw.add(4).cast::<u32>().write(u32::from(tag));
             raw.add(8).cast::<u64>().write(value);
-            raw.add(16)
-                .copy_from_nonoverlapping(key.as_ptr(), key.len());
+            raw.add(16).copy_from_nonoverlapping(key.as_ptr(), key.len());
             raw
         };
         ALIVE.set(ALIVE.get() + 1);
@@ -74,12 +73,7 @@ unsafe impl Item for Thin {
 
     fn key(&self) -> &[u8] {
         // SAFETY: see `new`.
-        unsafe {
-            std::slice::from_raw_parts(
-                self.0.add(16).as_ptr(),
-                self.0.cast::<u32>().read() as usize,
-            )
-        }
+        unsafe { std::slice::from_raw_parts(self.0.add(16).as_ptr(), self.0.cast::<u32>().read() as usize) }
     }
 
     fn tag(&self) -> u8 {
@@ -139,14 +133,8 @@ fn check(table: &Table<Thin>) {
             let bucket = unsafe { bucket.as_ref() };
             length += 1;
             at = bucket.child();
-            assert!(
-                at.is_none() || bucket.free() == 0,
-                "only the last bucket of a chain has holes"
-            );
-            assert!(
-                length == 1 || bucket.used().count_ones() + u32::from(at.is_some()) >= 2,
-                "a child of one item"
-            );
+            assert!(at.is_none() || bucket.free() == 0, "only the last bucket of a chain has holes");
+            assert!(length == 1 || bucket.used().count_ones() + u32::from(at.is_some()) >= 2, "a child of one item");
         }
         children += length - 1;
         assert!(length <= table.longest_chain);
@@ -195,40 +183,25 @@ fn agrees_with_a_map_through_growth_and_shrinking() {
                         item.set_value(value);
                         old
                     });
-                    assert_eq!(
-                        (model.insert(k, value), slot.get().value()),
-                        (Some(old), value)
-                    );
+                    assert_eq!((model.insert(k, value), slot.get().value()), (Some(old), value));
                 }
                 (2, Slot::Occupied(mut slot)) => {
                     let old = slot.update(|old| (Thin::new(old.key(), value, tag), old.value()));
-                    assert_eq!(
-                        (model.insert(k, value), slot.into_ref().value()),
-                        (Some(old), value)
-                    );
+                    assert_eq!((model.insert(k, value), slot.into_ref().value()), (Some(old), value));
                 }
                 (7, Slot::Occupied(slot)) => {
                     assert_eq!(model.remove(&k), Some(slot.remove().value()))
                 }
                 (8..10, _) if !growing => {
-                    assert_eq!(
-                        model.remove(&k),
-                        table.remove(h, &k).map(|item| item.value())
-                    );
+                    assert_eq!(model.remove(&k), table.remove(h, &k).map(|item| item.value()));
                 }
-                _ => assert_eq!(
-                    table.get(h, &k).map(|item| item.value()),
-                    model.get(&k).copied()
-                ),
+                _ => assert_eq!(table.get(h, &k).map(|item| item.value()), model.get(&k).copied()),
             }
             assert_eq!(table.len(), model.len());
             if model.len() > 200 && !growing && step % 4 != 0 {
                 // Random keys would take long to find the last ones.
                 let k = model.keys().next().cloned().expect("not empty");
-                assert_eq!(
-                    table.remove(table.hash(&k), &k).map(|item| item.value()),
-                    model.remove(&k)
-                );
+                assert_eq!(table.remove(table.hash(&k), &k).map(|item| item.value()), model.remove(&k));
             }
             if peak < 100 || step % (peak * 2) == 0 {
                 check(&table);
@@ -244,10 +217,7 @@ fn agrees_with_a_map_through_growth_and_shrinking() {
 fn an_empty_table_allocates_nothing_and_answers() {
     let mut table: Table<Thin> = Table::new(1);
     let hash = table.hash(b"a");
-    assert_eq!(
-        (table.memory_bytes(), table.bucket_count(), table.len()),
-        (0, 0, 0)
-    );
+    assert_eq!((table.memory_bytes(), table.bucket_count(), table.len()), (0, 0, 0));
     assert!(table.get(hash, b"a").is_none() && table.remove(hash, b"a").is_none());
     assert!(table.iter().next().is_none() && table.random(&mut || 7).is_none());
     assert_eq!(table.scan(99, &mut |_| unreachable!()), 0);
@@ -263,21 +233,9 @@ fn an_empty_table_allocates_nothing_and_answers() {
 
 #[test]
 fn small_tables_are_small() {
-    for (items, buckets) in [
-        (1, 1),
-        (7, 1),
-        (8, 2),
-        (14, 2),
-        (15, 3),
-        (130, 27),
-        (500, 120),
-    ] {
+    for (items, buckets) in [(1, 1), (7, 1), (8, 2), (14, 2), (15, 3), (130, 27), (500, 120)] {
         let table = filled(items);
-        assert!(
-            table.memory_bytes() <= buckets * 64,
-            "{items} items: {} bytes",
-            table.memory_bytes()
-        );
+        assert!(table.memory_bytes() <= buckets * 64, "{items} items: {} bytes", table.memory_bytes());
     }
 }
 
@@ -332,17 +290,12 @@ fn a_panic_in_an_update_loses_only_that_item() {
     let k = key(77);
     let hash = table.hash(&k);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let Slot::Occupied(mut slot) = table.slot(hash, &k) else {
-            unreachable!()
-        };
+        let Slot::Occupied(mut slot) = table.slot(hash, &k) else { unreachable!() };
         slot.with_mut(|_| std::panic::resume_unwind(Box::new(())));
     }));
     assert!(outcome.is_err());
     assert!(table.get(hash, &k).is_none());
-    assert_eq!(
-        (table.len(), table.iter().count(), ALIVE.get()),
-        (499, 499, 499)
-    );
+    assert_eq!((table.len(), table.iter().count(), ALIVE.get()), (499, 499, 499));
     insert(&mut table, 77, 0);
     (0..500).for_each(|i| assert!(remove(&mut table, i)));
     check(&table);
@@ -392,10 +345,7 @@ fn scan_shows_what_is_there_throughout() {
                 }
             }
         }
-        assert!(
-            (0..stable as u64).all(|i| seen.contains(&i)),
-            "seed {seed}: a key was missed"
-        );
+        assert!((0..stable as u64).all(|i| seen.contains(&i)), "seed {seed}: a key was missed");
     }
 }
 
@@ -438,9 +388,7 @@ fn a_lap_of_the_sweep_shows_every_item_once() {
             calls += 1;
         }
         assert_eq!(calls, (table.bucket_count() - 1) / 37);
-        let wanted = (0..5_000)
-            .filter(|i| mask == 0 || (i % 8) & u64::from(mask) != 0)
-            .count();
+        let wanted = (0..5_000).filter(|i| mask == 0 || (i % 8) & u64::from(mask) != 0).count();
         assert_eq!(seen.len(), wanted);
     }
 }
@@ -456,21 +404,14 @@ fn a_sweep_removes_and_stops() {
             5,
             4,
             &mut |item| {
-                if item.value() % 16 < 8 {
-                    Verdict::Remove
-                } else {
-                    Verdict::Keep
-                }
+                if item.value() % 16 < 8 { Verdict::Remove } else { Verdict::Keep }
             },
             &mut |item| gone.push(item.value()),
         );
     }
     check(&table);
     gone.sort_unstable();
-    assert!(
-        gone.into_iter()
-            .eq((0..5_000).filter(|i| i % 8 >= 4 && i % 16 < 8))
-    );
+    assert!(gone.into_iter().eq((0..5_000).filter(|i| i % 8 >= 4 && i % 16 < 8)));
     cursor = 0;
     let mut shown = 0;
     let wrapped = table.sweep(
@@ -492,15 +433,7 @@ fn a_sweep_removes_and_stops() {
         table.sweep(&mut cursor, 50, 0, &mut |_| Verdict::Remove, &mut drop);
     }
     while table.maintain(10) {}
-    assert_eq!(
-        (
-            table.len(),
-            table.bucket_count(),
-            table.children,
-            ALIVE.get()
-        ),
-        (0, 1, 0, 0)
-    );
+    assert_eq!((table.len(), table.bucket_count(), table.children, ALIVE.get()), (0, 1, 0, 0));
 }
 
 #[test]
@@ -523,22 +456,16 @@ fn tags_follow_the_item() {
         tags
     };
     assert_eq!(stored(&mut table), [false, true, false]);
-    let Slot::Occupied(mut slot) = table.slot(hash, &k) else {
-        panic!("10 is there")
-    };
+    let Slot::Occupied(mut slot) = table.slot(hash, &k) else { panic!("10 is there") };
     slot.replace(Thin::new(&k, 10, 5));
     assert_eq!(stored(&mut table), [true, false, true]);
-    let Slot::Occupied(mut slot) = table.slot(hash, &k) else {
-        panic!("10 is there")
-    };
+    let Slot::Occupied(mut slot) = table.slot(hash, &k) else { panic!("10 is there") };
     slot.with_mut(|item| item.set_tag(1));
     assert_eq!(stored(&mut table), [true, false, false]);
     let mut alias = std::mem::ManuallyDrop::new(Thin(table.get(hash, &k).expect("10 is there").0));
     alias.set_tag(6);
     assert_eq!(stored(&mut table), [true, false, false]);
-    let Slot::Occupied(mut slot) = table.slot(hash, &k) else {
-        panic!("10 is there")
-    };
+    let Slot::Occupied(mut slot) = table.slot(hash, &k) else { panic!("10 is there") };
     slot.retag();
     assert_eq!(stored(&mut table), [false, true, true]);
     // Splits and merges carry them along.
@@ -559,15 +486,9 @@ fn random_is_fair() {
             let value = table.random(&mut || rng.next()).expect("not empty").value();
             picks[value as usize] += 1;
         }
-        let square: f64 = picks
-            .iter()
-            .map(|&p| (f64::from(p) - each as f64).powi(2) / each as f64)
-            .sum();
+        let square: f64 = picks.iter().map(|&p| (f64::from(p) - each as f64).powi(2) / each as f64).sum();
         let (mean, deviation) = (n as f64 - 1.0, (2.0 * n as f64).sqrt());
-        assert!(
-            (square - mean).abs() <= 5.0 * deviation,
-            "{n} items: {square}"
-        );
+        assert!((square - mean).abs() <= 5.0 * deviation, "{n} items: {square}");
     }
 }
 
@@ -577,10 +498,7 @@ fn random_finds_the_one_item_of_a_large_table() {
     insert(&mut table, 5, 0);
     let mut rng = Rng::new(8);
     for _ in 0..20 {
-        assert_eq!(
-            table.random(&mut || rng.next()).map(|item| item.value()),
-            Some(5)
-        );
+        assert_eq!(table.random(&mut || rng.next()).map(|item| item.value()), Some(5));
     }
 }
 
@@ -653,8 +571,7 @@ fn splits_inherit_the_mark_and_merges_respect_it() {
 
 #[test]
 fn tables_of_one_seed_share_hashes() {
-    let (a, b, c): (Table<Thin>, Table<Thin>, Table<Thin>) =
-        (Table::new(1), Table::new(1), Table::new(2));
+    let (a, b, c): (Table<Thin>, Table<Thin>, Table<Thin>) = (Table::new(1), Table::new(1), Table::new(2));
     let mut apart = 0;
     for i in 0..100 {
         let k = key(i);

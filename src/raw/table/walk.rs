@@ -133,9 +133,7 @@ impl<T: Item> Table<T> {
         // Each bucket counts as if it had `places` items; picking one it does not have means trying
         // again.
         let places = (SLOTS - 1) * self.longest_chain as usize + 1;
-        let tries = (self.buckets.saturating_mul(places) / self.len)
-            .saturating_mul(64)
-            .min(1 << 16);
+        let tries = (self.buckets.saturating_mul(places) / self.len).saturating_mul(64).min(1 << 16);
         let mut index = 0;
         for _ in 0..tries.max(64) {
             index = below(rng(), self.buckets);
@@ -155,13 +153,7 @@ impl<T: Item> Table<T> {
     /// Shows `f` up to `n` items from random buckets, in no fair distribution, only those whose
     /// stored tag has a bit of `tag_mask` if that is not 0. Looks at a bounded number of buckets,
     /// so it may find fewer than `n`, and may show an item twice. For choosing what to evict.
-    pub fn sample(
-        &self,
-        rng: &mut dyn FnMut() -> u64,
-        n: usize,
-        tag_mask: u8,
-        f: &mut dyn FnMut(&T),
-    ) {
+    pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) {
         const AT_ONCE: usize = 4;
         if self.len == 0 {
             return;
@@ -231,9 +223,7 @@ fn tagged(bucket: &Bucket, tag_mask: u8) -> u32 {
     if tag_mask == 0 {
         return used;
     }
-    Slots(used)
-        .filter(|&slot| bucket.word(slot) as u8 & tag_mask & 7 != 0)
-        .fold(0, |mask, slot| mask | 1 << slot)
+    Slots(used).filter(|&slot| bucket.word(slot) as u8 & tag_mask & 7 != 0).fold(0, |mask, slot| mask | 1 << slot)
 }
 
 /// A number below `bound` from a random one, without division.
