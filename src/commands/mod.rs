@@ -3,7 +3,7 @@
 
 mod expire_options;
 pub mod keys;
-mod scan_options;
+pub mod scan_options;
 pub mod string;
 
 use crate::command::CommandSpec;

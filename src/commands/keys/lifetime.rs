@@ -177,8 +177,7 @@ struct Conditions {
 
 impl Conditions {
     fn parse(args: Args<'_>) -> Result<Self, CommandError> {
-        const NX_ALONE: CommandError =
-            CommandError::new("ERR NX and XX, GT or LT options at the same time are not compatible");
+        const NX_ALONE: CommandError = CommandError::new("ERR NX and XX, GT or LT options at the same time are not compatible");
         const GT_OR_LT: CommandError = CommandError::new("ERR GT and LT options at the same time are not compatible");
         let mut met = Conditions::default();
         for i in 3..args.len() {

@@ -83,7 +83,6 @@ fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
             return Ok(Flow::Done);
         }
         let key = entry.key().to_vec();
-        drop(entry);
         ctx.db.peek(&key);
     }
 }
