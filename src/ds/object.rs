@@ -32,6 +32,12 @@ impl ValueType {
             ValueType::Stream => "stream",
         }
     }
+
+    /// The type of this name, in any case.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        use ValueType::*;
+        [String, List, Set, SortedSet, Hash, Stream].into_iter().find(|t| name.eq_ignore_ascii_case(t.name().as_bytes()))
+    }
 }
 
 /// Sub-kinds of packed values.

@@ -320,6 +320,14 @@ impl<'a> Handle<'a> {
         Some(entry)
     }
 
+    /// Takes the key out as the first half of a larger change, which is to tell of it: nothing is recorded here.
+    pub(super) fn detach(self) -> Option<Entry> {
+        let Slot::Occupied(found) = self.slot else { return None };
+        let entry = found.remove();
+        self.meta.volatile -= entry.deadline().is_some() as usize;
+        Some(entry)
+    }
+
     /// Puts a whole entry, whose key must be this key, in place of what was there. The old one is returned.
     pub fn put_entry(self, entry: Entry, event: Event) -> Option<Entry> {
         debug_assert_eq!(entry.key(), self.key);
