@@ -2,6 +2,7 @@
 //! contents; adding a command touches that file and its test, nothing else.
 
 mod expire_options;
+mod session;
 pub mod string;
 
 use crate::command::CommandSpec;
@@ -14,4 +15,4 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 /// The topics of a family, each with its rows.
 type Topics = &'static [&'static [CommandSpec]];
 
-const FAMILIES: &[Topics] = &[string::TOPICS];
+const FAMILIES: &[Topics] = &[session::TOPICS, string::TOPICS];
