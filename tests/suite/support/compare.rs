@@ -25,6 +25,12 @@ impl Request<'_> {
         self.args.iter().skip(1).any(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 
+    /// The argument behind the last such word.
+    fn behind(&self, word: &str) -> Option<&[u8]> {
+        let at = self.args.iter().rposition(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))?;
+        self.args.get(at + 1).map(Vec::as_slice)
+    }
+
     fn arg(&self, at: usize) -> &[u8] {
         self.args.get(at).map_or(b"", Vec::as_slice)
     }
@@ -42,7 +48,7 @@ const RULES: &[Rule] = &[
         reason: "fields have no order",
     },
     Rule {
-        applies: |r| r.is(&["SORT", "SORT_RO"]) && r.has("NOSORT"),
+        applies: |r| r.is(&["SORT", "SORT_RO"]) && r.behind("BY").is_some_and(|pattern| !pattern.contains(&b'*')),
         same: |r, a, b| unordered(a, b, r.args.iter().filter(|arg| arg.eq_ignore_ascii_case(b"GET")).count().max(1)) || limited(r, a, b),
         reason: "without sorting, members of a set come in the order of its hash table",
     },
@@ -149,6 +155,23 @@ fn scanned(request: &Request<'_>, ours: &Reply, theirs: &Reply) -> bool {
     let at_once = start == b"0" && from.text() == Some(b"0") && their_from.text() == Some(b"0");
     let width = if request.is(&["ZSCAN"]) || (request.is(&["HSCAN"]) && !request.has("NOVALUES")) { 2 } else { 1 };
     from.kind() == their_from.kind() && if at_once { unordered(found, their_found, width) } else { found.kind() == their_found.kind() }
+}
+
+/// Equal if numbers are compared as such: older servers write 17 digits where later ones write the shortest form.
+pub fn same_numbers(ours: &Reply, theirs: &Reply) -> bool {
+    match (ours, theirs) {
+        (Reply::Map(a), Reply::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_numbers(&a.0, &b.0) && same_numbers(&a.1, &b.1))
+        }
+        _ => match (ours.items(), theirs.items()) {
+            (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_numbers(a, b)),
+            _ => {
+                let number = |reply: &Reply| std::str::from_utf8(reply.text()?).ok()?.parse::<f64>().ok();
+                let close = |a: f64, b: f64| a == b || (a - b).abs() <= a.abs().max(1.0) * 1e-9;
+                ours == theirs || matches!((number(ours), number(theirs)), (Some(a), Some(b)) if close(a, b))
+            }
+        },
+    }
 }
 
 /// Names whose numbers depend on the moment.

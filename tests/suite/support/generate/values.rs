@@ -18,6 +18,8 @@ pub struct Values {
 const KEYS_PER_POOL: u64 = 5;
 /// The first letters of the pools' keys.
 const POOLS: &[&str] = &["str", "bits", "hll", "list", "hash", "set", "zset", "stream", "geo", "any"];
+/// Sorted sets whose members all have one score, as ranges of members mean nothing otherwise. No other row uses them.
+const LEX_POOL: &str = "lex";
 const ODD_KEYS: &[&[u8]] = &[b"", b"\x00\xff odd", b"with space", b"{tag}a", b"any:kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"];
 
 /// True for the keys that the pools give.
@@ -26,7 +28,7 @@ pub fn is_key(arg: &[u8]) -> bool {
         return false;
     }
     let pool = |name: &&str| arg.strip_prefix(name.as_bytes()).is_some_and(|rest| matches!(rest, [b':', b'0'..=b'9']));
-    ODD_KEYS.contains(&arg) || POOLS.iter().any(pool)
+    ODD_KEYS.contains(&arg) || POOLS.iter().any(pool) || pool(&LEX_POOL)
 }
 
 /// Whole numbers around the limits of encodings and types.
@@ -71,6 +73,7 @@ impl Values {
         }
         match name {
             "key" => self.any_key(),
+            LEX_POOL => format!("{LEX_POOL}:{}", self.random.below(KEYS_PER_POOL)).into_bytes(),
             "value" => self.value(),
             // Elements, members and fields: mostly from a small pool, so that they are found again.
             "member" | "element" | "field" => match self.random.below(10) {
