@@ -101,10 +101,8 @@ const VARYING: &[(&str, &str)] = &[
 ];
 
 /// Requests (their start) that are left out, with the reason.
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("DEBUG SEGFAULT", "ends the server"),
-    ("SHUTDOWN", "ends the server where the check it probes is absent"),
-];
+const LEFT_OUT: &[(&str, &str)] =
+    &[("DEBUG SEGFAULT", "ends the server"), ("SHUTDOWN", "ends the server where the check it probes is absent")];
 
 #[test]
 fn errors_are_those_of_redis() {
@@ -169,7 +167,8 @@ fn replay(probes: &[Probe<'_>], variable: &str, ready: &[&str]) {
                 continue;
             }
         };
-        let master = matches!(WORLDS.iter().find(|(name, _)| *name == context), Some((_, World::Replica))).then(|| Server::ours(&[]));
+        let master =
+            matches!(WORLDS.iter().find(|(name, _)| *name == context), Some((_, World::Replica))).then(|| Server::ours(&[]));
         let Some(server) = Server::ours_if_ready(args) else { return };
         for request in prepare {
             step(request, &mut server.client());
@@ -185,7 +184,8 @@ fn replay(probes: &[Probe<'_>], variable: &str, ready: &[&str]) {
             }
         }
         for probe in probes.iter().filter(|probe| probe.context == context) {
-            if probe.expected.contains("(the server ended)") || LEFT_OUT.iter().any(|(start, _)| probe.request.starts_with(start)) {
+            if probe.expected.contains("(the server ended)") || LEFT_OUT.iter().any(|(start, _)| probe.request.starts_with(start))
+            {
                 continue;
             }
             count += 1;
@@ -306,7 +306,12 @@ fn run(server: &Server, probe: &Probe<'_>, master_port: &str) -> Result<(), Stri
     }
     let closed = closes && (ended.is_some() || connections.get(1)?.closes_within(PATIENCE));
     let shown: Vec<String> = replies.iter().map(|reply| shorten(&reply.to_string(), 600)).collect();
-    let told = format!("  ours:   {}{}\n  theirs: {}", shown.join(" "), if closed { " (closed)" } else { "" }, shorten(probe.expected, 600));
+    let told = format!(
+        "  ours:   {}{}\n  theirs: {}",
+        shown.join(" "),
+        if closed { " (closed)" } else { "" },
+        shorten(probe.expected, 600)
+    );
     if closed != closes {
         return Err(told);
     }

@@ -127,7 +127,9 @@ fn is_current(client: &mut Client) -> bool {
 /// Commands of the families that the peer does not have.
 fn unknown_commands(client: &mut Client) -> BTreeSet<&'static str> {
     let names = FAMILIES.iter().flat_map(|family| family.rows).map(Row::name);
-    names.filter(|name| client.run(&format!("COMMAND INFO {name}")).items().is_none_or(|found| found.iter().all(Reply::is_null))).collect()
+    names
+        .filter(|name| client.run(&format!("COMMAND INFO {name}")).items().is_none_or(|found| found.iter().all(Reply::is_null)))
+        .collect()
 }
 
 struct Run {
@@ -150,7 +152,8 @@ type Queue = Option<Vec<Args>>;
 impl Run {
     /// Runs a round: the number of commands sent, or why there is no going on.
     fn round(&mut self, seed: u64, groups: &[&str], commands: usize) -> Result<usize, String> {
-        let connect = |address: &Address| Client::connect(address).map_err(|error| format!("seed {seed}: no connection: {error}"));
+        let connect =
+            |address: &Address| Client::connect(address).map_err(|error| format!("seed {seed}: no connection: {error}"));
         let (mut ours, mut theirs) = (connect(&self.our_address)?, connect(&self.their_address)?);
         let protocol = if seed % 2 == 1 { "3" } else { "2" };
         for client in [&mut ours, &mut theirs] {
@@ -245,7 +248,8 @@ impl Run {
 
     fn compare_keyspaces(&mut self, place: &Place<'_>) -> Result<(), String> {
         let ours = dump(&mut self.our_dump).map_err(|error| format!("seed {}: dump of our keyspace: {error}", place.seed))?;
-        let theirs = dump(&mut self.their_dump).map_err(|error| format!("seed {}: dump of their keyspace: {error}", place.seed))?;
+        let theirs =
+            dump(&mut self.their_dump).map_err(|error| format!("seed {}: dump of their keyspace: {error}", place.seed))?;
         let mut differing = BTreeSet::new();
         for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let (ours, theirs) = (ours.get(key), theirs.get(key));
@@ -255,7 +259,9 @@ impl Run {
             };
             let (what, (ours, theirs)) = match (ours, theirs) {
                 (Some(a), Some(b)) if a.kind != b.kind => ("TYPE", told(&|key| key.kind.clone())),
-                (Some(a), Some(b)) if !same_value(a, b) && !(self.other && same_numbers(&a.value, &b.value)) => ("VALUE", told(&|key| format!("{} {}", key.kind, key.value))),
+                (Some(a), Some(b)) if !same_value(a, b) && !(self.other && same_numbers(&a.value, &b.value)) => {
+                    ("VALUE", told(&|key| format!("{} {}", key.kind, key.value)))
+                }
                 (Some(a), Some(b)) if a.encoding != b.encoding => ("ENCODING", told(&|key| key.encoding.clone())),
                 (Some(a), Some(b)) if a.expires_ms.abs_diff(b.expires_ms) > 5000 => {
                     ("EXPIRY", told(&|key| key.expires_ms.to_string()))
@@ -322,7 +328,10 @@ fn differences(args: &Args, ours: &Reply, theirs: &Reply, queue: &mut Queue) -> 
             if a.len() == queued.len() && b.len() == queued.len() {
                 let queued = queue.take().unwrap_or_default();
                 let all = queued.into_iter().zip(a.iter().zip(b));
-                return all.filter(|(args, (a, b))| !same(args, a, b)).map(|(args, (a, b))| (args, a.clone(), b.clone())).collect();
+                return all
+                    .filter(|(args, (a, b))| !same(args, a, b))
+                    .map(|(args, (a, b))| (args, a.clone(), b.clone()))
+                    .collect();
             }
         }
     }
@@ -361,7 +370,8 @@ fn dump(client: &mut Client) -> Result<BTreeMap<(usize, Vec<u8>), Key>, String> 
     for database in 0..DATABASES {
         let select = vec![b"SELECT".to_vec(), database.to_string().into_bytes()];
         let found = ask(client, &[select, split("KEYS *")?])?.pop();
-        let names: Vec<Vec<u8>> = found.iter().filter_map(Reply::items).flatten().filter_map(Reply::text).map(<[u8]>::to_vec).collect();
+        let names: Vec<Vec<u8>> =
+            found.iter().filter_map(Reply::items).flatten().filter_map(Reply::text).map(<[u8]>::to_vec).collect();
         if names.is_empty() {
             continue;
         }

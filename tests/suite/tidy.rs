@@ -226,7 +226,10 @@ fn unsafe_stays_behind_its_fence() {
             false
         };
         for (number, line) in source.all_code() {
-            if !words(&line).any(|word| word == "unsafe") || line.trim_start().starts_with("#!") || line.trim_start().starts_with("#[") {
+            if !words(&line).any(|word| word == "unsafe")
+                || line.trim_start().starts_with("#!")
+                || line.trim_start().starts_with("#[")
+            {
                 continue;
             }
             let place = format!("src/{}:{number}", source.path);
@@ -235,7 +238,8 @@ fn unsafe_stays_behind_its_fence() {
                 found.push(format!("{place}: unsafe outside {}", UNSAFE_FOLDERS.join(" and ")));
             } else if code.contains("unsafe fn") && !code.contains("unsafe fn(") {
                 // Methods of unsafe traits have their contract in the trait.
-                let declared = code.starts_with("pub") || !code.contains("unsafe fn alloc") && !code.contains("unsafe fn dealloc");
+                let declared =
+                    code.starts_with("pub") || !code.contains("unsafe fn alloc") && !code.contains("unsafe fn dealloc");
                 let contract = above(number, "# Safety") || above(number, "SAFETY:");
                 if declared && !contract && !code.contains("unsafe fn realloc") {
                     found.push(format!("{place}: an unsafe fn without a section # Safety"));
@@ -270,7 +274,9 @@ fn nothing_is_left_unfinished() {
     let mut found = Vec::new();
     for source in sources("src") {
         for (number, line) in source.all_code() {
-            found.extend(MACROS.iter().filter(|name| line.contains(*name)).map(|name| format!("src/{}:{number}: {name}", source.path)));
+            found.extend(
+                MACROS.iter().filter(|name| line.contains(*name)).map(|name| format!("src/{}:{number}: {name}", source.path)),
+            );
         }
     }
     report("no placeholders", found);
@@ -303,7 +309,8 @@ fn every_command_has_a_test() {
         for (at, mark) in source.text.match_indices("name: \"") {
             let name = source.text[at + mark.len()..].split('"').next().unwrap_or_default();
             // Arguments and other things have names too; commands are in upper case.
-            let command = !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "|-_".contains(c));
+            let command =
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "|-_".contains(c));
             let spoken = name.replace('|', " ");
             let tested = mentions(&suite, &spoken) || mentions(&suite, name) || mentions(&tests, &spoken);
             if command && !tested && !UNTESTED.iter().any(|(untested, _)| *untested == name) {

@@ -38,18 +38,18 @@ impl Request<'_> {
 
 const RULES: &[Rule] = &[
     Rule {
-        applies: |r| r.is(&["SMEMBERS", "SINTER", "SUNION", "SDIFF", "KEYS", "HKEYS", "HVALS"]) || (r.is(&["SPOP"]) && r.arg(2) == b"1000"),
+        applies: |r| {
+            r.is(&["SMEMBERS", "SINTER", "SUNION", "SDIFF", "KEYS", "HKEYS", "HVALS"]) || (r.is(&["SPOP"]) && r.arg(2) == b"1000")
+        },
         same: |_, a, b| unordered(a, b, 1),
         reason: "sets, fields and keys have no order",
     },
-    Rule {
-        applies: |r| r.is(&["HGETALL"]),
-        same: |_, a, b| unordered(a, b, 2),
-        reason: "fields have no order",
-    },
+    Rule { applies: |r| r.is(&["HGETALL"]), same: |_, a, b| unordered(a, b, 2), reason: "fields have no order" },
     Rule {
         applies: |r| r.is(&["SORT", "SORT_RO"]) && r.behind("BY").is_some_and(|pattern| !pattern.contains(&b'*')),
-        same: |r, a, b| unordered(a, b, r.args.iter().filter(|arg| arg.eq_ignore_ascii_case(b"GET")).count().max(1)) || limited(r, a, b),
+        same: |r, a, b| {
+            unordered(a, b, r.args.iter().filter(|arg| arg.eq_ignore_ascii_case(b"GET")).count().max(1)) || limited(r, a, b)
+        },
         reason: "without sorting, members of a set come in the order of its hash table",
     },
     Rule {
@@ -62,14 +62,20 @@ const RULES: &[Rule] = &[
         same: |_, a, b| shape(a, b),
         reason: "ANY takes the places that are found first",
     },
-    Rule { applies: |r| r.is(&["SCAN", "SSCAN", "HSCAN", "ZSCAN"]), same: scanned, reason: "cursors and the order of a scan are the server's own" },
+    Rule {
+        applies: |r| r.is(&["SCAN", "SSCAN", "HSCAN", "ZSCAN"]),
+        same: scanned,
+        reason: "cursors and the order of a scan are the server's own",
+    },
     Rule {
         applies: |r| r.is(&["RANDOMKEY", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "SPOP"]),
         same: |_, a, b| shape(a, b),
         reason: "a random pick",
     },
     Rule {
-        applies: |r| r.is(&["TIME", "LASTSAVE", "DUMP"]) || (r.is(&["CLIENT"]) && r.has("ID")) || (r.is(&["MEMORY"]) && r.has("USAGE")),
+        applies: |r| {
+            r.is(&["TIME", "LASTSAVE", "DUMP"]) || (r.is(&["CLIENT"]) && r.has("ID")) || (r.is(&["MEMORY"]) && r.has("USAGE"))
+        },
         same: |_, a, b| shape(a, b),
         reason: "clocks, ids, the version inside a dump, the allocator",
     },
@@ -89,7 +95,11 @@ const RULES: &[Rule] = &[
         same: |_, a, b| near(a, b, 1_000_000, 5000),
         reason: "relative times begin when the command runs",
     },
-    Rule { applies: |r| r.is(&["XPENDING", "XINFO"]), same: |_, a, b| stream_info(a, b), reason: "idle times and delivery times" },
+    Rule {
+        applies: |r| r.is(&["XPENDING", "XINFO"]),
+        same: |_, a, b| stream_info(a, b),
+        reason: "idle times and delivery times",
+    },
     Rule {
         applies: |r| r.has("HELP") && r.is(&["OBJECT", "XINFO", "XGROUP", "CLIENT"]),
         same: |_, a, b| a.items().is_some() && b.items().is_some(),
@@ -129,7 +139,9 @@ fn limited(request: &Request<'_>, ours: &Reply, theirs: &Reply) -> bool {
 pub fn shape(ours: &Reply, theirs: &Reply) -> bool {
     match (ours, theirs) {
         (Reply::Error(_), _) | (_, Reply::Error(_)) => ours == theirs,
-        (Reply::Map(a), Reply::Map(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| shape(&a.0, &b.0) && shape(&a.1, &b.1)),
+        (Reply::Map(a), Reply::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| shape(&a.0, &b.0) && shape(&a.1, &b.1))
+        }
         _ => match (ours.items(), theirs.items()) {
             (Some(a), Some(b)) => ours.kind() == theirs.kind() && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| shape(a, b)),
             _ => ours.kind() == theirs.kind() && ours.is_null() == theirs.is_null(),
@@ -154,7 +166,8 @@ fn scanned(request: &Request<'_>, ours: &Reply, theirs: &Reply) -> bool {
     let start = if request.is(&["SCAN"]) { request.arg(1) } else { request.arg(2) };
     let at_once = start == b"0" && from.text() == Some(b"0") && their_from.text() == Some(b"0");
     let width = if request.is(&["ZSCAN"]) || (request.is(&["HSCAN"]) && !request.has("NOVALUES")) { 2 } else { 1 };
-    from.kind() == their_from.kind() && if at_once { unordered(found, their_found, width) } else { found.kind() == their_found.kind() }
+    from.kind() == their_from.kind()
+        && if at_once { unordered(found, their_found, width) } else { found.kind() == their_found.kind() }
 }
 
 /// Equal if numbers are compared as such: older servers write 17 digits where later ones write the shortest form.
@@ -194,12 +207,13 @@ pub fn stream_info(ours: &Reply, theirs: &Reply) -> bool {
     }
     let moment = |name: &Reply| name.text().is_some_and(|name| MOMENTS.contains(&name));
     match (ours, theirs) {
-        (Reply::Map(a), Reply::Map(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && close(&a.1, &b.1, moment(&a.0))),
+        (Reply::Map(a), Reply::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && close(&a.1, &b.1, moment(&a.0)))
+        }
         (Reply::Array(a), Reply::Array(b)) => {
             // XPENDING's rows: ID, consumer, idle time, deliveries.
             let row = matches!(&a[..], [Reply::Bulk(_), Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)]);
-            a.len() == b.len()
-                && (0..a.len()).all(|i| close(&a[i], &b[i], (row && i == 2) || (i > 0 && moment(&a[i - 1]))))
+            a.len() == b.len() && (0..a.len()).all(|i| close(&a[i], &b[i], (row && i == 2) || (i > 0 && moment(&a[i - 1]))))
         }
         _ => ours == theirs,
     }
@@ -226,7 +240,15 @@ mod tests {
         assert!(!check("ttl k", ":-1\r\n", ":-2\r\n"));
         assert!(check("spop k", "+a\r\n", "+b\r\n"));
         assert!(!check("spop k", "+a\r\n", "$-1\r\n"));
-        assert!(check("xpending k g - + 1", "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:1\r\n", "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:9\r\n:1\r\n"));
-        assert!(!check("xpending k g - + 1", "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:1\r\n", "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:2\r\n"));
+        assert!(check(
+            "xpending k g - + 1",
+            "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:1\r\n",
+            "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:9\r\n:1\r\n"
+        ));
+        assert!(!check(
+            "xpending k g - + 1",
+            "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:1\r\n",
+            "*1\r\n*4\r\n$1\r\na\r\n$1\r\nc\r\n:3\r\n:2\r\n"
+        ));
     }
 }

@@ -9,7 +9,11 @@ pub const ROWS: &[Row] = &[
     row("BITPOS", 8, "bits bit [index [index [BYTE|BIT]]]"),
     row("BITOP", 8, "<AND|OR|XOR|NOT> bits {bits}+"),
     row("BITOP", 2, "NOT bits bits"),
-    row("BITFIELD", 12, "bits {GET encoding field-offset|[OVERFLOW <WRAP|SAT|FAIL>] <SET encoding field-offset number|INCRBY encoding field-offset number>}*"),
+    row(
+        "BITFIELD",
+        12,
+        "bits {GET encoding field-offset|[OVERFLOW <WRAP|SAT|FAIL>] <SET encoding field-offset number|INCRBY encoding field-offset number>}*",
+    ),
     row("BITFIELD_RO", 3, "bits {GET encoding field-offset}*"),
     row("BITFIELD_RO", 1, "bits SET encoding 0 1"),
     row("SET", 3, "bits value"),
