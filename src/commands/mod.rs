@@ -1,7 +1,9 @@
 //! What commands DO, a folder or file per family and a file per topic. Each topic file begins with its rows, its table of
 //! contents; adding a command touches that file and its test, nothing else.
 
+pub mod bitmap;
 mod expire_options;
+pub mod hyperloglog;
 pub mod string;
 
 use crate::command::CommandSpec;
@@ -14,4 +16,4 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 /// The topics of a family, each with its rows.
 type Topics = &'static [&'static [CommandSpec]];
 
-const FAMILIES: &[Topics] = &[string::TOPICS];
+const FAMILIES: &[Topics] = &[string::TOPICS, bitmap::TOPICS, hyperloglog::TOPICS];

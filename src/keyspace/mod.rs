@@ -13,4 +13,4 @@ pub mod value;
 pub use db::{Db, Env, Keyspace, Settings};
 pub use effects::{Effect, Effects, Event};
 pub use handle::Handle;
-pub use value::{Entry, Object, Str, ValueType, WrongType};
+pub use value::{Entry, Object, Str, Text, ValueType, WrongType};
