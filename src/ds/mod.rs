@@ -2,3 +2,4 @@
 pub mod algo;
 pub mod hyperloglog;
 pub mod parts;
+pub mod stream;

@@ -2,9 +2,12 @@
 #![allow(unsafe_code)]
 
 pub mod alloc;
+mod btree;
 pub mod chunks;
 pub mod entry;
+pub mod member;
 pub mod shared;
 pub mod simd;
 pub mod table;
 pub mod thin;
+pub mod zset;
