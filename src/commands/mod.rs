@@ -3,8 +3,20 @@
 
 pub mod bitmap;
 mod expire_options;
+pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
+pub mod keys;
+pub mod list;
+pub mod pubsub;
+pub mod scan_options;
+pub mod server;
+mod session;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod string;
+pub mod transaction;
 
 use crate::command::CommandSpec;
 
@@ -16,4 +28,19 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 /// The topics of a family, each with its rows.
 type Topics = &'static [&'static [CommandSpec]];
 
-const FAMILIES: &[Topics] = &[string::TOPICS, bitmap::TOPICS, hyperloglog::TOPICS];
+const FAMILIES: &[Topics] = &[
+    session::TOPICS,
+    server::TOPICS,
+    keys::TOPICS,
+    string::TOPICS,
+    bitmap::TOPICS,
+    hyperloglog::TOPICS,
+    list::TOPICS,
+    hash::TOPICS,
+    set::TOPICS,
+    sorted_set::TOPICS,
+    stream::TOPICS,
+    geo::TOPICS,
+    pubsub::TOPICS,
+    transaction::TOPICS,
+];

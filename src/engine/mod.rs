@@ -201,7 +201,8 @@ impl Engine {
             self.world.stats.reads_processed += 1;
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
-            while at < count {
+            // A client that is being closed runs nothing more.
+            while at < count && !session.closing {
                 if prefetched == 0 {
                     prefetched = self.prefetch(batches, &mut ahead, i, at, session.db, &mut window);
                 }
@@ -315,6 +316,9 @@ impl Engine {
                         (Some(link), false) => link.close_now(),
                         (None, _) => {}
                     }
+                }
+                if !after_replies {
+                    self.forget(client);
                 }
             }
             Order::ConfigChanged(names) => crate::server::apply_config(&mut self.world, &names),

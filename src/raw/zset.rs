@@ -61,6 +61,15 @@ pub struct ScoreMap {
 unsafe impl Send for ScoreMap {}
 
 impl ScoreMap {
+    /// A copy of its own.
+    pub fn duplicate(&self) -> ScoreMap {
+        let mut copy = ScoreMapBuilder::over(self.index.like(), self.len());
+        for (score, member) in self.iter() {
+            copy.push(member, score);
+        }
+        copy.finish()
+    }
+
     /// An empty set, which allocates nothing. `seed` keys the index' hash.
     pub fn new(seed: u64) -> ScoreMap {
         ScoreMap::over(Table::new(seed))
@@ -273,8 +282,12 @@ impl ScoreMapBuilder {
     /// A builder with room for `expected` members. The number is a promise of the caller, not of a file: check it
     /// against the input's length first.
     pub fn new(seed: u64, expected: usize) -> ScoreMapBuilder {
-        let map = ScoreMap::over(Table::with_capacity(seed, expected));
-        ScoreMapBuilder { map, members: Vec::with_capacity(expected) }
+        Self::over(Table::new(seed), expected)
+    }
+
+    fn over(mut index: Table<OwnedMember>, expected: usize) -> ScoreMapBuilder {
+        index.reserve(expected);
+        ScoreMapBuilder { map: ScoreMap::over(index), members: Vec::with_capacity(expected) }
     }
 
     /// Adds a member. Returns false, and changes nothing, if it is there already.

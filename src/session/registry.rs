@@ -69,6 +69,11 @@ impl Registry {
     }
 
     /// The session with this id, unless it is taken out.
+    pub fn get(&self, id: ClientId) -> Option<&Session> {
+        self.slots[*self.by_id.get(&id)?].as_deref()
+    }
+
+    /// The session with this id, to be changed, unless it is taken out.
     pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Session> {
         let slot = *self.by_id.get(&id)?;
         self.slots[slot].as_deref_mut()

@@ -1,4 +1,4 @@
-//! Bugs that servers of this family had, each held down by a test that first tells its story.
+//! Every bug leaves a test here that tells its story in its first line.
 
 use redstart::testkit::{Kit, check};
 
@@ -47,10 +47,7 @@ fn cve_2022_35977_setrange_far_out() {
     // Even with a limit that no memory can hold, sums must not wrap around.
     let mut kit = Kit::new();
     kit.world.keyspace.env.settings.bulk_max = usize::MAX >> 1;
-    assert_eq!(
-        kit.run("SETRANGE k 9223372036854775807 x"),
-        "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"
-    );
+    assert_eq!(kit.run("SETRANGE k 9223372036854775807 x"), "-ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 }
 
 /// CVE-2021-21309, CVE-2021-41099: lengths near a large limit overflowed on the way to the allocator.

@@ -96,22 +96,22 @@ fn parse(args: Args<'_>, longest: usize) -> Result<Vec<Operation>, CommandError>
             i += 2;
             continue;
         }
-        let get = args.is(i, "GET") && behind >= 2;
-        let set = args.is(i, "SET") && behind >= 3;
-        if !get && !set && !(args.is(i, "INCRBY") && behind >= 3) {
+        let get = args.is(i, "GET");
+        let set = args.is(i, "SET");
+        let arguments = if get { 2 } else { 3 };
+        let known = get || set || args.is(i, "INCRBY");
+        if !known || behind < arguments {
             return Err(error::SYNTAX);
         }
         let field = FieldType::parse(args.get(i + 1)).ok_or(BAD_TYPE)?;
         let offset = parse_offset(args.get(i + 2), Some(field.bits()), longest)?;
-        let action = if get {
-            Action::Get
-        } else if set {
-            Action::Set(args.i64(i + 3)?)
-        } else {
-            Action::Increment(args.i64(i + 3)?)
+        let action = match (get, set) {
+            (true, _) => Action::Get,
+            (_, true) => Action::Set(args.i64(i + 3)?),
+            _ => Action::Increment(args.i64(i + 3)?),
         };
         operations.push(Operation { field, offset, action, overflow });
-        i += if get { 3 } else { 4 };
+        i += 1 + arguments;
     }
     Ok(operations)
 }

@@ -227,7 +227,7 @@ struct Pairs<'a> {
 
 /// The pairs of MSET and MSETNX: all arguments.
 fn all_pairs(args: Args<'_>) -> Result<Pairs<'_>, CommandError> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         let name = String::from_utf8_lossy(args.get(0));
         return Err(error::wrong_arity(&name));
     }

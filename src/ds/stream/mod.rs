@@ -9,9 +9,11 @@ mod id;
 mod node;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
+pub use value::StreamValue;
 
 use crate::ds::parts::corrupt::Corrupt;
 use crate::ds::parts::listpack::Listpack;

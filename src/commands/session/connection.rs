@@ -1,0 +1,273 @@
+//! Getting acquainted and leaving: AUTH, HELLO, RESET, QUIT, and the small talk of PING, ECHO and SELECT.
+
+use crate::command::context::SessionCtx;
+use crate::command::error::{self, CommandError};
+use crate::command::spec::*;
+use crate::config::REDIS_VERSION;
+use crate::resp::number;
+use crate::session::Session;
+use crate::types::DbIndex;
+use crate::world::World;
+
+/// Flags of commands that a client may send before it is known.
+const BEFORE_AUTH: u32 = flags(&[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::Fast, Flag::NoAuth, Flag::AllowBusy]);
+
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "AUTH",
+        arity: Arity::at_least(2),
+        group: Group::Connection,
+        complexity: "O(N) where N is the number of passwords of the user",
+        summary: "Proves who the client is.",
+        syntax: "[username] password",
+        flags: BEFORE_AUTH,
+        acl: categories(&[Category::Connection]),
+        history: &[("6.0.0", "Takes a user name as well.")],
+        run: Handler::Session(auth),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "ECHO",
+        arity: Arity::exactly(2),
+        group: Group::Connection,
+        summary: "Answers with the given text.",
+        syntax: "message",
+        flags: flags(&[Flag::Loading, Flag::Stale, Flag::Fast]),
+        acl: categories(&[Category::Connection]),
+        run: Handler::Session(echo),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "HELLO",
+        arity: Arity::at_least(1),
+        group: Group::Connection,
+        since: "6.0.0",
+        summary: "Agrees on a protocol version, logs in and names the connection if asked, and tells about the server.",
+        syntax: "[protover [AUTH username password] [SETNAME clientname]]",
+        flags: BEFORE_AUTH,
+        acl: categories(&[Category::Connection]),
+        history: &[("6.2.0", "The protocol version may be left out.")],
+        run: Handler::Session(hello),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "PING",
+        arity: Arity::at_least(1),
+        group: Group::Connection,
+        summary: "Answers PONG, or with the given text.",
+        syntax: "[message]",
+        flags: flags(&[Flag::Fast]),
+        acl: categories(&[Category::Connection]),
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Handler::Session(ping),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "QUIT",
+        arity: Arity::at_least(1),
+        group: Group::Connection,
+        summary: "Closes the connection once its replies have been sent.",
+        flags: BEFORE_AUTH,
+        acl: categories(&[Category::Connection]),
+        deprecated: Some(("7.2.0", "just closing the connection")),
+        run: Handler::Session(quit),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "RESET",
+        arity: Arity::exactly(1),
+        group: Group::Connection,
+        since: "6.2.0",
+        summary: "Takes the connection back to the state it had when it was new.",
+        flags: BEFORE_AUTH,
+        acl: categories(&[Category::Connection]),
+        run: Handler::Session(reset),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "SELECT",
+        arity: Arity::exactly(2),
+        group: Group::Connection,
+        summary: "Chooses the database that later commands work on.",
+        syntax: "index",
+        flags: flags(&[Flag::Loading, Flag::Stale, Flag::Fast]),
+        acl: categories(&[Category::Connection]),
+        run: Handler::Session(select),
+        ..CommandSpec::BASE
+    },
+];
+const _: () = check(COMMANDS);
+
+fn auth(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let (user, password) = match ctx.args.len() {
+        2 if ctx.world.config.requirepass.is_empty() => return Err(error::AUTH_NOT_CONFIGURED),
+        2 => (DEFAULT_USER, ctx.args.get(1)),
+        3 => (ctx.args.get(1), ctx.args.get(2)),
+        _ => return Err(error::SYNTAX),
+    };
+    log_in(ctx.session, ctx.world, user, password)?;
+    ctx.reply.ok();
+    Ok(Flow::Done)
+}
+
+fn echo(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    ctx.reply.bulk(ctx.args.get(1));
+    Ok(Flow::Done)
+}
+
+fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let args = ctx.args;
+    let mut resp3 = ctx.session.resp3;
+    if let Some(version) = args.opt(1) {
+        resp3 = match number::parse_i64(version) {
+            Some(2) => false,
+            Some(3) => true,
+            Some(_) => return Err(error::NOPROTO),
+            None => return Err(CommandError::new("ERR Protocol version is not an integer or out of range")),
+        };
+    }
+    let (mut login, mut name) = (None, None);
+    let mut i = 2;
+    while i < args.len() {
+        let following = args.len() - i - 1;
+        if args.is(i, "AUTH") && following >= 2 {
+            login = Some((args.get(i + 1), args.get(i + 2)));
+            i += 3;
+        } else if args.is(i, "SETNAME") && following >= 1 {
+            check_name(args.get(i + 1))?;
+            name = Some(args.get(i + 1));
+            i += 2;
+        } else {
+            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
+            text.extend_from_slice(args.get(i));
+            text.push(b'\'');
+            return Err(CommandError::bytes(text));
+        }
+    }
+    if let Some((user, password)) = login {
+        log_in(ctx.session, ctx.world, user, password)?;
+    }
+    if !ctx.session.authenticated {
+        return Err(HELLO_NOAUTH);
+    }
+    if let Some(name) = name {
+        ctx.session.name = name.into();
+    }
+    ctx.session.resp3 = resp3;
+    let reply = &mut ctx.reply;
+    reply.set_resp3(resp3);
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(if resp3 { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(ctx.session.id.0 as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+    Ok(Flow::Done)
+}
+
+fn ping(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    match ctx.args.len() {
+        1 => ctx.reply.simple("PONG"),
+        2 => ctx.reply.bulk(ctx.args.get(1)),
+        _ => return Err(error::wrong_arity(ctx.spec.name)),
+    }
+    Ok(Flow::Done)
+}
+
+fn quit(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    ctx.reply.ok();
+    Ok(Flow::Close)
+}
+
+fn reset(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let authenticated = ctx.world.config.requirepass.is_empty();
+    ctx.session.reset(authenticated);
+    adopt_limits(ctx.session, ctx.world);
+    ctx.reply.set_resp3(false);
+    ctx.reply.simple("RESET");
+    Ok(Flow::Done)
+}
+
+fn select(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let index = ctx.args.i64(1)?;
+    if i32::try_from(index).is_err() {
+        return Err(CommandError::new("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
+    match u32::try_from(index) {
+        Ok(index) if (index as usize) < ctx.world.keyspace.databases() => ctx.session.db = DbIndex(index),
+        _ => return Err(error::DB_OUT_OF_RANGE),
+    }
+    ctx.reply.ok();
+    Ok(Flow::Done)
+}
+
+const DEFAULT_USER: &[u8] = b"default";
+const HELLO_NOAUTH: CommandError = CommandError::new(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+     option can be used to authenticate the client and select the RESP protocol version at the same time",
+);
+
+/// Logs the client in. Without `requirepass` any password of the default user is right.
+fn log_in(session: &mut Session, world: &mut World, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    let wanted = &world.config.requirepass;
+    if user != DEFAULT_USER || !(wanted.is_empty() || is_same(wanted, password)) {
+        world.stats.auth_failures += 1;
+        return Err(error::WRONGPASS);
+    }
+    session.authenticated = true;
+    adopt_limits(session, world);
+    Ok(())
+}
+
+/// Tells the connection how much one request may hold from here on.
+fn adopt_limits(session: &Session, world: &World) {
+    if let Some(link) = &session.link {
+        link.set_limits(world.limits(session.authenticated));
+    }
+}
+
+/// Compares in a time that depends on the length of `given` only, so that answers do not tell how much was right.
+fn is_same(wanted: &[u8], given: &[u8]) -> bool {
+    let mut difference = wanted.len() ^ given.len();
+    for (i, byte) in given.iter().enumerate() {
+        let other = wanted.get(i % wanted.len().max(1)).copied().unwrap_or_default();
+        difference |= (byte ^ other) as usize;
+    }
+    std::hint::black_box(difference) == 0
+}
+
+/// Refuses names that would break the format of CLIENT LIST.
+pub(super) fn check_name(name: &[u8]) -> Result<(), CommandError> {
+    if is_listable(name) {
+        Ok(())
+    } else {
+        Err(CommandError::new("ERR Client names cannot contain spaces, newlines or special characters."))
+    }
+}
+
+/// True for text that CLIENT LIST can show: printable and without blanks.
+pub(super) fn is_listable(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_compared_whole() {
+        assert!(is_same(b"secret", b"secret"));
+        for wrong in [&b"secre"[..], b"secretx", b"", b"Secret", b"secretsecret"] {
+            assert!(!is_same(b"secret", wrong), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Commands about the client that sends them: who it is, which protocol it speaks, which clients there are.
+
+mod client;
+mod client_list;
+mod connection;
+
+use crate::command::CommandSpec;
+
+/// The family's rows, a table per topic.
+pub(super) const TOPICS: &[&[CommandSpec]] = &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS];
