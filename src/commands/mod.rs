@@ -2,6 +2,9 @@
 //! contents; adding a command touches that file and its test, nothing else.
 
 mod expire_options;
+pub mod keys;
+pub mod scan_options;
+mod server;
 mod session;
 pub mod string;
 
@@ -15,4 +18,4 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 /// The topics of a family, each with its rows.
 type Topics = &'static [&'static [CommandSpec]];
 
-const FAMILIES: &[Topics] = &[session::TOPICS, string::TOPICS];
+const FAMILIES: &[Topics] = &[keys::TOPICS, server::TOPICS, session::TOPICS, string::TOPICS];

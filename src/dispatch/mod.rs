@@ -115,7 +115,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_unit(world, session.db, args, changed);
+        publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
     }
     after(session, start, step)
 }

@@ -8,9 +8,10 @@ use crate::resp::request::Args;
 use crate::types::DbIndex;
 use crate::world::World;
 
-/// Publishes what the request just executed in `db` did.
+/// Publishes what the request just executed in `db` did. What belongs together propagates as a transaction; not so the
+/// removals of stale keys that a scan came by (`together` false), which have nothing to do with each other.
 #[cold]
-pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool) {
+pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool, together: bool) {
     let effects = &mut world.keyspace.env.effects;
     let rewritten = effects.is_rewritten();
     let (before, instead) = effects.take_propagation();
@@ -21,7 +22,9 @@ pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool)
         } else if changed {
             unit.push((db, args));
         }
-        world.stream.append_unit(&unit);
+        for part in unit.chunks(if together { unit.len().max(1) } else { 1 }) {
+            world.stream.append_unit(part);
+        }
     }
     let log = world.keyspace.env.effects.take_log();
     if !log.is_empty() {

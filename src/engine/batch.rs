@@ -25,7 +25,6 @@ pub struct Request {
     /// Number of arguments.
     pub count: u32,
     command: u16,
-    inline: bool,
 }
 
 /// No such command.
@@ -67,7 +66,6 @@ pub struct Batch {
     pub next: usize,
     pub home: Option<Rc<dyn Home>>,
     spans: Vec<Span>,
-    inline: Vec<u8>,
     decoder: Decoder,
     error: Option<ProtocolError>,
     wanted: usize,
@@ -78,7 +76,7 @@ impl Batch {
     #[inline]
     pub fn args(&self, request: Request) -> Args<'_> {
         let spans = &self.spans[request.first as usize..(request.first + request.count) as usize];
-        Args::new(if request.inline { &self.inline } else { &self.input }, spans)
+        Args::new(&self.input, spans)
     }
 
     /// Makes room for the next read: twice what is there, so that a long argument is copied a few times at the most, but no
@@ -97,14 +95,14 @@ impl Batch {
 
     /// Decodes every complete request in the input and looks their commands up.
     pub fn decode(&mut self, commands: &CommandTable, limits: &Limits) -> Decoded {
-        let Batch { input, spans, inline, decoder, requests, .. } = self;
-        let input = &input[..self.filled];
+        let Batch { input, spans, decoder, requests, .. } = self;
+        let input = &mut input[..self.filled];
         loop {
-            match decoder.next(input, spans, inline, limits) {
-                Step::Request { first, count, inline: is_inline } => {
-                    let args = Args::new(if is_inline { inline } else { input }, &spans[first..first + count]);
+            match decoder.next(input, spans, limits) {
+                Step::Request { first, count } => {
+                    let args = Args::new(input, &spans[first..first + count]);
                     let command = dispatch::lookup(commands, args).unwrap_or(UNKNOWN);
-                    requests.push(Request { first: first as u32, count: count as u32, command, inline: is_inline });
+                    requests.push(Request { first: first as u32, count: count as u32, command });
                 }
                 Step::NeedMore { total } => {
                     self.wanted = total;
@@ -131,7 +129,6 @@ impl Batch {
         self.input.copy_within(start..self.filled, 0);
         self.filled -= start;
         self.requests.clear();
-        self.inline.clear();
         self.next = 0;
     }
 
@@ -155,7 +152,6 @@ impl Batch {
         self.bytes_read = 0;
         self.requests.clear();
         self.spans.clear();
-        self.inline.clear();
         self.next = 0;
         self.home = None;
         self.decoder = Decoder::default();
@@ -169,6 +165,5 @@ impl Batch {
             + self.input.capacity()
             + self.requests.capacity() * size_of::<Request>()
             + self.spans.capacity() * size_of::<Span>()
-            + self.inline.capacity()
     }
 }

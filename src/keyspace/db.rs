@@ -35,6 +35,8 @@ pub struct Settings {
     /// Longest string, in bytes.
     pub bulk_max: usize,
     pub hll_sparse_max_bytes: usize,
+    /// Where collections change their encoding.
+    pub limits: crate::ds::object::Limits,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             lazyfree_expire: false,
             bulk_max: 512 << 20,
             hll_sparse_max_bytes: 3000,
+            limits: crate::ds::object::Limits::default(),
         }
     }
 }
@@ -153,8 +156,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Entries above this size are freed on another thread where laziness is asked for.
-const LAZY_FREE_MIN_BYTES: usize = 64 * 1024;
+/// Values of more allocations than this are freed on another thread where laziness is asked for.
+const LAZY_FREE_MIN_EFFORT: usize = 64;
 
 impl Keyspace {
     /// `databases` empty databases. `seed` keys the hash function and starts the random generator.
@@ -336,7 +339,7 @@ pub const PREFETCH_MIN_KEYS: usize = 4096;
 
 /// Frees an entry, on another thread if `lazily` and it is worth it.
 pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
-    if lazily && super::value::memory_bytes(&entry) >= LAZY_FREE_MIN_BYTES {
+    if lazily && super::value::free_effort(&entry) > LAZY_FREE_MIN_EFFORT {
         env.lazyfree.send(Garbage::Entry(entry));
     }
 }

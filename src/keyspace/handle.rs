@@ -5,8 +5,8 @@
 
 use super::db::{DbMeta, Env};
 use super::effects::Event;
-use super::value::{Entry, Str, ValueType, WrongType, type_of};
-use crate::raw::entry::{Payload, PayloadMut, Value};
+use super::value::{Entry, Str, Typed, ValueType, WrongType, type_of};
+use crate::raw::entry::{Lent, PayloadMut, Value};
 use crate::raw::shared::SharedBytes;
 use crate::raw::table::{Ref, Slot};
 use crate::types::UnixMillis;
@@ -224,6 +224,67 @@ impl<'a> Handle<'a> {
         }
     }
 
+    /// The collection, for reading. `None` if the key is missing.
+    #[inline]
+    pub fn value<T: Typed>(&self) -> Result<Option<Lent<'_, T>>, WrongType> {
+        match &self.slot {
+            Slot::Vacant(_) => Ok(None),
+            Slot::Occupied(found) => found.get().into_lent::<T>().ok_or(WrongType).map(Some),
+        }
+    }
+
+    /// Lets `f` change the collection; a missing key begins as an empty one. `f` says by an `Event` whether and how the value
+    /// changed; further changes of the same command are counted with `env.effects.more`. A collection left empty is removed,
+    /// with the event `del`.
+    #[inline]
+    pub fn edit<T: Typed, R>(self, f: impl FnOnce(&mut T, &mut Env) -> (R, Option<Event>)) -> Result<R, WrongType> {
+        if !self.exists() {
+            let mut value = T::empty(&self.env.settings.limits);
+            let (result, event) = f(&mut value, self.env);
+            if let Some(event) = event
+                && (!value.is_empty() || T::TYPE == ValueType::Stream)
+            {
+                self.put_value(value.into_value(), event);
+            }
+            return Ok(result);
+        }
+        self.edit_existing(f).map(|result| result.unwrap_or_else(|| unreachable!("the key exists")))
+    }
+
+    /// As `edit`, but a missing key stays missing: `None`.
+    #[inline]
+    pub fn edit_existing<T: Typed, R>(
+        self,
+        f: impl FnOnce(&mut T, &mut Env) -> (R, Option<Event>),
+    ) -> Result<Option<R>, WrongType> {
+        let Slot::Occupied(mut found) = self.slot else { return Ok(None) };
+        if type_of(&found.get()) != T::TYPE {
+            return Err(WrongType);
+        }
+        let env = self.env;
+        let (result, event, empty) = found.update(|mut entry| {
+            entry.set_clock(env.used_clock(entry.clock()));
+            let outcome = entry.map_value(|value| match T::from_value(value) {
+                Ok(mut value) => {
+                    let (result, event) = f(&mut value, env);
+                    let empty = value.is_empty() && T::TYPE != ValueType::Stream;
+                    (value.into_value(), (result, event, empty))
+                }
+                Err(_) => unreachable!("the type was looked at above"),
+            });
+            (entry, outcome)
+        });
+        if let Some(event) = event {
+            env.effects.modified(self.meta.index, self.key, event, !empty);
+        }
+        if empty {
+            self.meta.volatile -= found.get().deadline().is_some() as usize;
+            found.remove();
+            env.effects.went_away(self.meta.index, self.key, Event::DEL);
+        }
+        Ok(Some(result))
+    }
+
     /// Sets or clears the deadline of an existing key.
     pub fn set_deadline(self, deadline: Option<UnixMillis>, event: Event) {
         if let Slot::Occupied(mut found) = self.slot {
@@ -256,6 +317,14 @@ impl<'a> Handle<'a> {
         let entry = found.remove();
         self.meta.volatile -= entry.deadline().is_some() as usize;
         self.env.effects.modified(self.meta.index, self.key, event, false);
+        Some(entry)
+    }
+
+    /// Takes the key out as the first half of a larger change, which is to tell of it: nothing is recorded here.
+    pub(super) fn detach(self) -> Option<Entry> {
+        let Slot::Occupied(found) = self.slot else { return None };
+        let entry = found.remove();
+        self.meta.volatile -= entry.deadline().is_some() as usize;
         Some(entry)
     }
 
@@ -298,14 +367,4 @@ impl<'a> Handle<'a> {
     }
 }
 
-/// A copy of an entry under another key, as COPY makes it: same value and deadline, fresh clock.
-pub fn duplicate(entry: &Entry, key: &[u8]) -> Entry {
-    let deadline = entry.deadline();
-    match entry.payload() {
-        Payload::Int(n) => Entry::with_value(key, deadline, Value::Int(n)),
-        Payload::Inline { bytes, plain } => Entry::with_string(key, deadline, bytes, plain),
-        Payload::Shared(buffer) => Entry::with_value(key, deadline, Value::Shared(buffer.clone())),
-        Payload::Thin(sub, packed) => Entry::with_value(key, deadline, Value::Thin(sub, packed.clone())),
-        Payload::Boxed(_, object) => match *object {},
-    }
-}
+pub use super::value::duplicate;

@@ -8,9 +8,11 @@ pub mod effects;
 pub mod expire;
 pub mod handle;
 pub mod lazyfree;
+pub mod relocate;
 pub mod value;
 
 pub use db::{Db, Env, Keyspace, Settings};
 pub use effects::{Effect, Effects, Event};
 pub use handle::Handle;
+pub use relocate::Place;
 pub use value::{Entry, Object, Str, ValueType, WrongType};

@@ -1,58 +1,13 @@
 //! Which value types there are, in which encodings, and where in an entry each lives.
 
+pub use crate::ds::object::{Object, Typed, ValueType, boxed, thin};
+use crate::ds::{hash::Hash, list::List, set::Set, sorted_set::SortedSet, stream::StreamValue};
 use crate::raw::entry::{self, Payload};
 
 /// A key with its value.
 pub type Entry = entry::Entry<Object>;
 /// What an entry holds, for reading.
 pub type EntryPayload<'a> = Payload<'a, Object>;
-
-/// Values that live in a box of their own.
-pub enum Object {}
-
-/// The types of values as TYPE names them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ValueType {
-    String,
-    List,
-    Set,
-    SortedSet,
-    Hash,
-    Stream,
-}
-
-impl ValueType {
-    /// The name that TYPE answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            ValueType::String => "string",
-            ValueType::List => "list",
-            ValueType::Set => "set",
-            ValueType::SortedSet => "zset",
-            ValueType::Hash => "hash",
-            ValueType::Stream => "stream",
-        }
-    }
-}
-
-/// Sub-kinds of packed values.
-pub mod thin {
-    pub const LIST: u8 = 0;
-    pub const INTSET: u8 = 1;
-    pub const SET: u8 = 2;
-    pub const HASH: u8 = 3;
-    pub const HASH_WITH_TTLS: u8 = 4;
-    pub const SORTED_SET: u8 = 5;
-}
-
-/// Sub-kinds of boxed values.
-pub mod boxed {
-    pub const LIST: u8 = 0;
-    pub const SET: u8 = 1;
-    pub const HASH: u8 = 2;
-    pub const SORTED_SET: u8 = 3;
-    pub const STREAM: u8 = 4;
-}
 
 /// A command met a value of another type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,15 +56,47 @@ pub fn encoding_of(entry: &Entry) -> &'static str {
     }
 }
 
-/// Bytes of memory that the key and its value take, without its share of the table.
-pub fn memory_bytes(entry: &Entry) -> usize {
-    let outside = match entry.payload() {
-        Payload::Shared(buffer) => buffer.memory_bytes(),
-        Payload::Thin(_, packed) => packed.memory_bytes(),
-        Payload::Int(_) | Payload::Inline { .. } => 0,
-        Payload::Boxed(_, object) => match *object {},
-    };
-    entry.block_bytes().next_multiple_of(8) + outside
+/// Runs `$body` with `$value` bound to the collection in `$entry`; strings run `$string`.
+macro_rules! with_collection {
+    ($entry:expr, $value:ident => $body:expr, else $string:expr) => {{
+        let entry: &Entry = $entry;
+        match type_of(entry) {
+            ValueType::String => $string,
+            ValueType::List => entry.lend::<List>().map(|$value| $body),
+            ValueType::Set => entry.lend::<Set>().map(|$value| $body),
+            ValueType::SortedSet => entry.lend::<SortedSet>().map(|$value| $body),
+            ValueType::Hash => entry.lend::<Hash>().map(|$value| $body),
+            ValueType::Stream => entry.lend::<StreamValue>().map(|$value| $body),
+        }
+    }};
+}
+
+/// Bytes of memory that the key and its value take, without its share of the table. Of a large collection `samples` elements
+/// are measured; 0 means all.
+pub fn memory_bytes(entry: &Entry, samples: usize) -> usize {
+    let outside = with_collection!(entry, value => value.memory_bytes(samples), else match entry.payload() {
+        Payload::Shared(buffer) => Some(buffer.memory_bytes()),
+        _ => None,
+    });
+    entry.block_bytes().next_multiple_of(8) + outside.unwrap_or(0)
+}
+
+/// About how many allocations dropping the entry frees.
+pub fn free_effort(entry: &Entry) -> usize {
+    with_collection!(entry, value => value.free_effort(), else None).unwrap_or(1)
+}
+
+/// A copy of an entry under another key, as COPY makes it: same value and deadline, fresh clock.
+pub fn duplicate(entry: &Entry, key: &[u8]) -> Entry {
+    let deadline = entry.deadline();
+    let value = with_collection!(entry, value => value.duplicate().into_value(), else None);
+    match (value, entry.payload()) {
+        (Some(value), _) => Entry::with_value(key, deadline, value),
+        (None, Payload::Int(n)) => Entry::with_value(key, deadline, entry::Value::Int(n)),
+        (None, Payload::Shared(buffer)) => Entry::with_value(key, deadline, entry::Value::Shared(buffer.clone())),
+        (None, Payload::Inline { bytes, plain }) => Entry::with_string(key, deadline, bytes, plain),
+        (None, _) => unreachable!("every other kind is a collection"),
+    }
 }
 
 /// A string value, whatever it is stored as.

@@ -15,10 +15,11 @@
 //! shapes that this file can own without knowing them: packed bytes (`ThinBytes`), a box of `B`, and strings.
 
 use super::shared::SharedBytes;
-use super::table::Item;
+use super::table::{Item, Ref};
 use super::thin::ThinBytes;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 /// An entry of at most this many bytes keeps its string inline.
@@ -74,6 +75,36 @@ pub enum Value<B> {
     Boxed(u8, Box<B>),
 }
 
+/// A type that a value of one word can be turned into. An implementation moves the value into itself or gives it back; it
+/// must not drop or keep it elsewhere, as `Entry::lend` makes one from a value that the entry goes on owning.
+pub trait FromValue<B>: Sized {
+    /// The typed form, or the value as it was if it is of another type.
+    fn from_value(value: Value<B>) -> Result<Self, Value<B>>;
+}
+
+/// A typed value that still belongs to its entry: to be read, never dropped.
+pub struct Lent<'a, T> {
+    value: ManuallyDrop<T>,
+    _entry: PhantomData<&'a T>,
+}
+
+impl<T> std::ops::Deref for Lent<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<'a, B> Ref<'a, Entry<B>> {
+    /// The value in its typed form, for as long as the table stays borrowed. `None` as for `Entry::lend`.
+    #[inline]
+    pub fn into_lent<T: FromValue<B>>(self) -> Option<Lent<'a, T>> {
+        // The entry lies in the table, not in this reference to it, so the longer lifetime is its true one.
+        self.lend::<T>().map(|lent| Lent { value: lent.value, _entry: PhantomData })
+    }
+}
+
 /// An owned entry. `B` is the type of boxed objects.
 pub struct Entry<B> {
     block: NonNull<u8>,
@@ -110,7 +141,6 @@ struct Shape {
     key_at: usize,
     key_len: usize,
     value_at: usize,
-    total: usize,
 }
 
 fn varint_len(n: usize) -> usize {
@@ -232,6 +262,58 @@ impl<B> Entry<B> {
         }
     }
 
+    /// The value in its typed form, for reading. `None` for inline strings and values of other types.
+    #[inline]
+    pub fn lend<T: FromValue<B>>(&self) -> Option<Lent<'_, T>> {
+        let kind = self.byte(0) & KIND;
+        if kind == EMBEDDED || kind == RAW {
+            return None;
+        }
+        // SAFETY: the entry owns the word; the copy is never dropped, see `FromValue` and `Lent`.
+        match T::from_value(unsafe { self.word_value(kind) }) {
+            Ok(value) => Some(Lent { value: ManuallyDrop::new(value), _entry: PhantomData }),
+            Err(other) => {
+                std::mem::forget(other);
+                None
+            }
+        }
+    }
+
+    /// Takes the value out (it must be one of a word), and stores what `change` makes of it. If `change` panics the entry is
+    /// left an integer.
+    #[inline]
+    pub fn map_value<R>(&mut self, change: impl FnOnce(Value<B>) -> (Value<B>, R)) -> R {
+        let kind = self.byte(0) & KIND;
+        assert!(kind != EMBEDDED && kind != RAW, "inline strings are not of one word");
+        let at = self.word_at();
+        // SAFETY: the word is owned by this entry until the next line makes the entry an integer.
+        let value = unsafe { self.word_value(kind) };
+        self.set_byte(0, (self.byte(0) & !KIND) | INT);
+        let (value, result) = change(value);
+        let (kind, word) = Self::pack(value);
+        self.set_byte(0, (self.byte(0) & !KIND) | kind);
+        self.write_word(at, word);
+        result
+    }
+
+    /// A bitwise copy of the value.
+    ///
+    /// # Safety
+    /// `kind` is the entry's and is one of a word; the caller sees to it that only one owner remains.
+    #[inline]
+    unsafe fn word_value(&self, kind: u8) -> Value<B> {
+        let word = self.at(self.word_at());
+        // SAFETY: the kind says which type lies in the aligned word.
+        unsafe {
+            match kind {
+                INT => Value::Int(word.cast::<i64>().read()),
+                SHARED => Value::Shared(word.cast::<SharedBytes>().read()),
+                THIN..BOXED => Value::Thin(kind - THIN, word.cast::<ThinBytes>().read()),
+                _ => Value::Boxed(kind - BOXED, word.cast::<Box<B>>().read()),
+            }
+        }
+    }
+
     /// Marks an inline string as edited (OBJECT ENCODING raw). Other kinds are left alone.
     pub fn mark_edited(&mut self) {
         if self.byte(0) & KIND == EMBEDDED {
@@ -294,7 +376,7 @@ impl<B> Entry<B> {
                 // is aligned already and moves by eight as well.
                 let tail = old - key_head;
                 let new_total = if deadline.is_some() { old + 8 } else { old - 8 };
-                debug_assert!(inline || shape.value_at % 8 == 0);
+                debug_assert!(inline || shape.value_at.is_multiple_of(8));
                 if deadline.is_some() {
                     this.resize(old, new_total);
                 }
@@ -322,16 +404,8 @@ impl<B> Entry<B> {
                 _ => unreachable!("the kind was looked at above"),
             };
         }
-        let word = this.at(this.word_at());
         // SAFETY: the word is owned by this entry; making the entry an integer below gives up that ownership.
-        let value = unsafe {
-            match kind {
-                INT => Value::Int(word.cast::<i64>().read()),
-                SHARED => Value::Shared(word.cast::<SharedBytes>().read()),
-                THIN..BOXED => Value::Thin(kind - THIN, word.cast::<ThinBytes>().read()),
-                _ => Value::Boxed(kind - BOXED, word.cast::<Box<B>>().read()),
-            }
-        };
+        let value = unsafe { this.word_value(kind) };
         this.set_byte(0, (this.byte(0) & !KIND) | INT);
         value
     }
@@ -410,11 +484,11 @@ impl<B> Entry<B> {
         let (key_at, key_len) = self.key_span();
         let kind = self.byte(0) & KIND;
         if kind == EMBEDDED || kind == RAW {
-            let (at, len) = self.inline_span();
-            Shape { key_at, key_len, value_at: at, total: at + len }
+            let (at, _) = self.inline_span();
+            Shape { key_at, key_len, value_at: at }
         } else {
             let at = align8(key_at + key_len);
-            Shape { key_at, key_len, value_at: at, total: at + 8 }
+            Shape { key_at, key_len, value_at: at }
         }
     }
 

@@ -2,8 +2,15 @@
 #![allow(unsafe_code)]
 
 pub mod alloc;
+mod btree;
 pub mod chunks;
 pub mod entry;
+pub mod field;
+pub mod member;
 pub mod shared;
+pub mod simd;
 pub mod table;
+pub mod text;
 pub mod thin;
+mod varint;
+pub mod zset;

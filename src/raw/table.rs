@@ -124,6 +124,11 @@ struct Place {
 }
 
 impl<T: Item> Table<T> {
+    /// An empty table that gives keys the same hashes as this one.
+    pub fn like(&self) -> Self {
+        Self::with_secrets(self.secrets)
+    }
+
     /// An empty table, which allocates nothing. `seed` keys the hash: tables of the same seed give
     /// a key the same hash, and who does not know the seed cannot make keys collide.
     pub fn new(seed: u64) -> Self {

@@ -1,328 +1,436 @@
-//! Requests off the wire: RESP arrays of bulk strings, and the inline form that people type.
+//! Requests as they come off the socket, found without copying and without allocating.
 //!
-//! The decoder allocates nothing per request: it tells where the arguments lie in the input buffer. It is resumable: what
-//! was understood of an unfinished request is kept, and when the unfinished part moves to the front of the buffer,
-//! `shift` moves the positions along; so a request that arrives in a thousand pieces is parsed once.
+//! The decoder reads one input buffer and appends the place of every argument to a list that all requests of the buffer
+//! share. It remembers where it stopped (arguments still to come, length of the bulk it waits for, how far a line was
+//! searched), so bytes that were read once are never looked at again, however small the pieces they arrive in. The beginning
+//! of a request may be moved to the front of a buffer meanwhile: see [`Decoder::shift`].
 //!
-//! Announced counts and lengths reserve nothing (CVE-2021-32675): memory grows only with bytes that really came.
-//! Limits and error texts are the original's, as clients' test suites match them.
+//! Announced counts and lengths cost nothing: the list grows by arguments that are there, and room for input is the caller's
+//! affair, who is told by [`Step::NeedMore`] how much a request can use (CVE-2021-32675 was memory reserved on announcement).
+//!
+//! What is accepted follows Redis to the byte where clients and test suites look: the byte after a carriage return and the two
+//! after a bulk are not checked, a zero byte hides the rest of a line, and requests of no arguments vanish.
 
+use super::number;
 use super::request::Span;
 use std::fmt;
 
-/// Bounds on what one request may announce.
+/// Length of a line above which it is refused if it has no end yet, in bytes.
+pub const INLINE_MAX: usize = 64 * 1024;
+/// Arguments that one request may have.
+pub const ARGS_MAX: usize = 1024 * 1024;
+/// Arguments that one request may have before the client has authenticated.
+pub const ARGS_MAX_UNAUTHENTICATED: usize = 10;
+/// Length of an argument before the client has authenticated, in bytes.
+pub const BULK_MAX_UNAUTHENTICATED: usize = 16 * 1024;
+/// The default of `proto-max-bulk-len`, in bytes.
+pub const BULK_MAX_DEFAULT: usize = 512 * 1024 * 1024;
+
+/// Positions are kept in 32 bits, so nothing beyond this is looked at, and a request that cannot fit is refused.
+const INPUT_MAX: usize = u32::MAX as usize;
+
+/// How much one client may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Arguments in a request.
-    pub args: i64,
-    /// Bytes in an argument.
-    pub bulk: i64,
-    /// The client has not authenticated: the bounds above are the small ones, and the error texts say so.
-    pub guarded: bool,
+    /// Arguments of one request.
+    pub max_args: usize,
+    /// Bytes of one argument.
+    pub max_bulk: usize,
+    /// Bytes of a line whose end has not arrived.
+    pub max_inline: usize,
+    /// Decides which error tells of the two limits above.
+    pub authenticated: bool,
 }
-
-/// Bytes in an inline request, and in a count or length.
-const LINE_MAX: usize = 64 * 1024;
-const ARGS_MAX: i64 = i32::MAX as i64;
-const GUARDED_ARGS_MAX: i64 = 10;
-const GUARDED_BULK_MAX: i64 = 16 * 1024;
 
 impl Limits {
-    /// For a client that may run commands. `bulk` is `proto-max-bulk-len`.
-    pub fn authenticated(bulk: usize) -> Self {
-        Limits { args: ARGS_MAX, bulk: bulk.min(i64::MAX as usize) as i64, guarded: false }
+    /// For clients that may run commands; `max_bulk` is `proto-max-bulk-len`.
+    pub const fn authenticated(max_bulk: usize) -> Self {
+        Limits { max_args: ARGS_MAX, max_bulk, max_inline: INLINE_MAX, authenticated: true }
     }
 
-    /// For a client that may only authenticate.
-    pub fn unauthenticated() -> Self {
-        Limits { args: GUARDED_ARGS_MAX, bulk: GUARDED_BULK_MAX, guarded: true }
+    /// For clients that have yet to authenticate.
+    pub const fn unauthenticated() -> Self {
+        Limits {
+            max_args: ARGS_MAX_UNAUTHENTICATED,
+            max_bulk: BULK_MAX_UNAUTHENTICATED,
+            max_inline: INLINE_MAX,
+            authenticated: false,
+        }
     }
 }
 
-/// What the decoder found.
-#[derive(Debug, PartialEq, Eq)]
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::authenticated(BULK_MAX_DEFAULT)
+    }
+}
+
+/// What a look at the input came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// A request: `count` spans from `first` on. Spans of an inline request lie in the inline text, others in the input.
-    Request { first: usize, count: usize, inline: bool },
-    /// More bytes are needed; with a buffer of `total` bytes the present argument would be whole.
-    NeedMore { total: usize },
-    /// The client does not speak the protocol.
+    /// A whole request: `spans[first..first + count]`. There is at least one argument.
+    Request { first: usize, count: usize },
+    /// The input ends inside a request, or before one.
+    NeedMore {
+        /// Length of the input that would bring the decoder on: the end of the bulk it waits for, or one byte more. It is
+        /// what the client announced, so room for it is better made as the bytes arrive.
+        total: usize,
+    },
+    /// The input is no request. The decoder says the same from here on: the reply is the error, then the
+    /// connection is closed.
     Error(ProtocolError),
 }
 
-/// Why the input is not a request.
+/// Why bytes are no request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProtocolError {
-    MultibulkLength,
-    GuardedMultibulkLength,
-    BulkLength,
-    GuardedBulkLength,
+    InvalidMultibulkLength,
+    UnauthenticatedMultibulkLength,
+    TooBigCountString,
+    InvalidBulkLength,
+    UnauthenticatedBulkLength,
+    TooBigBulkCountString,
+    /// The byte that stands where a bulk should begin.
     ExpectedDollar(u8),
-    MultibulkLineTooLong,
-    BulkLineTooLong,
-    InlineTooLong,
+    TooBigInlineRequest,
     UnbalancedQuotes,
+}
+
+impl ProtocolError {
+    /// The error's text for the wire, with its code and without sign and line end.
+    pub fn text(self) -> Vec<u8> {
+        let what: &[u8] = match self {
+            ProtocolError::InvalidMultibulkLength => b"invalid multibulk length",
+            ProtocolError::UnauthenticatedMultibulkLength => b"unauthenticated multibulk length",
+            ProtocolError::TooBigCountString => b"too big mbulk count string",
+            ProtocolError::InvalidBulkLength => b"invalid bulk length",
+            ProtocolError::UnauthenticatedBulkLength => b"unauthenticated bulk length",
+            ProtocolError::TooBigBulkCountString => b"too big bulk count string",
+            ProtocolError::ExpectedDollar(_) => b"expected '$', got '",
+            ProtocolError::TooBigInlineRequest => b"too big inline request",
+            ProtocolError::UnbalancedQuotes => b"unbalanced quotes in request",
+        };
+        let mut text = [b"ERR Protocol error: ", what].concat();
+        if let ProtocolError::ExpectedDollar(byte) = self {
+            // A line break would end the error's line early.
+            text.push(if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+            text.push(b'\'');
+        }
+        text
+    }
 }
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ERR Protocol error: ")?;
-        f.write_str(match self {
-            ProtocolError::MultibulkLength => "invalid multibulk length",
-            ProtocolError::GuardedMultibulkLength => "unauthenticated multibulk length",
-            ProtocolError::BulkLength => "invalid bulk length",
-            ProtocolError::GuardedBulkLength => "unauthenticated bulk length",
-            ProtocolError::ExpectedDollar(got) => return write!(f, "expected '$', got '{}'", printable(*got)),
-            ProtocolError::MultibulkLineTooLong => "too big mbulk count string",
-            ProtocolError::BulkLineTooLong => "too big bulk count string",
-            ProtocolError::InlineTooLong => "too big inline request",
-            ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
-        })
+        f.write_str(&String::from_utf8_lossy(&self.text()))
     }
 }
 
-fn printable(byte: u8) -> char {
-    // A line break would end the error line; other bytes pass as Latin-1.
-    if byte == b'\r' || byte == b'\n' { ' ' } else { byte as char }
-}
+impl std::error::Error for ProtocolError {}
 
-/// What is known of the request that is being read.
-#[derive(Default, Debug)]
+/// Finds requests in one input buffer. The default decoder stands at the buffer's front.
+#[derive(Clone, Debug, Default)]
 pub struct Decoder {
-    /// Where it begins.
+    /// Where the unfinished request begins; everything before belongs to requests that were handed out.
     start: usize,
-    /// The next byte to look at.
+    /// The next byte to read: a header, or the bulk whose length is `bulk`.
     at: usize,
-    /// Its first span.
-    first: usize,
-    /// Arguments still to come; 0 before the count is known.
-    left: i64,
-    /// Length of the argument being read, if known.
+    /// No line ends between `at` and here.
+    searched: usize,
+    /// Arguments of the unfinished request that have not arrived; none if even their number has not.
+    remaining: usize,
+    /// Length of the bulk at `at`, once its header was read.
     bulk: Option<usize>,
+    /// The unfinished request's first entry in the list of spans.
+    first: usize,
+    /// The input was found to be no request. Kept, because quotes may have been taken off a line before they proved wrong.
+    failed: Option<ProtocolError>,
 }
 
 impl Decoder {
-    /// Reads one request of `input`, the filled part of the buffer. Spans are appended to `spans`; the text of an inline
-    /// request, with its quotes resolved, to `inline`.
+    /// Looks for the next request in `input`, which holds what has been read so far: the bytes seen before and any that came
+    /// since. Spans of arguments are appended to `spans`, those of an unfinished request included; the caller leaves
+    /// them there. Quoted arguments of inline requests are unquoted in place, for text only ever gets shorter by it.
     #[inline]
-    pub fn next(&mut self, input: &[u8], spans: &mut Vec<Span>, inline: &mut Vec<u8>, limits: &Limits) -> Step {
-        loop {
-            if self.left == 0 {
+    pub fn next(&mut self, input: &mut [u8], spans: &mut Vec<Span>, limits: &Limits) -> Step {
+        if let Some(error) = self.failed {
+            return Step::Error(error);
+        }
+        let filled = input.len().min(INPUT_MAX);
+        let input = &mut input[..filled];
+        let found = if self.remaining > 0 { self.bulks(input, spans, limits) } else { self.request(input, spans, limits) };
+        match found {
+            Ok(()) => {
+                let first = std::mem::replace(&mut self.first, spans.len());
                 self.start = self.at;
-                self.first = spans.len();
-                match input.get(self.at) {
-                    None => return Step::NeedMore { total: 0 },
-                    Some(b'*') => match self.count(input, limits) {
-                        Ok(Some(0)) => continue,
-                        Ok(Some(count)) => self.left = count,
-                        Ok(None) => return Step::NeedMore { total: 0 },
-                        Err(error) => return Step::Error(error),
-                    },
-                    Some(_) => match self.inline(input, spans, inline) {
-                        Ok(Some(0)) => continue,
-                        Ok(Some(count)) => return Step::Request { first: self.first, count, inline: true },
-                        Ok(None) => return Step::NeedMore { total: 0 },
-                        Err(error) => return Step::Error(error),
-                    },
-                }
+                Step::Request { first, count: spans.len().saturating_sub(first) }
             }
-            while self.left > 0 {
-                let len = match self.bulk {
-                    Some(len) => len,
-                    None => match self.length(input, limits) {
-                        Ok(Some(len)) => len,
-                        Ok(None) => return Step::NeedMore { total: 0 },
-                        Err(error) => return Step::Error(error),
-                    },
-                };
-                if input.len() - self.at < len + 2 {
-                    self.bulk = Some(len);
-                    return Step::NeedMore { total: self.at + len + 2 };
-                }
-                spans.push((self.at as u32, len as u32));
-                // The two bytes behind the argument are not looked at; the original does not either.
-                self.at += len + 2;
-                self.bulk = None;
-                self.left -= 1;
+            Err(Stop::Need(total)) => Step::NeedMore { total },
+            Err(Stop::Bad(error)) => {
+                self.failed = Some(error);
+                Step::Error(error)
             }
-            return Step::Request { first: self.first, count: spans.len() - self.first, inline: false };
         }
     }
 
-    /// Where the unfinished request begins: everything before it has been handed out.
+    /// Where the unfinished request begins; the input before belongs to requests that were handed out, or to none.
+    #[inline]
     pub fn start(&self) -> usize {
-        if self.left == 0 { self.at } else { self.start }
+        self.start
     }
 
-    /// The unfinished request was moved to the front of the buffer, and its spans (if any) are to be the only ones left.
+    /// Tells the decoder that the input from [`start`](Self::start) on was moved to the front of a buffer. Of `spans` only
+    /// those of the unfinished request are left, at the front, so they may be handed on with that buffer.
     pub fn shift(&mut self, spans: &mut Vec<Span>) {
-        let by = self.start();
-        let keep = if self.left == 0 { spans.len() } else { self.first };
-        spans.drain(..keep);
-        for span in spans.iter_mut() {
-            span.0 -= by as u32;
+        spans.drain(..self.first.min(spans.len()));
+        for span in spans {
+            span.0 = span.0.saturating_sub(self.start as u32);
         }
-        self.at -= by;
+        self.at -= self.start;
+        self.searched = self.searched.saturating_sub(self.start);
         self.start = 0;
         self.first = 0;
     }
 
-    /// `*N\r\n`
-    #[inline]
-    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<Option<i64>, ProtocolError> {
-        // Nearly every request has less than ten arguments.
-        if let [b'*', digit @ b'1'..=b'9', b'\r', _, ..] = input[self.at..] {
-            self.at += 4;
-            return Ok(Some((digit - b'0') as i64));
+    /// A request from its first byte on; those without arguments are passed over.
+    fn request(&mut self, input: &mut [u8], spans: &mut Vec<Span>, limits: &Limits) -> Result<(), Stop> {
+        loop {
+            self.start = self.at;
+            self.first = spans.len();
+            match input.get(self.at) {
+                None => return Err(Stop::Need(self.at + 1)),
+                Some(b'*') => {
+                    self.remaining = self.count(input, limits)?;
+                    if self.remaining > 0 {
+                        return self.bulks(input, spans, limits);
+                    }
+                }
+                Some(_) => {
+                    self.inline(input, spans, limits)?;
+                    if spans.len() > self.first {
+                        return Ok(());
+                    }
+                }
+            }
         }
-        let Some((line, next)) = header(input, self.at, ProtocolError::MultibulkLineTooLong)? else { return Ok(None) };
-        let count = super::number::parse_i64(line).filter(|n| *n <= ARGS_MAX).ok_or(ProtocolError::MultibulkLength)?;
-        if limits.guarded && count > limits.args {
-            return Err(ProtocolError::GuardedMultibulkLength);
-        }
-        self.at = next;
-        Ok(Some(count.max(0)))
     }
 
-    /// `$N\r\n`
+    /// The header of a request: the number of its arguments.
     #[inline]
-    fn length(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
-        match input[self.at..] {
-            [b'$', a @ b'0'..=b'9', b'\r', _, ..] => {
-                self.at += 4;
-                return Ok(Some((a - b'0') as usize));
+    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Stop> {
+        let (count, len) = match short_header(&input[self.at..]) {
+            Some(header) => header,
+            None => {
+                let end = self.header_end(input, limits, ProtocolError::TooBigCountString)?;
+                let count = number::parse_i64(&input[self.at + 1..end]).filter(|n| *n <= i64::from(i32::MAX));
+                let count = count.ok_or(Stop::Bad(ProtocolError::InvalidMultibulkLength))?;
+                (usize::try_from(count).unwrap_or(0), end + 2 - self.at)
             }
-            [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
-                self.at += 5;
-                return Ok(Some((a - b'0') as usize * 10 + (b - b'0') as usize));
-            }
-            _ => {}
-        }
-        if let Some(&first) = input.get(self.at)
-            && first != b'$'
-            && header(input, self.at, ProtocolError::BulkLineTooLong)?.is_some()
-        {
-            return Err(ProtocolError::ExpectedDollar(first));
-        }
-        let Some((line, next)) = header(input, self.at, ProtocolError::BulkLineTooLong)? else { return Ok(None) };
-        let len = super::number::parse_i64(line).filter(|n| *n >= 0).ok_or(ProtocolError::BulkLength)?;
-        if limits.guarded {
-            if len > limits.bulk {
-                return Err(ProtocolError::GuardedBulkLength);
-            }
-        } else if len > limits.bulk {
-            return Err(ProtocolError::BulkLength);
-        }
-        self.at = next;
-        Ok(Some(len as usize))
-    }
-
-    #[cold]
-    fn inline(&mut self, input: &[u8], spans: &mut Vec<Span>, text: &mut Vec<u8>) -> Result<Option<usize>, ProtocolError> {
-        let rest = &input[self.at..];
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            return if rest.len() > LINE_MAX { Err(ProtocolError::InlineTooLong) } else { Ok(None) };
         };
-        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-        self.at += end + 1;
-        let mut count = 0;
-        let mut i = 0;
-        while let Some(skip) = line[i..].iter().position(|b| !is_space(*b)) {
-            i += skip;
-            let from = text.len();
-            i = unquote(line, i, text).ok_or(ProtocolError::UnbalancedQuotes)?;
-            spans.push((from as u32, (text.len() - from) as u32));
-            count += 1;
+        if count > limits.max_args {
+            return Err(Stop::Bad(if limits.authenticated {
+                ProtocolError::InvalidMultibulkLength
+            } else {
+                ProtocolError::UnauthenticatedMultibulkLength
+            }));
         }
-        Ok(Some(count))
+        self.at += len;
+        Ok(count)
+    }
+
+    /// Arguments, until the request is whole.
+    #[inline]
+    fn bulks(&mut self, input: &[u8], spans: &mut Vec<Span>, limits: &Limits) -> Result<(), Stop> {
+        while self.remaining > 0 {
+            let len = match self.bulk {
+                Some(len) => len,
+                None => self.bulk_length(input, limits)?,
+            };
+            let end = self.at + len + 2;
+            if end > input.len() {
+                self.bulk = Some(len);
+                return Err(Stop::Need(end));
+            }
+            spans.push((self.at as u32, len as u32));
+            self.at = end;
+            self.bulk = None;
+            self.remaining -= 1;
+        }
+        Ok(())
+    }
+
+    /// The header of an argument: its length.
+    #[inline]
+    fn bulk_length(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Stop> {
+        let header = match input.get(self.at) {
+            Some(b'$') => short_header(&input[self.at..]),
+            Some(_) => None,
+            None => return Err(Stop::Need(self.at + 1)),
+        };
+        let (len, header) = match header {
+            Some(header) => header,
+            None => {
+                let end = self.header_end(input, limits, ProtocolError::TooBigBulkCountString)?;
+                if input[self.at] != b'$' {
+                    return Err(Stop::Bad(ProtocolError::ExpectedDollar(input[self.at])));
+                }
+                let len = number::parse_i64(&input[self.at + 1..end]).and_then(|n| usize::try_from(n).ok());
+                (len.ok_or(Stop::Bad(ProtocolError::InvalidBulkLength))?, end + 2 - self.at)
+            }
+        };
+        let at = self.at + header;
+        if len > limits.max_bulk || len > INPUT_MAX - 2 - (at - self.start).min(INPUT_MAX - 2) {
+            return Err(Stop::Bad(if limits.authenticated || len > BULK_MAX_DEFAULT {
+                ProtocolError::InvalidBulkLength
+            } else {
+                ProtocolError::UnauthenticatedBulkLength
+            }));
+        }
+        self.at = at;
+        Ok(len)
+    }
+
+    /// The carriage return that ends the header at `at`; it has a byte after it.
+    #[cold]
+    fn header_end(&mut self, input: &[u8], limits: &Limits, too_big: ProtocolError) -> Result<usize, Stop> {
+        match self.line_end(input, b'\r') {
+            Some(end) if end + 1 < input.len() => Ok(end),
+            Some(end) => {
+                self.searched = end;
+                Err(Stop::Need(end + 2))
+            }
+            None if input.len() - self.at > limits.max_inline => Err(Stop::Bad(too_big)),
+            None => Err(Stop::Need(input.len() + 1)),
+        }
+    }
+
+    /// A line of words instead of counted arguments.
+    #[cold]
+    fn inline(&mut self, input: &mut [u8], spans: &mut Vec<Span>, limits: &Limits) -> Result<(), Stop> {
+        let Some(end) = self.line_end(input, b'\n') else {
+            return Err(if input.len() - self.at > limits.max_inline {
+                Stop::Bad(ProtocolError::TooBigInlineRequest)
+            } else {
+                Stop::Need(input.len() + 1)
+            });
+        };
+        let length = end - self.at - usize::from(end > self.at && input[end - 1] == b'\r');
+        if !split_words(&mut input[self.at..self.at + length], self.at, spans) {
+            spans.truncate(self.first);
+            return Err(Stop::Bad(ProtocolError::UnbalancedQuotes));
+        }
+        self.at = end + 1;
+        Ok(())
+    }
+
+    /// The first `stop` from `at` on, unless a zero byte comes before it. Every byte is searched once.
+    fn line_end(&mut self, input: &[u8], stop: u8) -> Option<usize> {
+        let from = self.searched.clamp(self.at, input.len());
+        let found = memchr::memchr2(stop, 0, &input[from..]).map_or(input.len(), |n| from + n);
+        self.searched = found;
+        (input.get(found) == Some(&stop)).then_some(found)
     }
 }
 
-/// The digits of a header line from `at` on (without its type byte), and where the next line begins.
-fn header(input: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<(&[u8], usize)>, ProtocolError> {
-    let rest = &input[at..];
-    match memchr::memchr(b'\r', rest) {
-        Some(end) if end + 1 < rest.len() => Ok(Some((&rest[1.min(end)..end], at + end + 2))),
-        Some(_) => Ok(None),
-        None if rest.len() > LINE_MAX => Err(too_long),
-        None => Ok(None),
+/// Why the decoder cannot go on.
+enum Stop {
+    Need(usize),
+    Bad(ProtocolError),
+}
+
+/// The number and the length of a header as nearly all are: a type byte, at most nine digits, the line's end. `None` says
+/// nothing about other bytes than that they need a closer look.
+#[inline(always)]
+fn short_header(bytes: &[u8]) -> Option<(usize, usize)> {
+    let digit = bytes.get(1)?.wrapping_sub(b'0');
+    if digit > 9 {
+        return None;
+    }
+    let mut value = usize::from(digit);
+    let mut at = 2;
+    loop {
+        let byte = *bytes.get(at)?;
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (byte == b'\r' && at + 1 < bytes.len()).then_some((value, at + 2));
+        }
+        // No leading zeros, and no more digits than surely fit.
+        if value == 0 || at == 10 {
+            return None;
+        }
+        value = value * 10 + usize::from(digit);
+        at += 1;
     }
 }
 
+/// Splits a line into words as a shell would, unquoting them where they stand: double quotes know `\n \r \t \a \b \xHH`, single
+/// quotes only `\'`, and nothing but space may follow a closing quote. False if quotes do not match.
+fn split_words(line: &mut [u8], base: usize, spans: &mut Vec<Span>) -> bool {
+    // Words are written from `to` on, which never overtakes `from`.
+    let (mut from, mut to) = (0, 0);
+    loop {
+        while line.get(from).is_some_and(|byte| is_space(*byte)) {
+            from += 1;
+        }
+        if from == line.len() {
+            return true;
+        }
+        let start = to;
+        let mut quote = None;
+        loop {
+            let Some(&byte) = line.get(from) else {
+                if quote.is_some() {
+                    return false;
+                }
+                break;
+            };
+            from += 1;
+            let (plain, taken) = match (quote, byte) {
+                (None, b' ' | b'\n' | b'\r' | b'\t') => break,
+                (None, b'"' | b'\'') => {
+                    quote = Some(byte);
+                    continue;
+                }
+                (Some(open), _) if open == byte => {
+                    if line.get(from).is_some_and(|next| !is_space(*next)) {
+                        return false;
+                    }
+                    break;
+                }
+                (Some(b'"'), b'\\') => escape(&line[from..]),
+                (Some(_), b'\\') if line.get(from) == Some(&b'\'') => (b'\'', 1),
+                _ => (byte, 0),
+            };
+            from += taken;
+            line[to] = plain;
+            to += 1;
+        }
+        spans.push(((base + start) as u32, (to - start) as u32));
+    }
+}
+
+/// What follows a backslash in double quotes: the byte meant, and how many bytes said so.
+fn escape(rest: &[u8]) -> (u8, usize) {
+    if let [b'x', high, low, ..] = rest
+        && let (Some(high), Some(low)) = ((*high as char).to_digit(16), (*low as char).to_digit(16))
+    {
+        return ((high * 16 + low) as u8, 3);
+    }
+    match rest.first() {
+        None => (b'\\', 0),
+        Some(b'n') => (b'\n', 1),
+        Some(b'r') => (b'\r', 1),
+        Some(b't') => (b'\t', 1),
+        Some(b'a') => (7, 1),
+        Some(b'b') => (8, 1),
+        Some(&byte) => (byte, 1),
+    }
+}
+
+/// White space as C has it: vertical tab and form feed belong to it, but do not end a word.
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0)
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Copies the word at `i` to `out` without its quotes and escapes; tells where it ends. `None` if a quote is not closed, or
-/// is closed in the middle of a word.
-fn unquote(line: &[u8], mut i: usize, out: &mut Vec<u8>) -> Option<usize> {
-    while i < line.len() && !is_space(line[i]) {
-        match line[i] {
-            b'"' => {
-                i += 1;
-                loop {
-                    match *line.get(i)? {
-                        b'"' => break,
-                        b'\\'
-                            if i + 3 < line.len()
-                                && line[i + 1] == b'x'
-                                && hex(line[i + 2]).is_some()
-                                && hex(line[i + 3]).is_some() =>
-                        {
-                            out.push(hex(line[i + 2])? * 16 + hex(line[i + 3])?);
-                            i += 4;
-                        }
-                        b'\\' if i + 1 < line.len() => {
-                            out.push(match line[i + 1] {
-                                b'n' => b'\n',
-                                b'r' => b'\r',
-                                b't' => b'\t',
-                                b'b' => 0x08,
-                                b'a' => 0x07,
-                                other => other,
-                            });
-                            i += 2;
-                        }
-                        byte => {
-                            out.push(byte);
-                            i += 1;
-                        }
-                    }
-                }
-                i += 1;
-                if i < line.len() && !is_space(line[i]) {
-                    return None;
-                }
-            }
-            b'\'' => {
-                i += 1;
-                loop {
-                    match *line.get(i)? {
-                        b'\'' => break,
-                        b'\\' if line.get(i + 1) == Some(&b'\'') => {
-                            out.push(b'\'');
-                            i += 2;
-                        }
-                        byte => {
-                            out.push(byte);
-                            i += 1;
-                        }
-                    }
-                }
-                i += 1;
-                if i < line.len() && !is_space(line[i]) {
-                    return None;
-                }
-            }
-            byte => {
-                out.push(byte);
-                i += 1;
-            }
-        }
-    }
-    Some(i)
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    (byte as char).to_digit(16).map(|d| d as u8)
-}
+#[cfg(test)]
+mod tests;

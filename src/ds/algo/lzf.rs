@@ -1,0 +1,280 @@
+//! LZF, the compression of strings in RDB files.
+//!
+//! A control byte below 32 announces that many literals plus one. Otherwise its top three bits are the length of a
+//! reference minus two (seven: one more byte adds to it), and its low five bits with the next byte are the distance
+//! minus one. The compressor is greedy with one candidate per three-byte hash, indexing only the last two positions of
+//! a reference, as liblzf's fast setting does, so files come out about as large as those of other servers.
+
+const LITERALS_MAX: usize = 32;
+const DISTANCE_MAX: usize = 1 << 13;
+const REFERENCE_MAX: usize = 264;
+const HASH_BITS: u32 = 16;
+
+/// Candidate positions by hash, reusable from one string to the next without being cleared: positions are offset by a
+/// base that moves past every string, so old entries are recognised and the output depends on the input alone.
+pub struct Table {
+    slots: Box<[u32]>,
+    base: u32,
+}
+
+impl Table {
+    pub fn new() -> Table {
+        Table { slots: vec![0; 1 << HASH_BITS].into_boxed_slice(), base: 1 }
+    }
+
+    /// Makes room for positions `0..len`; false if they cannot be told apart in 32 bits.
+    fn prepare(&mut self, len: usize) -> bool {
+        let Some(len) = u32::try_from(len).ok().filter(|&len| len < u32::MAX) else { return false };
+        if self.base.checked_add(len).is_none() {
+            self.slots.fill(0);
+            self.base = 1;
+        }
+        true
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+/// Compresses into `out`. `None` if the result would not fit, which is how a caller asks for a gain: RDB gives four
+/// bytes less than the input.
+pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize> {
+    if input.is_empty() || !table.prepare(input.len()) {
+        return None;
+    }
+    let base = table.base;
+    // Taken at once, so that entries are recognised as old even if this string is given up half-way. Never overflows:
+    // `prepare` made sure of it.
+    table.base = base + input.len() as u32;
+    let mut writer = Writer { out, len: 0 };
+    // Everything before `flushed` is in the output; `at` is what is being looked at.
+    let (mut flushed, mut at) = (0, 0);
+    while at + 2 < input.len() {
+        let key = key(input, at);
+        let slot = &mut table.slots[hash(key)];
+        let candidate = slot.checked_sub(base).map(|position| position as usize);
+        *slot = base + at as u32;
+        let Some(from) = candidate.filter(|&from| at - from <= DISTANCE_MAX && self::key(input, from) == key) else {
+            at += 1;
+            continue;
+        };
+        let limit = (input.len() - at).min(REFERENCE_MAX);
+        let len = 3 + common_prefix(&input[from + 3..], &input[at + 3..at + limit]);
+        writer.literals(&input[flushed..at])?;
+        writer.reference(at - from, len)?;
+        at += len;
+        flushed = at;
+        if at + 2 >= input.len() {
+            break;
+        }
+        for position in [at - 2, at - 1] {
+            table.slots[hash(self::key(input, position))] = base + position as u32;
+        }
+    }
+    writer.literals(&input[flushed..])?;
+    Some(writer.len)
+}
+
+/// Compressed bytes that cannot be what a compressor wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+impl std::fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("corrupt LZF data")
+    }
+}
+
+impl std::error::Error for Corrupt {}
+
+/// Decompresses into `out`; how much of it was filled.
+pub fn decompress_into(mut input: &[u8], out: &mut [u8]) -> Result<usize, Corrupt> {
+    let mut at = 0;
+    while let Some((&control, rest)) = input.split_first() {
+        let control = usize::from(control);
+        input = rest;
+        if control < LITERALS_MAX {
+            let (literals, rest) = input.split_at_checked(control + 1).ok_or(Corrupt)?;
+            out.get_mut(at..at + literals.len()).ok_or(Corrupt)?.copy_from_slice(literals);
+            at += literals.len();
+            input = rest;
+            continue;
+        }
+        let mut len = (control >> 5) + 2;
+        if control >> 5 == 7 {
+            let (&more, rest) = input.split_first().ok_or(Corrupt)?;
+            len += usize::from(more);
+            input = rest;
+        }
+        let (&low, rest) = input.split_first().ok_or(Corrupt)?;
+        input = rest;
+        let distance = ((control & 0x1f) << 8 | usize::from(low)) + 1;
+        let from = at.checked_sub(distance).ok_or(Corrupt)?;
+        if len > out.len() - at {
+            return Err(Corrupt);
+        }
+        if distance >= len {
+            out.copy_within(from..from + len, at);
+        } else {
+            // The source overlaps what is being written: the bytes repeat.
+            for offset in 0..len {
+                out[at + offset] = out[from + offset];
+            }
+        }
+        at += len;
+    }
+    Ok(at)
+}
+
+/// Decompresses a string whose length is known, as RDB records it. The length is checked against what the input could
+/// possibly expand to before anything is allocated.
+pub fn decompress(input: &[u8], len: usize) -> Result<Vec<u8>, Corrupt> {
+    // Three bytes make a reference of at most 264.
+    if len > input.len().saturating_mul(REFERENCE_MAX / 3) {
+        return Err(Corrupt);
+    }
+    let mut out = vec![0; len];
+    match decompress_into(input, &mut out)? {
+        filled if filled == len => Ok(out),
+        _ => Err(Corrupt),
+    }
+}
+
+struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        self.out.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Some(())
+    }
+
+    fn literals(&mut self, bytes: &[u8]) -> Option<()> {
+        for run in bytes.chunks(LITERALS_MAX) {
+            self.put(&[run.len() as u8 - 1])?;
+            self.put(run)?;
+        }
+        Some(())
+    }
+
+    fn reference(&mut self, distance: usize, len: usize) -> Option<()> {
+        let (distance, len) = (distance - 1, len - 2);
+        let [high, low] = [(distance >> 8) as u8, distance as u8];
+        match len {
+            0..7 => self.put(&[(len as u8) << 5 | high, low]),
+            _ => self.put(&[7 << 5 | high, (len - 7) as u8, low]),
+        }
+    }
+}
+
+/// The three bytes at a position.
+fn key(input: &[u8], at: usize) -> u32 {
+    u32::from(input[at]) << 16 | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2])
+}
+
+/// Multiplicative hashing, the top bits of the product.
+fn hash(key: u32) -> usize {
+    (key.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+}
+
+/// How many leading bytes `a` shares with `b`, looking at no more than all of `b`.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let mut len = 0;
+    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
+        let difference = word(a) ^ word(b);
+        if difference != 0 {
+            return len + (difference.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    len + a[len..].iter().zip(&b[len..]).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn xorshift(seed: u64) -> impl FnMut(u64) -> u64 {
+        let mut state = seed;
+        move |n| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % n
+        }
+    }
+
+    fn samples() -> Vec<Vec<u8>> {
+        let mut next = xorshift(3);
+        let mut samples = vec![b"a".repeat(5000), b"ab".to_vec(), b"abc".repeat(3), vec![0; 3], vec![1]];
+        for round in 0..300 {
+            let (letters, len) = (1 + next(if round % 3 == 0 { 256 } else { 6 }), 1 + next(3000));
+            let mut bytes: Vec<u8> = Vec::new();
+            while (bytes.len() as u64) < len {
+                if bytes.len() > 10 && next(3) == 0 {
+                    let from = next(bytes.len() as u64) as usize;
+                    let copy: Vec<u8> = bytes[from..].iter().take(next(400) as usize).copied().collect();
+                    bytes.extend(copy);
+                } else {
+                    bytes.push(next(letters) as u8);
+                }
+            }
+            samples.push(bytes);
+        }
+        samples
+    }
+
+    #[test]
+    fn round_trips_and_depends_on_the_input_alone() {
+        let mut shared = Table::new();
+        shared.base = u32::MAX - 200_000; // so that it wraps on the way
+        for input in samples() {
+            let mut out = vec![0; input.len() * 2 + 8];
+            let len = compress(&input, &mut out, &mut shared).unwrap();
+            let mut fresh = vec![0; len];
+            assert_eq!(compress(&input, &mut fresh, &mut Table::new()), Some(len));
+            assert_eq!(fresh, out[..len]);
+            assert_eq!(decompress(&out[..len], input.len()), Ok(input.clone()));
+            assert_eq!(compress(&input, &mut out[..len - 1], &mut shared), None, "one byte short");
+        }
+    }
+
+    #[test]
+    fn reads_what_other_servers_wrote() {
+        // Ninety-nine bytes of 'a': one literal and a repeating reference, then the same by hand in short pieces.
+        assert_eq!(decompress(&[0, b'a', 0xe0, 89, 0], 99), Ok(b"a".repeat(99)));
+        assert_eq!(decompress(&[1, b'a', b'b', 0x20, 1], 5), Ok(b"ababa".to_vec()));
+    }
+
+    #[test]
+    fn refuses_corruption() {
+        assert_eq!(decompress(&[0x20, 0], 3), Err(Corrupt), "before the start");
+        assert_eq!(decompress(&[5, 1, 2], 6), Err(Corrupt), "cut literals");
+        assert_eq!(decompress(&[0, 1, 0xe0], 12), Err(Corrupt), "cut reference");
+        assert_eq!(decompress(&[0, 1], usize::MAX), Err(Corrupt), "an absurd length allocates nothing");
+        assert_eq!(decompress(&[1, 1, 2], 1), Err(Corrupt), "too long");
+        let mut next = xorshift(5);
+        for _ in 0..30_000 {
+            let bytes: Vec<u8> = (0..next(30)).map(|_| (if next(2) == 0 { next(4) } else { next(256) }) as u8).collect();
+            let _ = decompress(&bytes, next(600) as usize);
+        }
+        let mut table = Table::new();
+        for mut input in samples().into_iter().take(60) {
+            let mut out = vec![0; input.len() * 2 + 8];
+            let len = compress(&input, &mut out, &mut table).unwrap();
+            for _ in 0..50 {
+                let at = next(len as u64) as usize;
+                let before = std::mem::replace(&mut out[at], next(256) as u8);
+                let _ = decompress_into(&out[..len], &mut input);
+                out[at] = before;
+            }
+        }
+    }
+}

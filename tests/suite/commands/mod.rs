@@ -1,0 +1,5 @@
+//! Commands by their families, as transcripts.
+
+mod expiry;
+mod keys;
+mod scan;
