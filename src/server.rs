@@ -209,7 +209,6 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
-    let run_id = (0..3).map(|_| format!("{:016x}", clock::entropy())).collect::<String>()[..40].to_owned();
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let mut world = World {
         keyspace,
@@ -221,7 +220,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         slow: SlowRecords::default(),
         orders: Default::default(),
         identity: Identity {
-            run_id,
+            run_id: clock::random_id(),
+            replication_id: clock::random_id(),
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,
@@ -230,6 +230,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         },
         debug: DebugSwitches::default(),
         listeners: Listeners::default(),
+        outside: None,
         log: None,
         memory_short: false,
         measure_all: false,

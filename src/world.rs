@@ -12,6 +12,7 @@ use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub struct World {
     /// DEBUG: switches that only tests turn.
     pub debug: DebugSwitches,
     pub listeners: Listeners,
+    /// What directives reach beyond the world; none in tests without sockets.
+    pub outside: Option<Rc<dyn Outside>>,
     /// The way to change the log level; none in servers that share a process's log.
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
@@ -98,6 +101,18 @@ impl Listeners {
     }
 }
 
+/// The part of a server that directives reach and that is not in its world: sockets and limits of the process.
+pub trait Outside {
+    /// Acts on the directives `names`, whose values were those of `before`. May correct `after`.
+    ///
+    /// # Errors
+    /// The directive that cannot be obeyed, and why. Then nothing has changed.
+    fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
+
+    /// Addresses listened on, as `name=tcp,bind=…,port=…` for INFO.
+    fn listeners(&self) -> Vec<String>;
+}
+
 /// What only the engine, or the server around it, can do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Order {
@@ -124,6 +139,8 @@ pub struct Shutdown {
 /// Names and times that tell this server from others.
 pub struct Identity {
     pub run_id: String,
+    /// Names the history of changes that replicas follow.
+    pub replication_id: String,
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,

@@ -29,6 +29,9 @@ impl Engine {
     pub fn tick(&mut self, period: Duration) {
         let world = &mut self.world;
         world.keyspace.refresh_clock();
+        if world.debug.pause_cron {
+            return;
+        }
         world.stats.cron_ticks += 1;
         let millis = Clock::Real.micros() / 1000;
         let stats = &mut world.stats;
