@@ -42,6 +42,7 @@ const KNOWN_OF_OTHERS: &[(&str, &str)] = &[
     ("BIT*: (error) * <> (integer) *", "since 7.2 arguments are checked before the key is found missing"),
     ("EXEC: * <> (error) EXECABORT *", "one of its commands is a later one"),
     ("*: (error) * <> (error) *", "texts, and the order of checks"),
+    ("LSET: OK <> (error) ERR index out of range", "8.0 cuts a great index of a short list to 32 bits"),
     ("LPOS: (error) * <> *", "the least rank is refused since 7.2"),
     ("Z*: (error) ERR min or max is not a float <> *", "7.0 skips blanks in numbers"),
     ("DUMP-VALUE: stream * <> stream *", "consumers have an active time, and blocking makes them, since 7.2"),
