@@ -44,6 +44,7 @@ const KNOWN_OF_OTHERS: &[(&str, &str)] = &[
     ("*: (error) * <> (error) *", "texts, and the order of checks"),
     ("LSET: OK <> (error) ERR index out of range", "8.0 cuts a great index of a short list to 32 bits"),
     ("LPOS: (error) * <> *", "the least rank is refused since 7.2"),
+    ("LREM: (error) * <> *", "the least count is refused since 7.2"),
     ("Z*: (error) ERR min or max is not a float <> *", "7.0 skips blanks in numbers"),
     ("DUMP-VALUE: stream * <> stream *", "consumers have an active time, and blocking makes them, since 7.2"),
     ("XINFO *: * <> *", "consumers have an active time, and blocking makes them, since 7.2"),
