@@ -225,6 +225,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,
+            startup_memory: crate::raw::alloc::used() as u64,
             config_file,
             executable,
         },

@@ -89,7 +89,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     if let Some(timer) = timer {
         let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.per_command[at as usize].nanos += nanos;
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
     }
     world.stats.per_command[at as usize].calls += 1;

@@ -10,7 +10,6 @@ pub mod event;
 
 use crate::dispatch::{self, Step};
 use crate::session::Session;
-use crate::stats::CommandStats;
 use crate::types::ClientId;
 use crate::world::World;
 use batch::Batch;
@@ -224,7 +223,6 @@ impl Engine {
             }
             self.world.sessions.put_back(session);
         }
-        self.share_time(batches);
         self.world.stream.flush();
         self.send_replies();
         for batch in batches.drain(..) {
@@ -268,11 +266,6 @@ impl Engine {
             keyspace.prefetch_entry(db, *hash);
         }
         looked
-    }
-
-    /// Commands of constant time are not measured one by one; the time of the turn is shared among them in cron.
-    fn share_time(&mut self, _batches: &[Box<Batch>]) {
-        let _: Option<CommandStats> = None;
     }
 
     fn handle(&mut self, event: Event) {
