@@ -95,7 +95,7 @@ mod tests {
                 assert!(block >= size && block.is_multiple_of(align));
             }
         }
-        assert_eq!(small_size(1025, 8), None);
+        assert_eq!(small_size(2049, 8), None);
         assert_eq!(small_size(8, 128), None);
     }
 }
