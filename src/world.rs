@@ -157,6 +157,8 @@ pub struct Identity {
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,
+    /// Bytes of memory in use before the first key.
+    pub startup_memory: u64,
     pub config_file: String,
     pub executable: String,
 }

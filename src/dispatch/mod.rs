@@ -104,7 +104,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     };
     if let Some(timer) = timer {
         let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.per_command[at as usize].nanos += nanos;
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
     }
     let waits = match &result {
