@@ -89,6 +89,13 @@ impl Rng {
     }
 }
 
+/// 40 random hexadecimal digits, as run ids and replication ids are.
+pub fn random_id() -> String {
+    let mut text: String = (0..3).map(|_| format!("{:016x}", entropy())).collect();
+    text.truncate(40);
+    text
+}
+
 /// Seed material from the operating system, for hash keys, run ids and generators.
 pub fn entropy() -> u64 {
     use std::hash::{BuildHasher, Hasher};

@@ -7,11 +7,12 @@ use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::{Effect, Keyspace};
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
-use crate::session::{Registry, Session};
+use crate::session::{Blocked, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use std::time::Instant;
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub blocked: Blocked,
     pub config: Config,
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
@@ -30,6 +32,8 @@ pub struct World {
     /// DEBUG: switches that only tests turn.
     pub debug: DebugSwitches,
     pub listeners: Listeners,
+    /// What directives reach beyond the world; none in tests without sockets.
+    pub outside: Option<Rc<dyn Outside>>,
     /// The way to change the log level; none in servers that share a process's log.
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
@@ -39,6 +43,11 @@ pub struct World {
 }
 
 impl World {
+    /// True if changes of keys are to be logged whether or not a client waits for one.
+    pub fn wants_changes(&self) -> bool {
+        self.listeners.any()
+    }
+
     /// Takes over what other parts keep in their own form of the configuration.
     pub fn adopt_config(&mut self) {
         let config = &self.config;
@@ -90,12 +99,29 @@ impl Listeners {
         self.0.push(listener);
     }
 
+    /// True if there is any.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Tells all of them.
     pub fn hear(&mut self, effect: &Effect) {
         for listener in &mut self.0 {
             listener(effect);
         }
     }
+}
+
+/// The part of a server that directives reach and that is not in its world: sockets and limits of the process.
+pub trait Outside {
+    /// Acts on the directives `names`, whose values were those of `before`. May correct `after`.
+    ///
+    /// # Errors
+    /// The directive that cannot be obeyed, and why. Then nothing has changed.
+    fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
+
+    /// Addresses listened on, as `name=tcp,bind=…,port=…` for INFO.
+    fn listeners(&self) -> Vec<String>;
 }
 
 /// What only the engine, or the server around it, can do.
@@ -107,6 +133,8 @@ pub enum Order {
     Disconnect { client: ClientId, after_replies: bool },
     /// Directives changed: apply what lives outside the world (listeners, log level, timers).
     ConfigChanged(Vec<&'static str>),
+    /// End a client's wait, as a timeout would or with an error.
+    Unblock { client: ClientId, error: bool },
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }
@@ -124,9 +152,13 @@ pub struct Shutdown {
 /// Names and times that tell this server from others.
 pub struct Identity {
     pub run_id: String,
+    /// Names the history of changes that replicas follow.
+    pub replication_id: String,
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,
+    /// Bytes of memory in use before the first key.
+    pub startup_memory: u64,
     pub config_file: String,
     pub executable: String,
 }

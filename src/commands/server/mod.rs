@@ -1,6 +1,23 @@
-//! The server commands.
+//! Commands about the server: its configuration, figures, command table, memory, slow commands, and what tests need.
+
+mod config;
+mod debug;
+mod digest;
+mod info;
+mod latency;
+mod memory;
+mod process;
+mod slowlog;
 
 use crate::command::CommandSpec;
 
-/// The topics of this family.
-pub const TOPICS: &[&[CommandSpec]] = &[];
+/// The family's rows, a table per topic.
+pub(super) const TOPICS: &[&[CommandSpec]] = &[
+    config::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
+    latency::COMMANDS,
+    memory::COMMANDS,
+    process::COMMANDS,
+    slowlog::COMMANDS,
+];
