@@ -4,11 +4,12 @@ use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
 use crate::commands;
 use crate::config::Config;
+use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door};
-use crate::net::local;
+use crate::net::{io_thread, local};
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -164,6 +165,11 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1024).build()
 }
 
+/// A runtime for an I/O thread.
+pub fn io_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().event_interval(1024).build()
+}
+
 /// Binds everything that the configuration asks for. Optional addresses that this machine lacks are left out.
 ///
 /// # Errors
@@ -217,6 +223,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
+        blocked: Default::default(),
         stats: Stats::new(commands.len()),
         commands,
         config,
@@ -257,6 +264,10 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors });
     mailbox.with(|engine| engine.world.outside = Some(surroundings));
     local::spawn(cron::run(mailbox.clone()));
+    let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
+    if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
+        tracing::warn!("Can't start I/O threads: {error}");
+    }
     // Not the root future: waking that one costs a system call.
     let (done, ended) = tokio::sync::oneshot::channel();
     let engine = mailbox.clone();

@@ -29,6 +29,16 @@ impl<'a> Expiry<'a> {
         Some(Expiry { amount: args.opt(i + 1)?, seconds, absolute })
     }
 
+    /// An amount that counts from now and has a place of its own among the arguments (SETEX, PSETEX).
+    pub fn relative(amount: &'a [u8], seconds: bool) -> Self {
+        Expiry { amount, seconds, absolute: false }
+    }
+
+    /// True if both were given by the same word. Repeating an option is fine, the last one counts; mixing them is not.
+    pub fn is_like(&self, other: &Expiry<'_>) -> bool {
+        self.seconds == other.seconds && self.absolute == other.absolute
+    }
+
     /// The point in time, in the name of a command (for its error text). Zero, negative and overflowing amounts are refused.
     pub fn deadline(&self, now: UnixMillis, command: &str) -> Result<UnixMillis, CommandError> {
         let amount = crate::resp::number::parse_i64(self.amount).ok_or(error::NOT_AN_INTEGER)?;

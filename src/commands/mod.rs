@@ -1,12 +1,22 @@
 //! What commands DO, a folder or file per family and a file per topic. Each topic file begins with its rows, its table of
 //! contents; adding a command touches that file and its test, nothing else.
 
+pub mod bitmap;
 mod expire_options;
+pub mod geo;
+pub mod hash;
+pub mod hyperloglog;
 pub mod keys;
+pub mod list;
+pub mod pubsub;
 pub mod scan_options;
-mod server;
+pub mod server;
 mod session;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod string;
+pub mod transaction;
 
 use crate::command::CommandSpec;
 
@@ -18,4 +28,19 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 /// The topics of a family, each with its rows.
 type Topics = &'static [&'static [CommandSpec]];
 
-const FAMILIES: &[Topics] = &[keys::TOPICS, server::TOPICS, session::TOPICS, string::TOPICS];
+const FAMILIES: &[Topics] = &[
+    session::TOPICS,
+    server::TOPICS,
+    keys::TOPICS,
+    string::TOPICS,
+    bitmap::TOPICS,
+    hyperloglog::TOPICS,
+    list::TOPICS,
+    hash::TOPICS,
+    set::TOPICS,
+    sorted_set::TOPICS,
+    stream::TOPICS,
+    geo::TOPICS,
+    pubsub::TOPICS,
+    transaction::TOPICS,
+];

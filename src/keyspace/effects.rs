@@ -13,6 +13,8 @@ use crate::types::DbIndex;
 pub struct Class(pub u16);
 
 impl Class {
+    /// No class: such a change is seen by WATCH and tracking, but nobody is notified of it.
+    pub const SILENT: u16 = 0;
     /// `g`
     pub const GENERIC: u16 = 1 << 2;
     /// `$`
@@ -62,6 +64,8 @@ events! {
     INCRBYFLOAT = STRING "incrbyfloat";
     SETBIT = STRING "setbit";
     PFADD = STRING "pfadd";
+    PFCOUNT = SILENT "pfcount";
+    PFDEBUG = SILENT "pfdebug";
     DEL = GENERIC "del";
     EXPIRE = GENERIC "expire";
     PERSIST = GENERIC "persist";

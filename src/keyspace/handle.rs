@@ -5,7 +5,7 @@
 
 use super::db::{DbMeta, Env};
 use super::effects::Event;
-use super::value::{Entry, Str, Typed, ValueType, WrongType, type_of};
+use super::value::{Entry, Str, Text, Typed, ValueType, WrongType, type_of};
 use crate::raw::entry::{Lent, PayloadMut, Value};
 use crate::raw::shared::SharedBytes;
 use crate::raw::table::{Ref, Slot};
@@ -72,7 +72,16 @@ impl<'a> Handle<'a> {
     /// SET: a string whatever was there, with this deadline or none. Numbers are stored as numbers.
     #[inline]
     pub fn set(self, bytes: &[u8], deadline: Option<UnixMillis>, event: Event) {
-        let number = crate::resp::number::parse_i64(bytes);
+        self.store(bytes, crate::resp::number::parse_i64(bytes), true, deadline, event);
+    }
+
+    /// A string whatever was there, without deadline and never stored as a number: bytes that a command computed.
+    pub fn set_computed(self, bytes: &[u8], event: Event) {
+        self.store(bytes, None, false, None, event);
+    }
+
+    #[inline]
+    fn store(self, bytes: &[u8], number: Option<i64>, plain: bool, deadline: Option<UnixMillis>, event: Event) {
         let clock = self.env.fresh_clock();
         match self.slot {
             Slot::Occupied(mut found) => {
@@ -81,7 +90,7 @@ impl<'a> Handle<'a> {
                     let entry = if was_volatile || deadline.is_some() { entry.set_deadline(deadline) } else { entry };
                     let mut entry = match number {
                         Some(n) => entry.set_value(Value::Int(n)),
-                        None => entry.set_string(bytes, true),
+                        None => entry.set_string(bytes, plain),
                     };
                     entry.set_clock(clock);
                     (entry, ())
@@ -92,7 +101,7 @@ impl<'a> Handle<'a> {
             Slot::Vacant(place) => {
                 let mut entry = match number {
                     Some(n) => Entry::with_value(self.key, deadline, Value::Int(n)),
-                    None => Entry::with_string(self.key, deadline, bytes, true),
+                    None => Entry::with_string(self.key, deadline, bytes, plain),
                 };
                 entry.set_clock(clock);
                 place.insert(entry);
@@ -145,49 +154,74 @@ impl<'a> Handle<'a> {
 
     /// Makes the value a string of exactly `len` bytes, the old text zero-extended or cut, and lets `f` write into it.
     /// Callers have checked the type and bounded `len`.
-    pub fn edit_string(mut self, len: usize, f: impl FnOnce(&mut [u8]), event: Event) {
-        let mut f = Some(f);
-        let mut run = |bytes: &mut [u8]| {
-            if let Some(f) = f.take() {
-                f(bytes);
-            }
+    pub fn edit_string(self, len: usize, f: impl FnOnce(&mut [u8]), event: Event) {
+        let always = |bytes: &mut [u8]| {
+            f(bytes);
+            1
         };
+        self.try_edit(len, always, event);
+    }
+
+    /// As `edit_string`, for edits that may turn out to change nothing: `f` tells how many changes it made. With none the
+    /// string stays as it was and nothing is recorded. `len` is at least the old length then.
+    pub fn try_edit(mut self, len: usize, f: impl FnOnce(&mut [u8]) -> u64, event: Event) -> u64 {
+        let mut f = Some(f);
+        let mut run = |bytes: &mut [u8]| f.take().map_or(0, |f| f(bytes));
         if let Slot::Occupied(found) = &mut self.slot {
-            let done = found.with_mut(|entry| match entry.payload_mut() {
-                PayloadMut::Inline(bytes) if bytes.len() == len => {
-                    run(bytes);
-                    entry.mark_edited();
-                    true
-                }
-                PayloadMut::Shared(buffer) => {
-                    if buffer.len() != len {
-                        buffer.resize(len);
+            let clock = self.env.fresh_clock();
+            let done = found.with_mut(|entry| {
+                let changes = match entry.payload_mut() {
+                    PayloadMut::Inline(bytes) if bytes.len() == len => run(bytes),
+                    PayloadMut::Shared(buffer) => {
+                        let old = buffer.len();
+                        if old != len {
+                            buffer.resize(len);
+                        }
+                        let changes = run(buffer.make_mut());
+                        if changes == 0 && old != len {
+                            buffer.resize(old);
+                        }
+                        changes
                     }
-                    run(buffer.make_mut());
-                    true
+                    _ => return None,
+                };
+                if changes > 0 {
+                    entry.mark_edited();
+                    entry.set_clock(clock);
                 }
-                _ => false,
+                Some(changes)
             });
-            if done {
-                let clock = self.env.fresh_clock();
-                if let Slot::Occupied(found) = &mut self.slot {
-                    found.with_mut(|entry| entry.set_clock(clock));
+            if let Some(changes) = done {
+                if changes > 0 {
+                    self.env.effects.modified(self.meta.index, self.key, event, true);
+                    self.env.effects.more(changes - 1);
                 }
-                return self.env.effects.modified(self.meta.index, self.key, event, true);
+                return changes;
             }
         }
         let old = self.with_string(|old| old.map(|s| s.to_vec())).ok().flatten().unwrap_or_default();
+        let value;
+        let changes;
         if len <= crate::raw::entry::INLINE_TOTAL_MAX {
             let mut bytes = old;
             bytes.resize(len, 0);
-            run(&mut bytes);
-            return self.put_string(&bytes, true, event);
+            changes = run(&mut bytes);
+            value = Text::Own(bytes);
+        } else {
+            let mut buffer = SharedBytes::with_capacity(len);
+            buffer.extend(&old);
+            buffer.resize(len);
+            changes = run(buffer.make_mut());
+            value = Text::Shared(buffer);
         }
-        let mut buffer = SharedBytes::with_capacity(len);
-        buffer.extend(&old);
-        buffer.resize(len);
-        run(buffer.make_mut());
-        self.put_value(Value::Shared(buffer), event);
+        if changes > 0 {
+            self.env.effects.more(changes - 1);
+            match value {
+                Text::Own(bytes) => self.put_string(&bytes, true, event),
+                Text::Shared(buffer) => self.put_value(Value::Shared(buffer), event),
+            }
+        }
+        changes
     }
 
     /// Appends to the string; a missing key begins as SET would store it. Returns the new length.

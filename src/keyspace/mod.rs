@@ -15,4 +15,4 @@ pub use db::{Db, Env, Keyspace, Settings};
 pub use effects::{Effect, Effects, Event};
 pub use handle::Handle;
 pub use relocate::Place;
-pub use value::{Entry, Object, Str, ValueType, WrongType};
+pub use value::{Entry, Object, Str, Text, ValueType, WrongType};

@@ -156,7 +156,39 @@ impl<'a> Str<'a> {
         match self {
             Str::Int(n) => Some(*n),
             Str::Bytes(bytes) => crate::resp::number::parse_i64(bytes),
-            Str::Shared(_) => None,
+            // Beside a long key even a short string has a buffer of its own.
+            Str::Shared(buffer) => crate::resp::number::parse_i64(buffer.as_slice()),
         }
+    }
+
+    /// The text for keeping beyond the look at the entry: long ones are shared, not copied.
+    pub fn keep(&self) -> Text {
+        match self {
+            Str::Shared(buffer) => Text::Shared((*buffer).clone()),
+            other => Text::Own(other.to_vec()),
+        }
+    }
+}
+
+/// A string that was taken from an entry, for commands that look at several keys at once.
+pub enum Text {
+    Own(Vec<u8>),
+    Shared(crate::raw::shared::SharedBytes),
+}
+
+impl Text {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Text::Own(bytes) => bytes,
+            Text::Shared(buffer) => buffer.as_slice(),
+        }
+    }
+}
+
+impl Default for Text {
+    /// The empty string, as which commands on several keys take a missing one.
+    fn default() -> Self {
+        Text::Own(Vec::new())
     }
 }

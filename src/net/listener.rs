@@ -1,9 +1,12 @@
 //! Listening sockets and what happens to a connection before its first byte is read.
 
-use super::connection::{Connection, ReadHalf, SocketLink, WriteHalf};
+use super::connection::{Connection, LocalLink, ReadHalf, WriteHalf};
+use super::io_thread::RemoteLink;
 use super::local;
-use crate::engine::Mailbox;
-use crate::session::{Origin, Session};
+use crate::engine::batch::Post;
+use crate::engine::event::Event;
+use crate::engine::{Mailbox, NewSocket, ToConnection};
+use crate::session::{Link, Origin, Session};
 use crate::types::DbIndex;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::RefCell;
@@ -12,6 +15,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -204,8 +209,7 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
         let _ = stream.try_write(text.as_bytes());
         return;
     }
-    let (read, write) = stream.into_split();
-    start(ReadHalf::Tcp(read), WriteHalf::Tcp(write), session, mailbox);
+    start(Client::Tcp(stream), session, mailbox);
 }
 
 fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
@@ -216,11 +220,47 @@ fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
         fd: stream.as_raw_fd(),
         ..Session::default()
     };
-    let (read, write) = stream.into_split();
-    start(ReadHalf::Unix(read), WriteHalf::Unix(write), session, mailbox);
+    start(Client::Unix(stream), session, mailbox);
 }
 
-fn start(read: ReadHalf, write: WriteHalf, mut session: Session, mailbox: &Mailbox) {
+/// A new client's socket, on the thread that accepted it.
+enum Client {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Client {
+    fn try_write(&self, bytes: &[u8]) {
+        // A client that is turned away may not read it; nothing depends on it.
+        let _ = match self {
+            Client::Tcp(stream) => stream.try_write(bytes),
+            Client::Unix(stream) => stream.try_write(bytes),
+        };
+    }
+
+    fn into_new_socket(self) -> io::Result<NewSocket> {
+        Ok(match self {
+            Client::Tcp(stream) => NewSocket::Tcp(stream.into_std()?),
+            Client::Unix(stream) => NewSocket::Unix(stream.into_std()?),
+        })
+    }
+
+    fn into_split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Client::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Client::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Unix(read), WriteHalf::Unix(write))
+            }
+        }
+    }
+}
+
+/// Files the client and gives its socket to the thread that is to serve it.
+fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
     let admitted = mailbox.with(|engine| {
         let now = crate::clock::Clock::Real.micros() / 1000;
         session.connected_at = now;
@@ -228,21 +268,40 @@ fn start(read: ReadHalf, write: WriteHalf, mut session: Session, mailbox: &Mailb
         session.db = DbIndex(0);
         session.authenticated = engine.world.config.requirepass.is_empty();
         let limits = engine.world.limits(session.authenticated);
-        let connection = Connection::new(write, mailbox.clone(), limits);
-        session.link = Some(Box::new(SocketLink(connection.clone())));
         let commands = engine.world.commands.clone();
-        engine.admit_client(Box::new(session)).map(|(id, slot)| (connection, id, slot, commands))
+        engine.admit_client(Box::new(session)).map(|(client, slot)| (client, slot, limits, commands))
     });
-    match admitted {
-        Ok((connection, id, slot, commands)) => local::spawn(connection.run(read, id, slot, commands)),
-        Err(session) => {
-            if let Some(link) = &session.link {
-                let mut out = crate::resp::reply::Output::default();
-                out.bytes.extend_from_slice(b"-ERR max number of clients reached\r\n");
-                link.send(&mut out);
+    let Ok((client, slot, limits, commands)) = admitted else {
+        return socket.try_write(b"-ERR max number of clients reached\r\n");
+    };
+    let unsent = Arc::new(AtomicUsize::new(0));
+    let link = |link: Box<dyn Link>| {
+        mailbox.with(|engine| {
+            if let Some(session) = engine.world.sessions.get_mut(client) {
+                session.link = Some(link);
             }
+        });
+    };
+    if let Some((_, orders)) = mailbox.thread_for(client) {
+        // The session's slot is unique among clients of all threads, so it serves as the place on the thread, too.
+        let place = slot as u32;
+        link(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, unsent: unsent.clone() }));
+        match socket.into_new_socket() {
+            Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, unsent }),
+            Err(_) => mailbox.post(Event::Disconnected(client)),
         }
+        return;
     }
+    let (read, write) = socket.into_split();
+    let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, unsent);
+    let place = mailbox.add_home(connection.clone());
+    connection.set_place(place);
+    link(Box::new(LocalLink(connection.clone())));
+    let mailbox = mailbox.clone();
+    local::spawn(async move {
+        connection.run(read, client, slot, commands).await;
+        mailbox.remove_home(place);
+    });
 }
 
 fn is_loopback(peer: &SocketAddr) -> bool {

@@ -1,3 +1,8 @@
-//! The one test binary.
+//! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
 mod commands;
+mod errors;
+mod model;
+mod regression;
+mod support;
+mod tidy;

@@ -134,12 +134,34 @@ pub fn add(value: &mut Vec<u8>, element: &[u8], sparse_max_bytes: usize) -> Resu
     Ok(changed)
 }
 
+/// `add` for a dense value, in place. Whether a register changed; other values are left alone.
+pub fn add_dense(value: &mut [u8], element: &[u8]) -> bool {
+    if encoding(value) != Ok(Encoding::Dense) {
+        return false;
+    }
+    let (index, run) = register_of(element);
+    let changed = dense::raise(&mut value[HEADER..], index, run);
+    if changed {
+        mark_stale(value);
+    }
+    changed
+}
+
+/// The cardinality in the cache, if it is current.
+pub fn cached(value: &[u8]) -> Result<Option<u64>, Invalid> {
+    encoding(value)?;
+    if value[HEADER - 1] & CACHE_STALE != 0 {
+        return Ok(None);
+    }
+    let cache: [u8; 8] = value[CACHE_AT..HEADER].try_into().expect("eight bytes");
+    Ok(Some(u64::from_le_bytes(cache)))
+}
+
 /// The cardinality, from the cache if that is current; otherwise it is computed and cached.
 pub fn count(value: &mut [u8]) -> Result<Count, Invalid> {
     let encoding = encoding(value)?;
-    if value[HEADER - 1] & CACHE_STALE == 0 {
-        let cache: [u8; 8] = value[CACHE_AT..HEADER].try_into().expect("eight bytes");
-        return Ok(Count { cardinality: u64::from_le_bytes(cache), cached: true });
+    if let Some(cardinality) = cached(value)? {
+        return Ok(Count { cardinality, cached: true });
     }
     let histogram = match encoding {
         Encoding::Dense => estimate::histogram(&dense::unpack(&value[HEADER..])),

@@ -1,5 +1,8 @@
 //! Commands by their families, as transcripts.
 
+mod bitmaps;
 mod expiry;
+mod hyperloglogs;
 mod keys;
 mod scan;
+mod strings;

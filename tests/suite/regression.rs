@@ -1,0 +1,136 @@
+//! Every bug leaves a test here that tells its story in its first line.
+
+use redstart::testkit::{Kit, check};
+
+/// CVE-2023-28425: MSETNX with the same key twice ran into an assertion, which ended the process.
+#[test]
+fn cve_2023_28425_msetnx_same_key_twice() {
+    check(
+        r#"
+        > MSETNX k 1 k 2
+        1
+        ! set k
+        ! set k
+        > GET k
+        "2"
+        > MSETNX k 3 k 4
+        0
+        > MSETEX 2 m 1 m 2 NX
+        1
+        > GET m
+        "2"
+        "#,
+    );
+}
+
+/// CVE-2022-35977: SETRANGE far out asked for memory before it looked at the limit, and the process ended.
+#[test]
+fn cve_2022_35977_setrange_far_out() {
+    check(
+        r#"
+        > SETRANGE k 536870912 x
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE k 536870911 xy
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE k 4294967295 x
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SET k v
+        +OK
+        > SETRANGE k 9223372036854775807 x
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE k 9223372036854775807 ""
+        1
+        > GET k
+        "v"
+        "#,
+    );
+    // Even with a limit that no memory can hold, sums must not wrap around.
+    let mut kit = Kit::new();
+    kit.world.keyspace.env.settings.bulk_max = usize::MAX >> 1;
+    assert_eq!(kit.run("SETRANGE k 9223372036854775807 x"), "-ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+}
+
+/// CVE-2021-21309, CVE-2021-41099: lengths near a large limit overflowed on the way to the allocator.
+#[test]
+fn cve_2021_21309_bit_offsets_at_the_limit() {
+    let mut kit = Kit::new();
+    kit.world.keyspace.env.settings.bulk_max = 1 << 20;
+    kit.play(
+        r#"
+        > SETBIT k 8388608 1
+        -ERR bit offset is not an integer or out of range
+        > GETBIT k 8388608
+        -ERR bit offset is not an integer or out of range
+        > BITFIELD k SET u8 8388608 1
+        -ERR bit offset is not an integer or out of range
+        > BITFIELD k SET u8 #1048576 1
+        -ERR bit offset is not an integer or out of range
+        > BITFIELD k GET i64 #9223372036854775807
+        -ERR bit offset is not an integer or out of range
+        > BITFIELD k GET i64 #288230376151711744
+        -ERR bit offset is not an integer or out of range
+        > SETRANGE k 1048576 x
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETBIT k 8388607 1
+        0
+        > APPEND k x
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > STRLEN k
+        1048576
+        > BITFIELD k INCRBY i64 8388607 -1
+        [-1]
+        > BITFIELD k GET i64 8388607
+        [-1]
+        "#,
+    );
+    kit.world.keyspace.env.settings.bulk_max = usize::MAX >> 1;
+    assert_eq!(kit.run("GETBIT k 9223372036854775807"), "0");
+    assert_eq!(kit.run("BITFIELD k GET u63 9223372036854775807"), "[0]");
+    assert_eq!(kit.run("BITCOUNT k -9223372036854775808 9223372036854775807 BIT"), "9");
+}
+
+/// CVE-2021-29477, CVE-2021-32625: the size of the LCS table overflowed, and what was allocated was too small.
+#[test]
+fn cve_2021_29477_lcs_table_too_large() {
+    let mut kit = Kit::new();
+    kit.run(&format!("MSET a {} b {}", "a".repeat(20_000), "b".repeat(20_000)));
+    let refusal = "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    assert_eq!(kit.run("LCS a b"), refusal);
+    assert_eq!(kit.run("LCS a b LEN"), refusal);
+    assert_eq!(kit.run("LCS a b IDX"), refusal);
+}
+
+/// CVE-2019-10192, CVE-2019-10193, CVE-2025-32023: HyperLogLogs planted by SET made the server write outside of the value.
+#[test]
+fn cve_2025_32023_planted_hyperloglogs() {
+    check(
+        r#"
+        > SET k "HYLL\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x00"
+        +OK
+        > PFADD k a
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFCOUNT k
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFCOUNT k k
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFMERGE d k
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFDEBUG GETREG k
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFDEBUG TODENSE k
+        -INVALIDOBJ Corrupted HLL object detected
+        > SET k "HYLL\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x7f\xff\x7f\xff\x80"
+        +OK
+        > PFCOUNT k
+        -INVALIDOBJ Corrupted HLL object detected
+        > PFMERGE d k
+        -INVALIDOBJ Corrupted HLL object detected
+        > EXISTS d
+        0
+        > SET k "HYLL\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x00"
+        +OK
+        > PFADD k a
+        -WRONGTYPE Key is not a valid HyperLogLog string value.
+        "#,
+    );
+}

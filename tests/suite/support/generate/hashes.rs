@@ -1,0 +1,36 @@
+//! Hashes, with times to live of fields.
+
+use super::{Row, row};
+
+pub const ROWS: &[Row] = &[
+    row("HSET", 16, "hash {field value}+"),
+    row("HMSET", 3, "hash {field value}+"),
+    row("HSETNX", 4, "hash field value"),
+    row("HGET", 6, "hash field"),
+    row("HMGET", 4, "hash {field}+"),
+    row("HGETALL", 5, "hash"),
+    row("HKEYS", 3, "hash"),
+    row("HVALS", 3, "hash"),
+    row("HLEN", 3, "hash"),
+    row("HEXISTS", 3, "hash field"),
+    row("HSTRLEN", 3, "hash field"),
+    row("HDEL", 6, "hash {field}+"),
+    row("HINCRBY", 6, "hash field number"),
+    row("HINCRBYFLOAT", 6, "hash field float"),
+    row("HRANDFIELD", 4, "hash [signed-count [WITHVALUES]]"),
+    row("HSCAN", 5, "hash cursor ~([MATCH pattern] [COUNT count] [NOVALUES])"),
+    row("HEXPIRE", 5, "hash seconds [NX|XX|GT|LT] FIELDS #{field}"),
+    row("HPEXPIRE", 5, "hash millis [NX|XX|GT|LT] FIELDS #{field}"),
+    row("HEXPIREAT", 5, "hash at [NX|XX|GT|LT] FIELDS #{field}"),
+    row("HPEXPIREAT", 6, "hash at-ms [NX|XX|GT|LT] FIELDS #{field}"),
+    row("HPERSIST", 3, "hash FIELDS #{field}"),
+    row("HTTL", 2, "hash FIELDS #{field}"),
+    row("HPTTL", 2, "hash FIELDS #{field}"),
+    row("HEXPIRETIME", 2, "hash FIELDS #{field}"),
+    row("HPEXPIRETIME", 2, "hash FIELDS #{field}"),
+    row("HGETDEL", 3, "hash FIELDS #{field}"),
+    row("HGETEX", 5, "hash ~([EX seconds|PX millis|EXAT at|PXAT at-ms|PERSIST]) FIELDS #{field}"),
+    row("HSETEX", 8, "hash ~([FNX|FXX] [EX seconds|PX millis|EXAT at|PXAT at-ms|KEEPTTL]) FIELDS #{field value}"),
+    row("OBJECT ENCODING", 3, "hash"),
+    row("DEL", 1, "hash"),
+];
