@@ -425,7 +425,7 @@ fn write_arguments(reply: &mut ReplyWriter<'_>, arguments: &[Argument]) {
     for argument in arguments {
         let map = reply.map_deferred();
         let mut fields = 2;
-        let mut text = |reply: &mut ReplyWriter<'_>, name: &str, value: &str| {
+        let text = |reply: &mut ReplyWriter<'_>, name: &str, value: &str| {
             reply.bulk(name.as_bytes());
             reply.bulk(value.as_bytes());
         };
