@@ -338,7 +338,8 @@ mod tests {
     }
 
     fn tree(syntax: &'static str) -> String {
-        text(&arguments(&CommandSpec { name: "TEST", syntax, keys: &[KeySpec::at(1)], ..CommandSpec::BASE }))
+        const KEYS: &[KeySpec] = &[KeySpec::at(1)];
+        text(&arguments(&CommandSpec { name: "TEST", syntax, keys: KEYS, ..CommandSpec::BASE }))
     }
 
     #[test]
