@@ -131,6 +131,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
+        info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
         info!("Server initialized");
         for listener in &bound {
             match server::tcp_address(listener) {

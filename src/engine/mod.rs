@@ -286,6 +286,7 @@ impl Engine {
     /// Handles all events in order; batches in a row are run together.
     fn turn(&mut self, queue: &mut VecDeque<Event>, mailbox: &Mailbox) {
         let start = Instant::now();
+        let commands = self.world.stats.commands;
         self.world.keyspace.refresh_clock();
         let mut batches: Vec<Box<Batch>> = Vec::with_capacity(queue.len());
         while let Some(event) = queue.pop_front() {
@@ -304,6 +305,8 @@ impl Engine {
         stats.engine_loops += 1;
         stats.engine_loop_nanos += nanos;
         stats.engine_loop_nanos_max = stats.engine_loop_nanos_max.max(nanos);
+        // CONFIG RESETSTAT may have started the count anew meanwhile.
+        stats.commands_per_loop_max = stats.commands_per_loop_max.max(stats.commands.saturating_sub(commands));
     }
 
     /// After everything ran: the write stream once, each client's replies once, then what commands ordered.

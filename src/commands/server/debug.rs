@@ -157,7 +157,6 @@ fn htstats_key(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if !matches!(encoding_of(&entry), "hashtable" | "skiplist") {
         return Err(CommandError::new("ERR The value stored at the specified key is not represented using an hash table"));
     }
-    drop(entry);
     ctx.reply.verbatim("txt", b"Hash table 0 stats (main hash table):\n");
     Ok(Flow::Done)
 }
@@ -167,7 +166,6 @@ fn object(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let entry = keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
     let (encoding, length, clock) = (encoding_of(&entry), serialized_bytes(&entry), entry.clock());
     let address = &raw const *entry as usize;
-    drop(entry);
     let text = format!(
         "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} lru_seconds_idle:{}",
         keyspace.env.idle_seconds(clock)
@@ -242,7 +240,7 @@ fn protocol(ctx: &mut ServerCtx<'_>) -> CommandResult {
     match &*ctx.args.get(2).to_ascii_lowercase() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.integer(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"null" => reply.null(),
         b"array" => {
             reply.array(3);
@@ -319,7 +317,6 @@ fn sdslen(ctx: &mut ServerCtx<'_>) -> CommandResult {
         _ => 0,
     };
     let block = alloc::block_size(entry.block_bytes());
-    drop(entry);
     let spare = outside.saturating_sub(len);
     ctx.reply.simple(&format!(
         "key_sds_len:{}, key_sds_avail:0, key_zmalloc: {block}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {outside}",

@@ -3,6 +3,9 @@
 mod bitmaps;
 mod expiry;
 mod hyperloglogs;
+mod introspection;
 mod keys;
 mod scan;
+mod server;
+mod session;
 mod strings;
