@@ -4,5 +4,7 @@ mod bitmaps;
 mod expiry;
 mod hyperloglogs;
 mod keys;
+mod lists;
 mod scan;
+mod sort;
 mod strings;
