@@ -89,7 +89,7 @@ impl LongDouble {
         let magnitude = match exponent {
             // More than 65 bits go: nothing is left of the number but that it is not zero.
             ..-65 => u128::from(kept > 0 && !self.negative),
-            ..=0 => {
+            -65..=0 => {
                 let whole = kept >> -exponent;
                 whole + u128::from(!self.negative && whole << -exponent != kept)
             }
