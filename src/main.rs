@@ -2,6 +2,7 @@
 
 use redstart::config::{Config, cli};
 use redstart::engine::Mailbox;
+use redstart::engine::batch::Post;
 use redstart::engine::event::Event;
 use redstart::world::Shutdown;
 use redstart::{clock::Clock, logging, net::local, server, sys};

@@ -7,7 +7,7 @@ use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::{Effect, Keyspace};
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
-use crate::session::{Registry, Session};
+use crate::session::{Blocked, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
@@ -20,6 +20,7 @@ use std::time::Instant;
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub blocked: Blocked,
     pub config: Config,
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
@@ -42,6 +43,11 @@ pub struct World {
 }
 
 impl World {
+    /// True if changes of keys are to be logged whether or not a client waits for one.
+    pub fn wants_changes(&self) -> bool {
+        self.listeners.any()
+    }
+
     /// Takes over what other parts keep in their own form of the configuration.
     pub fn adopt_config(&mut self) {
         let config = &self.config;
@@ -95,6 +101,11 @@ impl Listeners {
         self.0.push(listener);
     }
 
+    /// True if there is any.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Tells all of them.
     pub fn hear(&mut self, effect: &Effect) {
         for listener in &mut self.0 {
@@ -124,6 +135,8 @@ pub enum Order {
     Disconnect { client: ClientId, after_replies: bool },
     /// Directives changed: apply what lives outside the world (listeners, log level, timers).
     ConfigChanged(Vec<&'static str>),
+    /// End a client's wait, as a timeout would or with an error.
+    Unblock { client: ClientId, error: bool },
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }
@@ -146,6 +159,8 @@ pub struct Identity {
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,
+    /// Bytes of memory in use before the first key.
+    pub startup_memory: u64,
     pub config_file: String,
     pub executable: String,
 }

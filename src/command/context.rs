@@ -26,7 +26,7 @@ pub struct KeysCtx<'a> {
 }
 
 /// What a blocked client waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockOn {
     /// Argument positions of the keys.
     pub keys: Vec<usize>,

@@ -9,7 +9,7 @@ use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx}
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Flag, Flow, Handler};
 use crate::command::table::CommandTable;
-use crate::resp::reply::ReplyWriter;
+use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
 use crate::world::World;
@@ -54,6 +54,21 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
         return after(session, start, Step::Next);
     }
 
+    run(world, session, args, at, start, false)
+}
+
+/// Runs a request that waited for keys once more: it was counted and admitted when it came.
+pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
+    let start = session.out.mark();
+    match command {
+        Some(at) => run(world, session, args, at, start, true),
+        None => Step::Next,
+    }
+}
+
+#[inline]
+fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark, again: bool) -> Step {
+    let spec = world.commands.get(at).spec;
     // Commands of constant time share the batch's measurement; only the others are worth two looks at the clock.
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
@@ -89,10 +104,24 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     if let Some(timer) = timer {
         let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.per_command[at as usize].nanos += nanos;
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
     }
-    world.stats.per_command[at as usize].calls += 1;
+    let waits = match &result {
+        Ok(Flow::Block) => true,
+        // A key of another type is not what the client waits for; only XREADGROUP is told.
+        Err(refusal) => again && *refusal == error::WRONGTYPE && spec.name != "XREADGROUP",
+        Ok(_) => false,
+    };
+    world.stats.per_command[at as usize].calls += !waits as u64;
+    if waits {
+        session.out.rewind(start);
+        // What it found out on the way (expired keys) is published all the same.
+        if !world.keyspace.env.effects.is_quiet() {
+            publish::close_unit(world, session.db, args, false, false);
+        }
+        return Step::Wait(block.unwrap_or_default());
+    }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
         Ok(Flow::Close) => {
@@ -103,10 +132,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
             session.out.rewind(start);
             Step::Next
         }
-        Ok(Flow::Block) => {
-            session.out.rewind(start);
-            block.map_or(Step::Next, Step::Wait)
-        }
+        Ok(Flow::Block) => Step::Next,
         Err(refusal) => {
             debug_assert_eq!(dirty, world.keyspace.env.effects.dirty, "{} failed after it changed something", spec.name);
             fail(world, session, start, &refusal, Some(at));
@@ -122,7 +148,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 
 /// Applies CLIENT REPLY to what was just written.
 #[inline]
-fn after(session: &mut Session, start: crate::resp::reply::Mark, step: Step) -> Step {
+fn after(session: &mut Session, start: Mark, step: Step) -> Step {
     match session.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => session.out.rewind(start),
@@ -148,7 +174,7 @@ fn give_back(session: &mut Session, mut out: crate::resp::reply::Output) {
 
 /// Writes an error in place of whatever the command wrote, and counts it.
 #[cold]
-fn fail(world: &mut World, session: &mut Session, start: crate::resp::reply::Mark, refusal: &CommandError, ran: Option<u16>) {
+fn fail(world: &mut World, session: &mut Session, start: Mark, refusal: &CommandError, ran: Option<u16>) {
     session.out.rewind(start);
     ReplyWriter::new(&mut session.out, session.resp3).error_bytes(refusal.as_bytes());
     world.stats.count_error(refusal.code());

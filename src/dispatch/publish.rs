@@ -49,6 +49,15 @@ pub fn close_background(world: &mut World) {
 /// Tells listeners. The listeners themselves (pub/sub, WATCH, tracking, blocked clients) hang on here.
 fn notify(world: &mut World, log: Vec<Effect>) {
     for effect in log {
+        match &effect {
+            // A key that went away matters too: a client that waits for a group of a stream hears that it is gone.
+            Effect::Modified { db, key, .. } => world.blocked.key_changed(*db, key),
+            Effect::Swapped { a, b } => {
+                world.blocked.database_changed(*a);
+                world.blocked.database_changed(*b);
+            }
+            Effect::Noticed { .. } | Effect::Flushed { .. } => {}
+        }
         world.listeners.hear(&effect);
     }
 }

@@ -3,16 +3,17 @@
 //! A batch is lent to a connection that has something to read, travels to the engine, and goes back. It is recycled, so a
 //! command costs no allocation; an idle connection holds none.
 
-use super::Mailbox;
+use super::event::Event;
 use crate::command::table::CommandTable;
 use crate::dispatch;
 use crate::resp::decode::{Decoder, Limits, ProtocolError, Step};
+use crate::resp::reply::Output;
 use crate::resp::request::{Args, Span};
 use crate::types::ClientId;
-use std::rc::Rc;
+use std::cell::RefCell;
 
 /// Room for requests in a new batch.
-pub const INPUT_BYTES: usize = 16 * 1024;
+pub const INPUT_BYTES: usize = 32 * 1024;
 /// A batch whose buffers have grown beyond this is not recycled.
 const INPUT_RECYCLED_MAX: usize = 64 * 1024;
 /// Requests kept room for in a recycled batch.
@@ -38,10 +39,46 @@ impl Request {
     }
 }
 
-/// The other end of a batch: its connection.
+/// The other end of a batch: its connection, on the engine's own thread.
 pub trait Home {
     /// Takes the batch back; the engine is done with it.
     fn take_back(&self, batch: Box<Batch>);
+}
+
+/// Where a connection gets batches from and posts its events to: the engine's mailbox, or an I/O thread's way to it.
+pub trait Post {
+    /// A batch for a connection that has something to read.
+    fn lend_batch(&self) -> Box<Batch>;
+    /// Takes a batch that its connection does not need at the moment.
+    fn return_batch(&self, batch: Box<Batch>);
+    /// Puts an event into the engine's queue and rings.
+    fn post(&self, event: Event);
+}
+
+/// Batches that nobody uses at the moment.
+#[derive(Default)]
+#[allow(clippy::vec_box)] // A batch travels by its box; unboxing it here would copy it twice.
+pub struct Spares(RefCell<Vec<Box<Batch>>>);
+
+/// Spare batches kept for the next busy moment.
+const SPARE_BATCHES_MAX: usize = 128;
+
+impl Spares {
+    /// A batch as good as new.
+    #[inline]
+    pub fn lend(&self) -> Box<Batch> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps a batch for later if it is worth it.
+    #[inline]
+    pub fn give_back(&self, mut batch: Box<Batch>) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < SPARE_BATCHES_MAX && batch.is_reusable() {
+            batch.reset();
+            spare.push(batch);
+        }
+    }
 }
 
 /// Whether there is work for the engine.
@@ -64,7 +101,16 @@ pub struct Batch {
     pub requests: Vec<Request>,
     /// The request to run next.
     pub next: usize,
-    pub home: Option<Rc<dyn Home>>,
+    /// The I/O thread that reads and writes for this client; 0 is the engine's own.
+    pub thread: u16,
+    /// The connection's place among those of its thread.
+    pub connection: u32,
+    /// Replies on their way to another thread. On the engine's own they are written to the socket at once.
+    pub out: Output,
+    /// The connection is to be closed when `out` has left.
+    pub close_after: bool,
+    /// There may be another complete request in the input: the client was to authenticate first, under smaller limits.
+    pub undecoded: bool,
     spans: Vec<Span>,
     decoder: Decoder,
     error: Option<ProtocolError>,
@@ -95,6 +141,7 @@ impl Batch {
 
     /// Decodes every complete request in the input and looks their commands up.
     pub fn decode(&mut self, commands: &CommandTable, limits: &Limits) -> Decoded {
+        self.undecoded = false;
         let Batch { input, spans, decoder, requests, .. } = self;
         let input = &mut input[..self.filled];
         loop {
@@ -103,6 +150,11 @@ impl Batch {
                     let args = Args::new(input, &spans[first..first + count]);
                     let command = dispatch::lookup(commands, args).unwrap_or(UNKNOWN);
                     requests.push(Request { first: first as u32, count: count as u32, command });
+                    // The next request may come under other limits: this one may be AUTH.
+                    if !limits.authenticated {
+                        self.undecoded = true;
+                        return Decoded::Something;
+                    }
                 }
                 Step::NeedMore { total } => {
                     self.wanted = total;
@@ -132,15 +184,6 @@ impl Batch {
         self.next = 0;
     }
 
-    /// Sends a batch that was run back to its connection.
-    pub fn go_home(mut batch: Box<Batch>, mailbox: &Mailbox) {
-        batch.compact();
-        match batch.home.take() {
-            Some(home) => home.take_back(batch),
-            None => mailbox.return_batch(batch),
-        }
-    }
-
     /// True if the batch is worth keeping for another connection.
     pub fn is_reusable(&self) -> bool {
         self.input.len() <= INPUT_RECYCLED_MAX && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
@@ -153,7 +196,10 @@ impl Batch {
         self.requests.clear();
         self.spans.clear();
         self.next = 0;
-        self.home = None;
+        self.thread = 0;
+        self.out.clear();
+        self.close_after = false;
+        self.undecoded = false;
         self.decoder = Decoder::default();
         self.error = None;
         self.wanted = 0;

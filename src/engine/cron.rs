@@ -6,11 +6,28 @@ use std::time::{Duration, Instant};
 
 /// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
 pub async fn run(mailbox: Mailbox) {
+    let mut last = Instant::now();
     loop {
-        let hz = mailbox.with(|engine| engine.world.config.hz).clamp(1, 500) as u64;
-        tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
+        let (hz, wait) = mailbox.with(|engine| {
+            let world = &engine.world;
+            let wait = world.blocked.next_deadline().map(|at| at - world.keyspace.env.clock.micros() / 1000);
+            (world.config.hz.clamp(1, 500) as u64, wait)
+        });
+        let period = Duration::from_micros(1_000_000 / hz);
+        let until_tick = period.saturating_sub(last.elapsed());
+        // A client's timeout may come before the next tick.
+        let pause = wait.map_or(until_tick, |ms| until_tick.min(Duration::from_millis(ms.max(0) as u64)));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = mailbox.timers_changed() => {}
+        }
         mailbox.with(|engine| {
-            engine.tick(Duration::from_micros(1_000_000 / hz));
+            engine.world.keyspace.refresh_clock();
+            engine.expire_blocked(&mailbox);
+            if last.elapsed() >= period {
+                last = Instant::now();
+                engine.tick(period);
+            }
             engine.finish_turn(&mailbox);
         });
     }

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use crate::types::ClientId;
 use crate::world::Shutdown;
 
-/// Something for the engine to do.
+/// Something for the engine to do. Events cross threads.
 pub enum Event {
     /// Requests of one client, decoded.
     Batch(Box<Batch>),

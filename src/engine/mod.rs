@@ -7,19 +7,26 @@
 pub mod batch;
 pub mod cron;
 pub mod event;
+pub mod ring;
 
+use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
+use crate::resp::decode::Limits;
+use crate::resp::reply::{Output, ReplyWriter};
 use crate::session::Session;
-use crate::stats::CommandStats;
-use crate::types::ClientId;
+use crate::types::{ClientId, DbIndex};
 use crate::world::World;
-use batch::Batch;
+use batch::{Batch, Home, Post, Spares};
 use event::Event;
+use ring::{Bell, Receiver, Sender};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::task::Waker;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// Requests whose keys are read into the cache together, ahead of running them.
 const PREFETCH_WINDOW: usize = 16;
@@ -27,8 +34,10 @@ const PREFETCH_WINDOW: usize = 16;
 /// The engine and its world.
 pub struct Engine {
     pub world: World,
-    /// Batches that wait because their client does.
-    parked: Vec<Box<Batch>>,
+    /// Requests that wait for keys, with all that came behind them.
+    parked: HashMap<ClientId, Box<Batch>>,
+    /// Batches whose client waits no longer.
+    resumed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
 }
 
@@ -39,56 +48,132 @@ pub struct Mailbox(Rc<Shared>);
 struct Shared {
     engine: RefCell<Engine>,
     queue: RefCell<VecDeque<Event>>,
-    spare: RefCell<Vec<Box<Batch>>>,
+    spares: Spares,
     rung: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Connections of this thread, by the place that their batches name.
+    homes: RefCell<Vec<Option<Rc<dyn Home>>>>,
+    free_homes: RefCell<Vec<u32>>,
+    /// Other threads that read and write sockets.
+    remotes: RefCell<Vec<Remote>>,
+    bell: Arc<Bell>,
+    timers: Notify,
 }
 
-/// Spare batches kept for the next busy moment.
-const SPARE_BATCHES_MAX: usize = 256;
+/// The engine's side of an I/O thread.
+pub struct Remote {
+    pub events: Receiver<Event>,
+    pub orders: Rc<Sender<ToConnection>>,
+}
+
+/// What the engine tells an I/O thread.
+pub enum ToConnection {
+    /// The requests were run; the replies are in the batch.
+    Return(Box<Batch>),
+    /// Bytes that no request asked for, or asked for earlier.
+    Send {
+        connection: u32,
+        client: ClientId,
+        out: Output,
+    },
+    /// Close, at once or when everything has left.
+    Close {
+        connection: u32,
+        client: ClientId,
+        after_send: bool,
+    },
+    SetLimits {
+        connection: u32,
+        client: ClientId,
+        limits: Limits,
+    },
+    /// A new client's socket.
+    Adopt {
+        socket: NewSocket,
+        place: u32,
+        client: ClientId,
+        slot: usize,
+        limits: Limits,
+        unsent: Arc<AtomicUsize>,
+    },
+}
+
+/// A socket on its way to the thread that will serve it.
+pub enum NewSocket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// How often the engine, out of work, lets other threads run before it sleeps. Being woken costs more than a few of these,
+/// and while I/O threads are busy the next batch is never far.
+const YIELDS_BEFORE_SLEEP: usize = 32;
 
 impl Mailbox {
     /// The mailbox of a new engine.
     pub fn new(world: World) -> Self {
+        let engine = Engine { world, parked: HashMap::new(), resumed: Vec::new(), outcome: None };
         Mailbox(Rc::new(Shared {
-            engine: RefCell::new(Engine { world, parked: Vec::new(), outcome: None }),
+            engine: RefCell::new(engine),
             queue: RefCell::default(),
-            spare: RefCell::default(),
+            spares: Spares::default(),
             rung: Cell::new(false),
             waker: RefCell::default(),
+            homes: RefCell::default(),
+            free_homes: RefCell::default(),
+            remotes: RefCell::default(),
+            bell: Arc::default(),
+            timers: Notify::new(),
         }))
     }
 
-    /// Puts an event into the queue and rings.
-    #[inline]
-    pub fn post(&self, event: Event) {
-        self.0.queue.borrow_mut().push_back(event);
-        if !self.0.rung.replace(true)
-            && let Some(waker) = &*self.0.waker.borrow()
-        {
-            waker.wake_by_ref();
+    /// Gives a connection of this thread a place where its batches find it.
+    pub fn add_home(&self, home: Rc<dyn Home>) -> u32 {
+        let mut homes = self.0.homes.borrow_mut();
+        match self.0.free_homes.borrow_mut().pop() {
+            Some(at) => {
+                homes[at as usize] = Some(home);
+                at
+            }
+            None => {
+                homes.push(Some(home));
+                homes.len() as u32 - 1
+            }
         }
     }
 
-    /// A batch for a connection that has something to read.
-    #[inline]
-    pub fn lend_batch(&self) -> Box<Batch> {
-        self.0.spare.borrow_mut().pop().unwrap_or_default()
+    /// Forgets a connection of this thread.
+    pub fn remove_home(&self, at: u32) {
+        self.0.homes.borrow_mut()[at as usize] = None;
+        self.0.free_homes.borrow_mut().push(at);
     }
 
-    /// Takes a batch that its connection does not need at the moment.
-    #[inline]
-    pub fn return_batch(&self, mut batch: Box<Batch>) {
-        let mut spare = self.0.spare.borrow_mut();
-        if spare.len() < SPARE_BATCHES_MAX && batch.is_reusable() {
-            batch.reset();
-            spare.push(batch);
-        }
+    /// Adds an I/O thread; returns its number, from 1 on.
+    pub fn add_remote(&self, remote: Remote) -> u16 {
+        let mut remotes = self.0.remotes.borrow_mut();
+        remotes.push(remote);
+        remotes.len() as u16
+    }
+
+    /// The bell of this mailbox, for those who write to a `Remote`.
+    pub fn bell(&self) -> Arc<Bell> {
+        self.0.bell.clone()
+    }
+
+    /// The way to the I/O thread that is to serve the next client, if there are any: its number and its orders.
+    pub fn thread_for(&self, client: ClientId) -> Option<(u16, Rc<Sender<ToConnection>>)> {
+        let remotes = self.0.remotes.borrow();
+        let at = (client.0 as usize).checked_rem(remotes.len())?;
+        Some((at as u16 + 1, remotes[at].orders.clone()))
     }
 
     /// Uses the engine between two of its turns: cron, listeners, tests. Not from inside a command.
     pub fn with<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> R {
         f(&mut self.0.engine.borrow_mut())
+    }
+
+    /// Waits until something changed the next time at which cron is needed.
+    pub async fn timers_changed(&self) {
+        self.0.timers.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -100,27 +185,103 @@ impl Mailbox {
             }
             drop(waker);
             self.turn();
+            self.await_remotes(context);
             match self.0.engine.borrow_mut().outcome.take() {
-                Some(outcome) => std::task::Poll::Ready(outcome),
-                None => std::task::Poll::Pending,
+                Some(outcome) => Poll::Ready(outcome),
+                None => Poll::Pending,
             }
         })
         .await
     }
 
-    /// One turn: everything that is in the mailbox now.
-    pub fn turn(&self) {
+    /// One turn: everything that is in the mailbox now. True if there was anything.
+    pub fn turn(&self) -> bool {
         self.0.rung.set(false);
         let mut queue = self.0.queue.take();
+        for remote in self.0.remotes.borrow().iter() {
+            while let Some(event) = remote.events.receive() {
+                queue.push_back(event);
+            }
+        }
         if queue.is_empty() {
             *self.0.queue.borrow_mut() = queue;
-            return;
+            return false;
         }
         self.0.engine.borrow_mut().turn(&mut queue, self);
         // The emptied queue goes back, so that its memory is used again.
         let mut current = self.0.queue.borrow_mut();
         if current.is_empty() {
             *current = queue;
+        }
+        true
+    }
+
+    /// With I/O threads: takes further turns while there is work, then sleeps until rung.
+    fn await_remotes(&self, context: &mut Context<'_>) {
+        // After this many turns the tasks of this thread (cron, new clients) get theirs.
+        const TURNS_MAX: usize = 64;
+        if self.0.remotes.borrow().is_empty() {
+            return;
+        }
+        let (mut idle, mut turns) = (0, 0);
+        while idle < YIELDS_BEFORE_SLEEP {
+            if self.turn() {
+                (idle, turns) = (0, turns + 1);
+                if turns == TURNS_MAX {
+                    return context.waker().wake_by_ref();
+                }
+            } else {
+                idle += 1;
+                std::thread::yield_now();
+            }
+        }
+        self.0.bell.about_to_sleep(context.waker());
+        if self.0.remotes.borrow().iter().any(|remote| !remote.events.is_empty()) {
+            self.0.bell.stay_awake();
+            context.waker().wake_by_ref();
+        }
+    }
+
+    /// Sends a batch that was run back to its connection.
+    #[inline]
+    fn send_home(&self, mut batch: Box<Batch>) {
+        batch.compact();
+        if batch.thread != 0 {
+            let remotes = self.0.remotes.borrow();
+            return remotes[batch.thread as usize - 1].orders.push(ToConnection::Return(batch));
+        }
+        let home = self.0.homes.borrow().get(batch.connection as usize).cloned().flatten();
+        match home {
+            Some(home) => home.take_back(batch),
+            None => self.0.spares.give_back(batch),
+        }
+    }
+
+    fn ring_remotes(&self) {
+        for remote in self.0.remotes.borrow().iter() {
+            remote.orders.ring();
+        }
+    }
+}
+
+impl Post for Mailbox {
+    #[inline]
+    fn lend_batch(&self) -> Box<Batch> {
+        self.0.spares.lend()
+    }
+
+    #[inline]
+    fn return_batch(&self, batch: Box<Batch>) {
+        self.0.spares.give_back(batch);
+    }
+
+    #[inline]
+    fn post(&self, event: Event) {
+        self.0.queue.borrow_mut().push_back(event);
+        if !self.0.rung.replace(true)
+            && let Some(waker) = &*self.0.waker.borrow()
+        {
+            waker.wake_by_ref();
         }
     }
 }
@@ -183,12 +344,16 @@ impl Engine {
 
     /// Runs the requests of all batches in order, prefetching the keys of the next few.
     fn run_batches(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
-        if batches.is_empty() {
-            return;
+        let mut resumed = Vec::new();
+        while !batches.is_empty() {
+            self.run_round(batches, mailbox);
+            // Clients that were served by this round go on with what they sent behind the request that waited.
+            std::mem::swap(&mut self.resumed, &mut resumed);
+            batches.append(&mut resumed);
         }
-        // `ahead` runs before `now` by up to a window of requests, over the borders of batches.
-        let mut window = [(0u32, 0u64); PREFETCH_WINDOW];
-        let mut ahead = (0usize, 0usize);
+    }
+
+    fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
@@ -201,78 +366,174 @@ impl Engine {
             self.world.stats.reads_processed += 1;
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
-            // A client that is being closed runs nothing more.
-            while at < count && !session.closing {
+            let mut waits = None;
+            while at < count {
                 if prefetched == 0 {
-                    prefetched = self.prefetch(batches, &mut ahead, i, at, session.db, &mut window);
+                    prefetched = self.prefetch(batches, i, at, session.db);
                 }
-                prefetched = prefetched.saturating_sub(1);
+                prefetched -= 1;
                 let batch = &batches[i];
                 let request = batch.requests[at];
                 let step = dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command());
+                if let Step::Wait(block) = step {
+                    waits = Some(block);
+                    break;
+                }
                 at += 1;
-                if step != Step::Next {
+                if self.world.blocked.has_ready() {
+                    self.serve_blocked();
+                }
+                if step == Step::Close {
                     break;
                 }
             }
             batches[i].next = at;
-            if at >= count
+            if let Some(block) = waits {
+                self.park(&mut session, std::mem::take(&mut batches[i]), block, mailbox);
+            } else if at >= count
                 && !session.closing
                 && let Some(error) = batches[i].take_error()
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
+            if batches[i].thread != 0 {
+                hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
+            }
             self.world.sessions.put_back(session);
         }
-        self.share_time(batches);
         self.world.stream.flush();
         self.send_replies();
+        let mut remote = false;
         for batch in batches.drain(..) {
-            Batch::go_home(batch, mailbox);
+            // An empty batch stands where one was parked.
+            if !batch.requests.is_empty() || batch.filled != 0 {
+                remote |= batch.thread != 0;
+                mailbox.send_home(batch);
+            }
+        }
+        if remote {
+            mailbox.ring_remotes();
         }
     }
 
-    /// Reads the buckets, then the entries, of the next requests' first keys into the cache. Returns for how many.
-    fn prefetch(
-        &self,
-        batches: &[Box<Batch>],
-        ahead: &mut (usize, usize),
-        batch_now: usize,
-        at_now: usize,
-        db: crate::types::DbIndex,
-        window: &mut [(u32, u64); PREFETCH_WINDOW],
-    ) -> usize {
-        *ahead = (batch_now, at_now);
-        let (mut looked, mut found) = (0, 0);
+    /// Files a client that waits for keys, with the requests it may have sent behind the one that waits.
+    fn park(&mut self, session: &mut Session, batch: Box<Batch>, block: BlockOn, mailbox: &Mailbox) {
+        let args = batch.args(batch.requests[batch.next]);
+        let keys = block.keys.iter().map(|at| args.get(*at).into()).collect();
+        self.world.blocked.add(session.id, session.db, keys, block.deadline);
+        self.world.keyspace.env.effects.watch_modified = true;
+        session.blocked = true;
+        self.parked.insert(session.id, batch);
+        if block.deadline.is_some() {
+            mailbox.0.timers.notify_one();
+        }
+    }
+
+    /// Runs the requests of clients whose keys are ready again, in the order in which they began to wait.
+    fn serve_blocked(&mut self) {
+        while let Some(clients) = self.world.blocked.next_ready() {
+            for client in clients {
+                self.retry(client);
+            }
+        }
+        self.settle_watching();
+    }
+
+    fn retry(&mut self, client: ClientId) {
+        // The batch is out of the map while its request runs, so that whatever the request does (closing its own client
+        // included, the class of CVE-2026-23479) cannot take it away underneath.
+        let Some(mut batch) = self.parked.remove(&client) else { return };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else {
+            self.world.blocked.remove(client);
+            return;
+        };
+        self.world.sessions.lend_output(&mut session);
+        let request = batch.requests[batch.next];
+        let step = dispatch::retry(&mut self.world, &mut session, batch.args(request), request.command());
+        if let Step::Wait(_) = step {
+            self.world.sessions.put_back(session);
+            self.parked.insert(client, batch);
+            return;
+        }
+        batch.next += 1;
+        self.release(session, batch);
+    }
+
+    /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
+    pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+        let Some(mut batch) = self.parked.remove(&client) else { return false };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
+        self.world.sessions.lend_output(&mut session);
+        let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
+        match error {
+            Some(text) => reply.error(text),
+            None => reply.null_array(),
+        }
+        batch.next += 1;
+        self.release(session, batch);
+        self.settle_watching();
+        true
+    }
+
+    fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
+        session.blocked = false;
+        self.world.blocked.remove(session.id);
+        self.world.sessions.put_back(session);
+        self.resumed.push(batch);
+    }
+
+    /// Nobody waits any more: changes of keys need not be logged for it.
+    fn settle_watching(&mut self) {
+        if self.world.blocked.is_empty() {
+            self.world.keyspace.env.effects.watch_modified = self.world.wants_changes();
+        }
+    }
+
+    /// Ends the waits whose time is over.
+    pub fn expire_blocked(&mut self, mailbox: &Mailbox) {
+        let now = self.world.keyspace.env.now();
+        for client in self.world.blocked.expired(now) {
+            self.unblock(client, None);
+        }
+        self.run_resumed(mailbox);
+    }
+
+    fn run_resumed(&mut self, mailbox: &Mailbox) {
+        let mut batches = std::mem::take(&mut self.resumed);
+        self.run_batches(&mut batches, mailbox);
+    }
+
+    /// Reads the buckets, then the entries, of the next requests' first keys into the cache. Returns for how many requests.
+    #[inline]
+    fn prefetch(&self, batches: &[Box<Batch>], batch_now: usize, at_now: usize, db: DbIndex) -> usize {
         let keyspace = &self.world.keyspace;
         if keyspace.db(db).table.len() < crate::keyspace::db::PREFETCH_MIN_KEYS {
             return usize::MAX;
         }
-        while looked < PREFETCH_WINDOW && ahead.0 < batches.len() {
-            let batch = &batches[ahead.0];
-            let Some(request) = batch.requests.get(ahead.1) else {
-                *ahead = (ahead.0 + 1, batches.get(ahead.0 + 1).map_or(0, |b| b.next));
+        let mut hashes = [0u64; PREFETCH_WINDOW];
+        let (mut looked, mut found) = (0, 0);
+        let (mut batch_at, mut at) = (batch_now, at_now);
+        while looked < PREFETCH_WINDOW && batch_at < batches.len() {
+            let batch = &batches[batch_at];
+            let Some(request) = batch.requests.get(at) else {
+                batch_at += 1;
+                at = batches.get(batch_at).map_or(0, |b| b.next);
                 continue;
             };
             if let Some(command) = request.command()
                 && let Some(key_at) = self.world.commands.get(command).first_key
                 && key_at < request.count as usize
             {
-                window[found].1 = keyspace.prefetch_bucket(db, batch.args(*request).get(key_at));
+                hashes[found] = keyspace.prefetch_bucket(db, batch.args(*request).get(key_at));
                 found += 1;
             }
             looked += 1;
-            ahead.1 += 1;
+            at += 1;
         }
-        for (_, hash) in &window[..found] {
+        for hash in &hashes[..found] {
             keyspace.prefetch_entry(db, *hash);
         }
-        looked
-    }
-
-    /// Commands of constant time are not measured one by one; the time of the turn is shared among them in cron.
-    fn share_time(&mut self, _batches: &[Box<Batch>]) {
-        let _: Option<CommandStats> = None;
+        looked.max(1)
     }
 
     fn handle(&mut self, event: Event) {
@@ -296,7 +557,8 @@ impl Engine {
 
     /// A client is gone.
     pub fn forget(&mut self, client: ClientId) {
-        self.parked.retain(|batch| batch.client != client);
+        self.parked.remove(&client);
+        self.world.blocked.remove(client);
         drop(self.world.sessions.remove(client));
     }
 
@@ -322,7 +584,22 @@ impl Engine {
                 }
             }
             Order::ConfigChanged(names) => crate::server::apply_config(&mut self.world, &names),
+            Order::Unblock { client, error } => {
+                self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                self.run_resumed(mailbox);
+            }
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }
+}
+
+/// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
+/// stays with the session.
+fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
+    let bytes = session.out.len() as u64;
+    stats.bytes_out += bytes;
+    session.bytes_out += bytes;
+    stats.writes_processed += 1;
+    std::mem::swap(&mut session.out, &mut batch.out);
+    batch.close_after = session.closing;
 }

@@ -1,22 +1,26 @@
 //! One client's socket. Its task reads whatever is there, decodes every complete request, posts the batch to the engine and
 //! waits for more; the engine writes replies straight to the socket, and only what the socket does not take comes back here.
 //!
+//! The same code runs on the engine's own thread and on I/O threads; `Post` hides which of the two it is.
+//!
 //! While the engine holds the batch the task reads no further, so a client that does not wait for its replies is held back
 //! by its own socket.
 
 use crate::command::table::CommandTable;
-use crate::engine::Mailbox;
-use crate::engine::batch::{Batch, Decoded, Home};
+use crate::engine::batch::{Batch, Decoded, Home, Post};
 use crate::engine::event::Event;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::session::{Link, LinkBuffers};
 use crate::types::ClientId;
+use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{tcp, unix};
@@ -38,6 +42,19 @@ impl ReadHalf {
         match self {
             ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
             ReadHalf::Unix(half) => Pin::new(half).poll_read(context, buffer),
+        }
+    }
+
+    /// True if the client has closed its end and nothing is left to read.
+    fn is_closed(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            ReadHalf::Tcp(half) => SockRef::from(half.as_ref()).peek(&mut byte),
+            ReadHalf::Unix(half) => SockRef::from(half.as_ref()).peek(&mut byte),
+        };
+        match peeked {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
 
@@ -75,7 +92,12 @@ impl WriteHalf {
 /// The part of a connection that its task and the engine share; both are on one thread.
 pub struct Connection {
     write: WriteHalf,
-    mailbox: Mailbox,
+    post: Rc<dyn Post>,
+    /// Its thread, and its place there; batches carry both.
+    thread: u16,
+    place: Cell<u32>,
+    /// Bytes of replies that the socket has not taken yet, where the engine can see them.
+    unsent_bytes: Arc<AtomicUsize>,
     batch: RefCell<Possession>,
     /// The task wants to be woken when the batch is back.
     wants_batch: Cell<bool>,
@@ -117,11 +139,14 @@ struct Unsent {
 const PIECES_MAX: usize = 1024;
 
 impl Connection {
-    /// The shared part of a new connection.
-    pub fn new(write: WriteHalf, mailbox: Mailbox, limits: Limits) -> Rc<Self> {
+    /// The shared part of a new connection on a thread.
+    pub fn new(write: WriteHalf, post: Rc<dyn Post>, thread: u16, limits: Limits, unsent_bytes: Arc<AtomicUsize>) -> Rc<Self> {
         Rc::new(Connection {
             write,
-            mailbox,
+            post,
+            thread,
+            place: Cell::new(0),
+            unsent_bytes,
             batch: RefCell::default(),
             wants_batch: Cell::new(false),
             task: RefCell::default(),
@@ -132,10 +157,16 @@ impl Connection {
         })
     }
 
+    /// Tells the connection its place among those of its thread.
+    pub fn set_place(&self, place: u32) {
+        self.place.set(place);
+    }
+
     /// Reads, decodes and posts until the client goes or is sent away.
     pub async fn run(self: Rc<Self>, mut read: ReadHalf, client: ClientId, slot: usize, commands: Arc<CommandTable>) {
         std::future::poll_fn(|context| self.poll(context, &mut read, client, slot, &commands)).await;
-        self.mailbox.post(Event::Disconnected(client));
+        self.closing.set(Closing::Now);
+        self.post.post(Event::Disconnected(client));
     }
 
     fn poll(
@@ -161,12 +192,22 @@ impl Connection {
         loop {
             let mut batch = match self.batch.replace(Possession::Away) {
                 Possession::Home(batch) => batch,
-                Possession::Idle => self.mailbox.lend_batch(),
+                Possession::Idle => self.post.lend_batch(),
                 Possession::Away => {
+                    // Something came while the engine has the batch. If that is the end, a client that waits for keys must
+                    // not be served any more.
+                    if read.is_closed() {
+                        return Poll::Ready(());
+                    }
                     self.wants_batch.set(true);
                     return Poll::Pending;
                 }
             };
+            if batch.undecoded && batch.decode(commands, &self.limits.get()) == Decoded::Something {
+                self.send_to_engine(batch, client, slot);
+                self.wants_batch.set(true);
+                return Poll::Pending;
+            }
             batch.make_room();
             let filled = batch.filled;
             let mut buffer = ReadBuf::new(&mut batch.input[filled..]);
@@ -189,11 +230,7 @@ impl Connection {
                 *self.batch.borrow_mut() = Possession::Home(batch);
                 continue;
             }
-            (batch.client, batch.slot) = (client, slot);
-            if batch.home.is_none() {
-                batch.home = Some(self.clone());
-            }
-            self.mailbox.post(Event::Batch(batch));
+            self.send_to_engine(batch, client, slot);
             // Asks to be woken by the next bytes; if they are there already, by the batch's return.
             if read.poll_ready(context).is_ready() {
                 self.wants_batch.set(true);
@@ -202,10 +239,62 @@ impl Connection {
         }
     }
 
+    fn send_to_engine(&self, mut batch: Box<Batch>, client: ClientId, slot: usize) {
+        (batch.client, batch.slot) = (client, slot);
+        (batch.thread, batch.connection) = (self.thread, self.place.get());
+        self.post.post(Event::Batch(batch));
+    }
+
+    /// Sends replies; what the socket does not take now is kept and sent when it does.
+    pub fn send(&self, out: &mut Output) {
+        if self.closing.get() == Closing::Now {
+            return out.clear();
+        }
+        if self.has_unsent.get() {
+            self.unsent.borrow_mut().out.append(out);
+            self.count_unsent();
+            return out.clear();
+        }
+        let mut sent = 0;
+        match write_out(&self.write, out, &mut sent) {
+            Ok(()) => out.clear(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *self.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
+                self.has_unsent.set(true);
+                self.count_unsent();
+                self.wake();
+            }
+            Err(_) => {
+                out.clear();
+                self.close(false);
+            }
+        }
+    }
+
+    /// Closes the connection, now or when everything has left.
+    pub fn close(&self, after_send: bool) {
+        if !after_send {
+            self.closing.set(Closing::Now);
+        } else if self.closing.get() == Closing::No {
+            self.closing.set(Closing::AfterSend);
+        }
+        self.wake();
+    }
+
+    /// Limits on what is read from here on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+    }
+
+    fn count_unsent(&self) {
+        let unsent = self.unsent.borrow();
+        self.unsent_bytes.store(unsent.out.len().saturating_sub(unsent.sent), Ordering::Relaxed);
+    }
+
     /// Keeps a batch that holds the beginning of a request; gives an empty one back.
     fn keep(&self, batch: Box<Batch>) {
         *self.batch.borrow_mut() = if batch.filled == 0 {
-            self.mailbox.return_batch(batch);
+            self.post.return_batch(batch);
             Possession::Idle
         } else {
             Possession::Home(batch)
@@ -218,6 +307,7 @@ impl Connection {
             let done = self.push_unsent().map_err(|_| ())?;
             if done {
                 self.has_unsent.set(false);
+                self.unsent_bytes.store(0, Ordering::Relaxed);
                 return Ok(());
             }
             match self.write.poll_ready(context) {
@@ -237,7 +327,10 @@ impl Connection {
                 *unsent = Unsent::default();
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.unsent_bytes.store(out.len().saturating_sub(*sent), Ordering::Relaxed);
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -288,56 +381,32 @@ fn nonzero(n: usize) -> io::Result<usize> {
 
 impl Home for Connection {
     fn take_back(&self, batch: Box<Batch>) {
+        let undecoded = batch.undecoded;
         self.keep(batch);
-        if self.wants_batch.replace(false) {
+        if self.wants_batch.replace(false) || undecoded {
             self.wake();
         }
     }
 }
 
-/// A session's way to its connection.
-pub struct SocketLink(pub Rc<Connection>);
+/// A session's way to its connection on the engine's own thread.
+pub struct LocalLink(pub Rc<Connection>);
 
-impl Link for SocketLink {
+impl Link for LocalLink {
     fn send(&self, out: &mut Output) {
-        let connection = &self.0;
-        if connection.closing.get() == Closing::Now {
-            return out.clear();
-        }
-        if connection.has_unsent.get() {
-            connection.unsent.borrow_mut().out.append(out);
-            return out.clear();
-        }
-        let mut sent = 0;
-        match write_out(&connection.write, out, &mut sent) {
-            Ok(()) => out.clear(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *connection.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
-                connection.has_unsent.set(true);
-                connection.wake();
-            }
-            Err(_) => {
-                out.clear();
-                connection.closing.set(Closing::Now);
-                connection.wake();
-            }
-        }
+        self.0.send(out);
     }
 
     fn close_after_send(&self) {
-        if self.0.closing.get() == Closing::No {
-            self.0.closing.set(Closing::AfterSend);
-            self.0.wake();
-        }
+        self.0.close(true);
     }
 
     fn close_now(&self) {
-        self.0.closing.set(Closing::Now);
-        self.0.wake();
+        self.0.close(false);
     }
 
     fn set_limits(&self, limits: Limits) {
-        self.0.limits.set(limits);
+        self.0.set_limits(limits);
     }
 
     fn buffers(&self) -> LinkBuffers {

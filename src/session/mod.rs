@@ -1,11 +1,13 @@
 //! One client's state on the engine's side: who it is, which database it uses, what it is in the middle of, and the replies
 //! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
 
+pub mod blocked;
 pub mod registry;
 
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::types::{ClientId, DbIndex};
+pub use blocked::Blocked;
 pub use registry::Registry;
 
 /// The way from a session to its connection.
@@ -70,6 +72,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Closed when its replies are sent; no further request is executed.
     pub closing: bool,
+    /// Waits for keys.
+    pub blocked: bool,
     /// Waits in the registry's list of sessions with something to send.
     pub send_queued: bool,
     pub origin: Origin,
@@ -101,6 +105,9 @@ impl Session {
         let mut letters = String::new();
         if self.origin == Origin::Unix {
             letters.push('U');
+        }
+        if self.blocked {
+            letters.push('b');
         }
         if self.closing {
             letters.push('c');

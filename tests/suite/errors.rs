@@ -292,7 +292,6 @@ fn run(server: &Server, probe: &Probe<'_>, master_port: &str) -> Result<(), Stri
         }
         if ended.as_ref().is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
             ended = None;
-            return;
         }
     };
     if !probe.afterwards.is_empty() {

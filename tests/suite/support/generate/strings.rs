@@ -25,5 +25,7 @@ pub const ROWS: &[Row] = &[
     row("PSETEX", 3, "str millis value"),
     row("SETEX", 3, "str seconds value"),
     row("SETNX", 3, "str value"),
+    // Valkey's; left out where the peer does not have it.
+    row("DELIFEQ", 3, "str value"),
     row("LCS", 2, "str str ~([LEN] [IDX] [MINMATCHLEN small] [WITHMATCHLEN])"),
 ];
