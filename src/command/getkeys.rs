@@ -23,7 +23,15 @@ pub fn keys_of(spec: &CommandSpec, args: Args<'_>, mut found: impl FnMut(usize, 
                 Some(i) => i + 1,
                 None => continue,
             },
-            Begin::Unknown => continue,
+            Begin::Unknown => {
+                if spec.name == "SORT"
+                    && rule.flags & KeyFlags::OW != 0
+                    && let Some(i) = sort_destination(args)
+                {
+                    found(i, rule.flags);
+                }
+                continue;
+            }
         };
         if first >= args.len() {
             continue;
@@ -134,6 +142,23 @@ pub fn first_key(spec: &CommandSpec) -> Option<usize> {
         },
         _ => None,
     }
+}
+
+/// The destination of SORT, which no rule finds: the words before the last STORE are arguments of other options or not.
+fn sort_destination(args: Args<'_>) -> Option<usize> {
+    let (mut i, mut found) = (2, None);
+    while i < args.len() {
+        if args.is(i, "LIMIT") {
+            i += 2;
+        } else if args.is(i, "GET") || args.is(i, "BY") {
+            i += 1;
+        } else if args.is(i, "STORE") && i + 1 < args.len() {
+            found = Some(i + 1);
+            i += 1;
+        }
+        i += 1;
+    }
+    found
 }
 
 fn position(args: Args<'_>, word: &str, from: i32) -> Option<usize> {
