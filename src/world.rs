@@ -63,6 +63,8 @@ impl World {
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
+        settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
+        settings.limits.hash_value = config.hash_max_listpack_value as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);

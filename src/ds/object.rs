@@ -166,6 +166,12 @@ pub trait Typed: FromValue<Object> {
     fn memory_bytes(&self, samples: usize) -> usize;
     /// About how many allocations dropping it frees: large ones are dropped on another thread.
     fn free_effort(&self) -> usize;
+
+    /// The nearest deadline of an element, in Unix milliseconds. Only fields of hashes have deadlines of their own.
+    #[inline]
+    fn nearest_deadline(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Where collections change their encoding; from the configuration.

@@ -88,7 +88,7 @@ impl Engine {
         }
         let stale = if swept.seen == 0 { 0.0 } else { swept.expired as f64 * 100.0 / swept.seen as f64 };
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
-        if swept.expired > 0 {
+        if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
         }
     }
