@@ -6,3 +6,4 @@ mod hyperloglogs;
 mod keys;
 mod scan;
 mod strings;
+mod sets;
