@@ -5,5 +5,5 @@ mod expiry;
 mod hyperloglogs;
 mod keys;
 mod scan;
-mod strings;
 mod sets;
+mod strings;

@@ -473,9 +473,9 @@ fn a_scan_shows_every_member() {
         let (mut cursor, mut seen) = ("0".to_owned(), BTreeSet::new());
         loop {
             let reply = kit.run(&format!("SSCAN s {cursor} {options}"));
-            let (next, told) = reply.trim_matches(['[', ']']).split_once(", [").expect("two parts");
-            seen.extend(told.split(", ").filter(|m| !m.is_empty()).map(|m| m.trim_matches('"').to_owned()));
-            cursor = next.trim_matches('"').to_owned();
+            let (next, told) = reply.split_once(", [").expect("two parts");
+            seen.extend(told.trim_matches(']').split(", ").filter(|m| !m.is_empty()).map(|m| m.trim_matches('"').to_owned()));
+            cursor = next.trim_matches(['[', '"']).to_owned();
             if cursor == "0" {
                 break;
             }
