@@ -10,4 +10,5 @@ mod scan;
 mod server;
 mod session;
 mod sort;
+mod sets;
 mod strings;
