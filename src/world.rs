@@ -61,6 +61,8 @@ impl World {
         settings.lazyfree_expire = config.lazyfree_lazy_expire;
         settings.bulk_max = config.proto_max_bulk_len as usize;
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
+        settings.limits.sorted_set_entries = config.zset_max_listpack_entries as usize;
+        settings.limits.sorted_set_value = config.zset_max_listpack_value as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
