@@ -5,4 +5,5 @@ mod expiry;
 mod hyperloglogs;
 mod keys;
 mod scan;
+mod sorted_sets;
 mod strings;
