@@ -11,4 +11,5 @@ mod server;
 mod session;
 mod sort;
 mod sets;
+mod sorted_sets;
 mod strings;
