@@ -9,6 +9,7 @@ pub mod config;
 pub mod dispatch;
 pub mod ds;
 pub mod engine;
+pub mod histogram;
 pub mod keyspace;
 pub mod latency;
 pub mod logging;

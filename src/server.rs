@@ -8,13 +8,15 @@ use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
-use crate::net::listener::{self, BindError, Bound};
+use crate::net::listener::{self, BindError, Bound, Door};
 use crate::net::{io_thread, local};
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
-use crate::world::{DebugSwitches, Identity, Listeners, Shutdown, SlowRecords, World};
+use crate::world::{DebugSwitches, Identity, Listeners, Outside, Shutdown, SlowRecords, World};
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -173,25 +175,30 @@ pub fn io_runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// # Errors
 /// The first address that cannot be had and is not optional.
 pub fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
-    let mut bound = Vec::new();
-    let backlog = config.tcp_backlog as i32;
-    let mut port = config.port as u16;
-    if port != 0 || config.port_auto {
-        for address in &config.bind {
-            match listener::bind_tcp(address, port, backlog) {
-                Ok(listener) => {
-                    // With a port of the system's choice every further address takes the same.
-                    port = listener.local_addr().map_or(port, |a| a.port());
-                    bound.push(Bound::Tcp(listener));
-                }
-                Err(error) if error.optional && is_missing_address(&error.error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
+    let mut bound = bind_tcp(config)?;
     if !config.unixsocket.is_empty() {
         let permissions = (config.unixsocketperm != 0).then_some(config.unixsocketperm as u32);
-        bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, backlog)?));
+        bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, config.tcp_backlog as i32)?));
+    }
+    Ok(bound)
+}
+
+fn bind_tcp(config: &Config) -> Result<Vec<Bound>, BindError> {
+    let mut bound = Vec::new();
+    let mut port = config.port as u16;
+    if port == 0 && !config.port_auto {
+        return Ok(bound);
+    }
+    for address in config.bind.iter().filter(|address| !address.is_empty()) {
+        match listener::bind_tcp(address, port, config.tcp_backlog as i32) {
+            Ok(listener) => {
+                // With a port of the system's choice every further address takes the same.
+                port = listener.local_addr().map_or(port, |a| a.port());
+                bound.push(Bound::Tcp(listener));
+            }
+            Err(error) if error.optional && is_missing_address(&error.error) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(bound)
 }
@@ -204,10 +211,7 @@ fn is_missing_address(error: &std::io::Error) -> bool {
 
 /// The address of a TCP listener.
 pub fn tcp_address(bound: &Bound) -> Option<SocketAddr> {
-    match bound {
-        Bound::Tcp(listener) => listener.local_addr().ok(),
-        Bound::Unix(_) => None,
-    }
+    bound.address()
 }
 
 /// A fresh world.
@@ -232,6 +236,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,
+            startup_memory: crate::raw::alloc::used() as u64,
             config_file,
             executable,
         },
@@ -248,9 +253,16 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
 
 /// Serves until the engine ends.
 pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
-    for listener in bound {
-        local::spawn(listener::serve(listener, mailbox.clone()));
-    }
+    let doors = bound.into_iter().filter_map(|bound| match Door::open(bound, &mailbox) {
+        Ok(door) => Some(door),
+        Err(error) => {
+            tracing::warn!("A listening socket cannot be served: {error}");
+            None
+        }
+    });
+    let doors = RefCell::new(doors.collect());
+    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors });
+    mailbox.with(|engine| engine.world.outside = Some(surroundings));
     local::spawn(cron::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
@@ -258,19 +270,124 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     }
     // Not the root future: waking that one costs a system call.
     let (done, ended) = tokio::sync::oneshot::channel();
+    let engine = mailbox.clone();
     local::spawn(async move {
-        let outcome = mailbox.run().await;
+        let outcome = engine.run().await;
         let _ = done.send(outcome);
     });
-    ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() })
+    let outcome = ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() });
+    // The surroundings know the mailbox and the mailbox knows them.
+    mailbox.with(|engine| engine.world.outside = None);
+    outcome
 }
 
-/// Applies directives that changed at run time to what lives outside the world.
+/// What CONFIG SET reaches outside of the world.
+struct Surroundings {
+    mailbox: Mailbox,
+    doors: RefCell<Vec<Rc<Door>>>,
+}
+
+impl Outside for Surroundings {
+    fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
+        if names.contains(&"appendonly") && after.appendonly {
+            return Err(("appendonly", "Persistence is not part of this version".into()));
+        }
+        if names.contains(&"maxclients") && after.maxclients > before.maxclients {
+            let wanted = after.maxclients as u64 + RESERVED_FILES;
+            let files = crate::sys::process::raise_open_files(wanted);
+            if files < wanted {
+                let possible = files.saturating_sub(RESERVED_FILES);
+                let reason =
+                    format!("The operating system is not able to handle the specified number of clients, try with {possible}");
+                return Err(("maxclients", reason));
+            }
+        }
+        if names.contains(&"port") {
+            after.port_auto = false;
+            return self
+                .listen(before, after)
+                .map_err(|_| ("port", "Unable to listen on this port. Check server logs.".to_owned()));
+        }
+        if names.contains(&"bind") {
+            return self.listen(before, after).map_err(|_| ("bind", "Failed to bind to specified addresses.".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn listeners(&self) -> Vec<String> {
+        let doors = self.doors.borrow();
+        let tcp: Vec<SocketAddr> = doors.iter().filter_map(|door| door.address()).collect();
+        let mut lines = Vec::new();
+        if let Some(first) = tcp.first() {
+            let binds: String = tcp.iter().map(|address| format!("bind={},", address.ip())).collect();
+            lines.push(format!("name=tcp,{binds}port={}", first.port()));
+        }
+        lines.extend(doors.iter().filter(|d| d.address().is_none()).map(|d| format!("name=unix,bind={}", d.path())));
+        lines
+    }
+}
+
+/// Descriptors that the server needs beside those of its clients.
+pub const RESERVED_FILES: u64 = 32;
+
+impl Surroundings {
+    /// Listens where `after` says instead of where `before` said. The old sockets are closed first, as a new one may be for
+    /// the same address; if the new ones cannot be had, the old addresses are bound again.
+    fn listen(&self, before: &Config, after: &Config) -> Result<(), BindError> {
+        let mut doors = self.doors.borrow_mut();
+        let tcp_at = |door: &Rc<Door>| door.address();
+        let port = doors.iter().find_map(tcp_at).map_or(0, |address| address.port());
+        doors.retain(|door| {
+            let stays = door.address().is_none();
+            if !stays {
+                door.close();
+            }
+            stays
+        });
+        let mut result = Ok(());
+        let bound = match bind_tcp(&resolved(after, port)) {
+            Ok(bound) => bound,
+            Err(error) => {
+                tracing::warn!("Failed listening on {}: {}", error.address, error.error);
+                result = Err(error);
+                bind_tcp(&resolved(before, port)).unwrap_or_default()
+            }
+        };
+        doors.extend(bound.into_iter().filter_map(|bound| Door::open(bound, &self.mailbox).ok()));
+        result
+    }
+}
+
+/// A configuration with the port that the system chose, where it was asked to choose.
+fn resolved(config: &Config, port: u16) -> Config {
+    match config.port_auto {
+        true => Config { port: port as i64, port_auto: false, ..config.clone() },
+        false => config.clone(),
+    }
+}
+
+/// Applies directives that changed at run time to what lives outside the world and cannot fail.
 pub fn apply_config(world: &mut World, names: &[&'static str]) {
     world.adopt_config();
     if names.contains(&"loglevel")
         && let Some(log) = &world.log
     {
         log.set_level(world.config.loglevel);
+    }
+    if names.contains(&"port") {
+        world.identity.tcp_port = world.config.port as u16;
+    }
+    // Without a password everybody is the default user; and limits on requests may be others.
+    if names.contains(&"requirepass") || names.contains(&"proto-max-bulk-len") {
+        let open = world.config.requirepass.is_empty();
+        let ids: Vec<_> = world.sessions.ids().collect();
+        for id in ids {
+            let (known, unknown) = (world.limits(true), world.limits(false));
+            let Some(session) = world.sessions.get_mut(id) else { continue };
+            session.authenticated |= open;
+            if let Some(link) = &session.link {
+                link.set_limits(if session.authenticated { known } else { unknown });
+            }
+        }
     }
 }

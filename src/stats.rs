@@ -1,12 +1,18 @@
 //! Counters that INFO reads. Plain numbers: only the engine's thread touches them.
 
+use crate::histogram::Histogram;
 use std::collections::BTreeMap;
 
 /// What one command has done so far.
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone)]
 pub struct CommandStats {
     pub calls: u64,
+    /// Time of the calls that were measured.
     pub nanos: u64,
+    /// Calls that were measured. Commands of constant time are not, unless someone asks for it.
+    pub measured: u64,
+    /// Durations of the measured calls, while `latency-tracking` is on.
+    pub durations: Option<Histogram>,
     /// Refused before it ran.
     pub rejected: u64,
     /// Answered with an error of its own.
@@ -59,12 +65,18 @@ pub struct Stats {
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,
     pub cron_ticks: u64,
+    /// Time spent in timed work.
+    pub cron_nanos: u64,
+    /// Most commands that one turn of the engine ran.
+    pub commands_per_loop_max: u64,
     pub engine_loops: u64,
     pub engine_loop_nanos: u64,
     pub engine_loop_nanos_max: u64,
     pub commands_rate: Rate,
     pub bytes_in_rate: Rate,
     pub bytes_out_rate: Rate,
+    pub loops_rate: Rate,
+    pub loop_nanos_rate: Rate,
     /// Indexed by the command's position in the table.
     pub per_command: Vec<CommandStats>,
     /// How often each error code was answered. Bounded: clients can invent codes through scripts.
@@ -92,6 +104,24 @@ impl Stats {
         } else {
             self.errors_overflowed = true;
         }
+    }
+
+    /// Notes that a call of the command at `at` took `nanos`.
+    #[inline]
+    pub fn note_duration(&mut self, at: u16, nanos: u64, tracking: bool) {
+        let command = &mut self.per_command[at as usize];
+        command.nanos += nanos;
+        command.measured += 1;
+        if tracking {
+            command.durations.get_or_insert_default().record(nanos, 1);
+        }
+    }
+
+    /// What a call that was not measured took on average: what is left of the engine's time, shared evenly.
+    pub fn unmeasured_nanos(&self) -> u64 {
+        let measured: u64 = self.per_command.iter().map(|c| c.nanos).sum();
+        let calls: u64 = self.per_command.iter().map(|c| c.calls.saturating_sub(c.measured)).sum();
+        self.engine_loop_nanos.saturating_sub(measured + self.cron_nanos).checked_div(calls).unwrap_or(0)
     }
 
     /// CONFIG RESETSTAT.

@@ -29,11 +29,7 @@ pub enum Step {
 /// The command that a request names, as far as the table knows: looked up where the request is decoded.
 #[inline]
 pub fn lookup(commands: &CommandTable, args: Args<'_>) -> Option<u16> {
-    let found = commands.find(args.get(0))?;
-    if args.len() > 1 && matches!(commands.get(found).spec.run, Handler::Container) {
-        return commands.find_sub(found, args.get(1)).or(Some(found));
-    }
-    Some(found)
+    commands.lookup(args)
 }
 
 /// Runs one request for a session that was taken out of the registry.
@@ -104,7 +100,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     };
     if let Some(timer) = timer {
         let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.per_command[at as usize].nanos += nanos;
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
     }
     let waits = match &result {

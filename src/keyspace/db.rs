@@ -175,7 +175,10 @@ impl Keyspace {
                 rng: Rng::seeded(seed),
                 effects: Effects::default(),
                 stats: KeyStats::default(),
-                settings: Settings::default(),
+                settings: Settings {
+                    limits: crate::ds::object::Limits { hash_seed: seed, ..Default::default() },
+                    ..Settings::default()
+                },
                 lazyfree: LazyFree::default(),
                 no_touch: false,
                 active_expire: true,

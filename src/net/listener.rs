@@ -9,6 +9,7 @@ use crate::engine::{Mailbox, NewSocket, ToConnection};
 use crate::session::{Link, Origin, Session};
 use crate::types::DbIndex;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -16,6 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -23,6 +25,16 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 pub enum Bound {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    /// The address of a TCP listener.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Bound::Tcp(listener) => listener.local_addr().ok(),
+            Bound::Unix(_) => None,
+        }
+    }
 }
 
 /// Why a listener could not be had: the address as configured, and the system's reason.
@@ -86,37 +98,87 @@ pub fn bind_unix(path: &str, permissions: Option<u32>, backlog: i32) -> Result<s
     bind().map(|socket| socket.into()).map_err(fail)
 }
 
-/// Serves a listener for ever.
-pub async fn serve(bound: Bound, mailbox: Mailbox) {
-    // A failing accept (no more file descriptors) must neither spin nor starve the others (CVE-2025-48367).
-    const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
-    match bound {
-        Bound::Tcp(listener) => {
-            let Ok(listener) = TcpListener::from_std(listener) else { return };
-            loop {
-                match listener.accept().await {
-                    Ok((stream, peer)) => accept_tcp(stream, peer, &mailbox),
-                    Err(error) => {
-                        tracing::warn!("Accepting client connection: {error}");
-                        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
-                    }
+/// A listening socket that is served, and can be closed while the server runs.
+pub struct Door {
+    socket: RefCell<Option<Socketed>>,
+    /// Wakes the task that serves the socket, so that it ends when the socket is closed.
+    task: RefCell<Option<Waker>>,
+    address: Option<SocketAddr>,
+    path: String,
+}
+
+enum Socketed {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Door {
+    /// Serves a bound socket until it is closed. To be called on the thread that runs the engine, inside its runtime.
+    ///
+    /// # Errors
+    /// The runtime's, if it cannot watch one socket more.
+    pub fn open(bound: Bound, mailbox: &Mailbox) -> io::Result<Rc<Door>> {
+        let (address, mut path) = (bound.address(), String::new());
+        let socket = match bound {
+            Bound::Tcp(listener) => Socketed::Tcp(TcpListener::from_std(listener)?),
+            Bound::Unix(listener) => {
+                let at = listener.local_addr().ok();
+                path = at.and_then(|a| a.as_pathname().map(|p| p.display().to_string())).unwrap_or_default();
+                Socketed::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        let door = Rc::new(Door { socket: RefCell::new(Some(socket)), task: RefCell::default(), address, path });
+        local::spawn(door.clone().serve(mailbox.clone()));
+        Ok(door)
+    }
+
+    /// Stops listening at once: the address is free again. Connections stay.
+    pub fn close(&self) {
+        self.socket.borrow_mut().take();
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
+
+    /// Where it listens, unless it is a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The path of a Unix socket, empty for others.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    async fn serve(self: Rc<Self>, mailbox: Mailbox) {
+        // A failing accept (no more file descriptors) must neither spin nor starve the others (CVE-2025-48367).
+        const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
+        while let Some(accepted) = std::future::poll_fn(|context| self.poll_accept(context)).await {
+            match accepted {
+                Ok(Accepted::Tcp(stream, peer)) => accept_tcp(stream, peer, &mailbox),
+                Ok(Accepted::Unix(stream)) => accept_unix(stream, &self.path, &mailbox),
+                Err(error) => {
+                    tracing::warn!("Accepting client connection: {error}");
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             }
         }
-        Bound::Unix(listener) => {
-            let path = listener.local_addr().ok().and_then(|a| a.as_pathname().map(|p| p.display().to_string()));
-            let path = path.unwrap_or_default();
-            let Ok(listener) = UnixListener::from_std(listener) else { return };
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => accept_unix(stream, &path, &mailbox),
-                    Err(error) => {
-                        tracing::warn!("Accepting client connection: {error}");
-                        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
-                    }
-                }
-            }
-        }
+    }
+
+    /// The next connection; none when the socket was closed.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
+        let polled = match &*self.socket.borrow() {
+            None => return Poll::Ready(None),
+            Some(Socketed::Tcp(listener)) => listener.poll_accept(context).map_ok(|(stream, peer)| Accepted::Tcp(stream, peer)),
+            Some(Socketed::Unix(listener)) => listener.poll_accept(context).map_ok(|(stream, _)| Accepted::Unix(stream)),
+        };
+        *self.task.borrow_mut() = Some(context.waker().clone());
+        polled.map(Some)
     }
 }
 
@@ -147,7 +209,7 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
         let _ = stream.try_write(text.as_bytes());
         return;
     }
-    start(Accepted::Tcp(stream), session, mailbox);
+    start(Client::Tcp(stream), session, mailbox);
 }
 
 fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
@@ -158,38 +220,38 @@ fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
         fd: stream.as_raw_fd(),
         ..Session::default()
     };
-    start(Accepted::Unix(stream), session, mailbox);
+    start(Client::Unix(stream), session, mailbox);
 }
 
 /// A new client's socket, on the thread that accepted it.
-enum Accepted {
+enum Client {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl Accepted {
+impl Client {
     fn try_write(&self, bytes: &[u8]) {
         // A client that is turned away may not read it; nothing depends on it.
         let _ = match self {
-            Accepted::Tcp(stream) => stream.try_write(bytes),
-            Accepted::Unix(stream) => stream.try_write(bytes),
+            Client::Tcp(stream) => stream.try_write(bytes),
+            Client::Unix(stream) => stream.try_write(bytes),
         };
     }
 
     fn into_new_socket(self) -> io::Result<NewSocket> {
         Ok(match self {
-            Accepted::Tcp(stream) => NewSocket::Tcp(stream.into_std()?),
-            Accepted::Unix(stream) => NewSocket::Unix(stream.into_std()?),
+            Client::Tcp(stream) => NewSocket::Tcp(stream.into_std()?),
+            Client::Unix(stream) => NewSocket::Unix(stream.into_std()?),
         })
     }
 
     fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
-            Accepted::Tcp(stream) => {
+            Client::Tcp(stream) => {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
             }
-            Accepted::Unix(stream) => {
+            Client::Unix(stream) => {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
             }
@@ -198,7 +260,7 @@ impl Accepted {
 }
 
 /// Files the client and gives its socket to the thread that is to serve it.
-fn start(socket: Accepted, mut session: Session, mailbox: &Mailbox) {
+fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
     let admitted = mailbox.with(|engine| {
         let now = crate::clock::Clock::Real.micros() / 1000;
         session.connected_at = now;

@@ -1,10 +1,25 @@
 //! Commands about the server: its configuration, figures, command table, memory, slow commands, and what tests need.
 
+mod command;
 mod config;
 mod debug;
 mod digest;
+mod info;
+mod latency;
+mod memory;
+mod process;
+mod slowlog;
 
 use crate::command::CommandSpec;
 
 /// The family's rows, a table per topic.
-pub(super) const TOPICS: &[&[CommandSpec]] = &[config::COMMANDS, debug::COMMANDS];
+pub(super) const TOPICS: &[&[CommandSpec]] = &[
+    command::COMMANDS,
+    config::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
+    latency::COMMANDS,
+    memory::COMMANDS,
+    process::COMMANDS,
+    slowlog::COMMANDS,
+];

@@ -161,7 +161,7 @@ fn blocks_are_disjoint_aligned_and_keep_their_bytes() {
 
 #[test]
 fn zeroed_memory_is_zeroed_even_when_used_before() {
-    for size in [8, 56, 1024, 1025, 100_000] {
+    for size in [8, 56, 2048, 2049, 100_000] {
         blocks(10, size).into_iter().for_each(Filled::free);
         // SAFETY: the layout has a size; the memory is that long and freed once.
         unsafe {
@@ -261,9 +261,9 @@ fn every_byte_is_counted_and_comes_back() {
     assert_eq!(stats().small_live, start.small_live);
     assert_eq!(stats().large_live, start.large_live);
     let mut filled = Filled::new(layout(10), 1);
-    for size in [16, 17, 1024, 1025, 4000, 100_000, 2000, 30, 0] {
+    for size in [16, 17, 2048, 2049, 4000, 100_000, 20000, 30, 0] {
         filled.resize(size);
-        assert_eq!(used() - start.small_live, if size > 1024 { size } else { block_size(size) });
+        assert_eq!(used() - start.small_live, if size > 2048 { size } else { block_size(size) });
     }
     filled.free();
     assert_eq!(used(), start.small_live);

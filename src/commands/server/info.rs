@@ -1,0 +1,480 @@
+//! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
+//! monitoring tools look for them; what does not exist here is left out or stands at zero.
+
+use crate::clock::Clock;
+use crate::command::context::ServerCtx;
+use crate::command::spec::*;
+use crate::config::REDIS_VERSION;
+use crate::histogram::Histogram;
+use crate::raw::alloc;
+use crate::sys::process;
+use crate::types::DbIndex;
+use crate::world::World;
+use std::fmt::Write as _;
+
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "INFO",
+    arity: Arity::at_least(1),
+    group: Group::Server,
+    complexity: "O(1), but for a section per command or client",
+    summary: "Describes the server and tells its figures.",
+    syntax: "[section [section ...]]",
+    flags: flags(&[Flag::Loading, Flag::Stale]),
+    acl: categories(&[Category::Dangerous]),
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    history: &[("7.0.0", "Takes several sections.")],
+    run: Handler::Server(info),
+    ..CommandSpec::BASE
+}];
+const _: () = check(COMMANDS);
+
+fn info(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let mut wanted = [false; SECTIONS.len()];
+    let mut choose = |pick: &dyn Fn(&Section) -> bool| {
+        for (wanted, section) in wanted.iter_mut().zip(SECTIONS) {
+            *wanted |= pick(section);
+        }
+    };
+    if ctx.args.len() == 1 {
+        choose(&|section| section.shown == Shown::ByDefault);
+    }
+    for name in ctx.args.from(1) {
+        let name = name.to_ascii_lowercase();
+        match &*name {
+            b"default" => choose(&|section| section.shown == Shown::ByDefault),
+            b"all" | b"everything" => choose(&|section| section.shown != Shown::ByName),
+            _ => choose(&|section| section.title.to_ascii_lowercase().as_bytes() == name),
+        }
+    }
+    let mut text = String::with_capacity(8 * 1024);
+    for (_, section) in wanted.iter().zip(SECTIONS).filter(|(wanted, _)| **wanted) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        let _ = write!(text, "# {}\r\n", section.title);
+        (section.write)(ctx.world, &mut Fields(&mut text));
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Flow::Done)
+}
+
+/// When a section is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    ByDefault,
+    /// With `all` and `everything`.
+    WithAll,
+    ByName,
+}
+
+struct Section {
+    title: &'static str,
+    shown: Shown,
+    write: fn(&World, &mut Fields<'_>),
+}
+
+const SECTIONS: &[Section] = &[
+    Section { title: "Server", shown: Shown::ByDefault, write: server },
+    Section { title: "Clients", shown: Shown::ByDefault, write: clients },
+    Section { title: "Memory", shown: Shown::ByDefault, write: memory },
+    Section { title: "Persistence", shown: Shown::ByDefault, write: persistence },
+    Section { title: "Threads", shown: Shown::ByDefault, write: threads },
+    Section { title: "Stats", shown: Shown::ByDefault, write: stats },
+    Section { title: "Replication", shown: Shown::ByDefault, write: replication },
+    Section { title: "CPU", shown: Shown::ByDefault, write: cpu },
+    Section { title: "Modules", shown: Shown::ByDefault, write: |_, _| {} },
+    Section { title: "Commandstats", shown: Shown::WithAll, write: commandstats },
+    Section { title: "Errorstats", shown: Shown::ByDefault, write: errorstats },
+    Section { title: "Latencystats", shown: Shown::WithAll, write: latencystats },
+    Section { title: "Cluster", shown: Shown::ByDefault, write: cluster },
+    Section { title: "Keyspace", shown: Shown::ByDefault, write: keyspace },
+    // Sizes are not counted as keys change, and looking at every key would stop the server.
+    Section { title: "Keysizes", shown: Shown::ByDefault, write: |_, _| {} },
+    Section { title: "Debug", shown: Shown::ByName, write: debug },
+];
+
+/// Writes lines.
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    /// Fields that stand at zero.
+    fn zeros(&mut self, names: &[&str]) {
+        for name in names {
+            self.add(name, 0);
+        }
+    }
+
+    /// A number of bytes, and the same for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.add(name, bytes);
+        self.human(name, bytes);
+    }
+
+    fn human(&mut self, name: &str, bytes: u64) {
+        let _ = write!(self.0, "{name}_human:{}\r\n", Human(bytes));
+    }
+}
+
+/// Bytes with a unit, as `1.05M`.
+pub(super) struct Human(pub(super) u64);
+
+impl std::fmt::Display for Human {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 < 1024 {
+            return write!(f, "{}B", self.0);
+        }
+        let (mut value, mut unit) = (self.0 as f64 / 1024.0, 'K');
+        for next in ['M', 'G', 'T', 'P'] {
+            if value < 1024.0 {
+                break;
+            }
+            (value, unit) = (value / 1024.0, next);
+        }
+        write!(f, "{value:.2}{unit}")
+    }
+}
+
+fn server(world: &World, out: &mut Fields<'_>) {
+    let identity = &world.identity;
+    let uptime = identity.started.elapsed().as_secs();
+    out.add("redis_version", REDIS_VERSION);
+    out.add("redis_git_sha1", "00000000");
+    out.add("redis_git_dirty", 0);
+    out.add("redis_build_id", "0");
+    out.add("redis_mode", "standalone");
+    out.add("server_name", "redstart");
+    out.add("redstart_version", env!("CARGO_PKG_VERSION"));
+    out.add("os", process::system_name());
+    out.add("arch_bits", usize::BITS);
+    out.add("monotonic_clock", "POSIX clock_gettime");
+    out.add("multiplexing_api", "epoll");
+    out.add("process_id", std::process::id());
+    let supervised = match std::env::var_os("NOTIFY_SOCKET") {
+        Some(_) => "systemd",
+        None => "no",
+    };
+    out.add("process_supervised", supervised);
+    out.add("run_id", &identity.run_id);
+    out.add("tcp_port", identity.tcp_port);
+    out.add("server_time_usec", Clock::Real.micros());
+    out.add("uptime_in_seconds", uptime);
+    out.add("uptime_in_days", uptime / 86_400);
+    out.add("hz", world.config.hz);
+    out.add("configured_hz", world.config.hz);
+    out.add("lru_clock", (world.keyspace.env.now_micros / 1_000_000) & 0xff_ffff);
+    out.add("executable", &identity.executable);
+    out.add("config_file", &identity.config_file);
+    out.add("io_threads_active", (world.config.io_threads > 1) as u8);
+    for (i, listener) in world.outside.iter().flat_map(|outside| outside.listeners()).enumerate() {
+        out.add(&format!("listener{i}"), listener);
+    }
+}
+
+fn clients(world: &World, out: &mut Fields<'_>) {
+    let closing = world.sessions.iter().filter(|session| session.closing).count();
+    let links = || world.sessions.iter().filter_map(|session| session.link.as_ref()).map(|link| link.buffers());
+    out.add("connected_clients", world.sessions.len() - closing);
+    out.add("cluster_connections", 0);
+    out.add("maxclients", world.config.maxclients);
+    out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
+    out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
+    out.zeros(&[
+        "blocked_clients",
+        "tracking_clients",
+        "pubsub_clients",
+        "watching_clients",
+        "clients_in_timeout_table",
+        "total_watched_keys",
+        "total_blocking_keys",
+        "total_blocking_keys_on_nokey",
+    ]);
+}
+
+/// What the server's memory is used for, in bytes.
+pub(super) struct MemoryUse {
+    pub(super) used: u64,
+    pub(super) peak: u64,
+    pub(super) resident: u64,
+    pub(super) startup: u64,
+    pub(super) clients: u64,
+    pub(super) tables: u64,
+    pub(super) overhead: u64,
+    pub(super) dataset: u64,
+    pub(super) active: u64,
+    pub(super) reserved: u64,
+}
+
+impl MemoryUse {
+    pub(super) fn of(world: &World) -> Self {
+        const PAGE_BYTES: u64 = 64 * 1024;
+        let allocator = alloc::stats();
+        let used = alloc::used() as u64;
+        let startup = world.identity.startup_memory.min(used);
+        let clients: u64 = world.sessions.iter().map(|session| session.memory_bytes() as u64).sum();
+        // Tables without keys are part of what the server starts with.
+        let tables = match world.keyspace.total_keys() {
+            0 => 0,
+            _ => world.keyspace.table_bytes() as u64,
+        };
+        let overhead = (startup + clients + tables).min(used);
+        MemoryUse {
+            used,
+            peak: world.stats.used_memory_peak.max(used),
+            resident: process::resident_bytes(),
+            startup,
+            clients,
+            tables,
+            overhead,
+            dataset: used - overhead,
+            active: (allocator.pages as u64 * PAGE_BYTES + allocator.large_live as u64).max(used),
+            reserved: (allocator.small_reserved + allocator.large_live) as u64,
+        }
+    }
+
+    /// Share of the memory beyond the start that the data take.
+    pub(super) fn dataset_percent(&self) -> f64 {
+        percent(self.dataset, self.used - self.startup)
+    }
+}
+
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn memory(world: &World, out: &mut Fields<'_>) {
+    let memory = MemoryUse::of(world);
+    out.bytes("used_memory", memory.used);
+    out.bytes("used_memory_rss", memory.resident);
+    out.bytes("used_memory_peak", memory.peak);
+    out.add("used_memory_peak_perc", format_args!("{:.2}%", percent(memory.used, memory.peak)));
+    out.add("used_memory_overhead", memory.overhead);
+    out.add("used_memory_startup", memory.startup);
+    out.add("used_memory_dataset", memory.dataset);
+    out.add("used_memory_dataset_perc", format_args!("{:.2}%", memory.dataset_percent()));
+    out.add("allocator_allocated", memory.used);
+    out.add("allocator_active", memory.active);
+    out.add("allocator_resident", memory.reserved);
+    out.add("allocator_muzzy", 0);
+    out.bytes("total_system_memory", process::total_memory());
+    for name in ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts"] {
+        out.bytes(name, 0);
+    }
+    out.zeros(&[
+        "used_memory_vm_eval",
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+        "used_memory_functions",
+    ]);
+    out.bytes("maxmemory", world.config.maxmemory);
+    out.add("maxmemory_policy", world.config.maxmemory_policy.name());
+    out.add("allocator_frag_ratio", format_args!("{:.2}", ratio(memory.active, memory.used)));
+    out.add("allocator_frag_bytes", memory.active as i64 - memory.used as i64);
+    out.add("allocator_rss_ratio", format_args!("{:.2}", ratio(memory.reserved, memory.active)));
+    out.add("allocator_rss_bytes", memory.reserved as i64 - memory.active as i64);
+    out.add("rss_overhead_ratio", format_args!("{:.2}", ratio(memory.resident, memory.reserved)));
+    out.add("rss_overhead_bytes", memory.resident as i64 - memory.reserved as i64);
+    out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
+    out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
+    out.zeros(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_replica_full_sync_buffer",
+        "mem_clients_slaves",
+    ]);
+    out.add("mem_clients_normal", memory.clients);
+    out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    out.add("mem_allocator", "redstart");
+    out.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    out.add("lazyfree_pending_objects", world.keyspace.env.lazyfree.pending());
+    out.add("lazyfreed_objects", world.keyspace.env.lazyfree.freed());
+}
+
+fn persistence(world: &World, out: &mut Fields<'_>) {
+    out.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    out.add("current_fork_perc", "0.00");
+    out.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    out.add("rdb_changes_since_last_save", world.keyspace.env.effects.dirty);
+    out.add("rdb_bgsave_in_progress", 0);
+    out.add("rdb_last_save_time", world.identity.started_unix_seconds);
+    out.add("rdb_last_bgsave_status", "ok");
+    out.add("rdb_last_bgsave_time_sec", -1);
+    out.add("rdb_current_bgsave_time_sec", -1);
+    out.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    out.add("aof_last_rewrite_time_sec", -1);
+    out.add("aof_current_rewrite_time_sec", -1);
+    out.add("aof_last_bgrewrite_status", "ok");
+    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    out.add("aof_last_write_status", "ok");
+    out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn threads(world: &World, out: &mut Fields<'_>) {
+    let stats = &world.stats;
+    out.add(
+        "io_thread_0",
+        format_args!("clients={},reads={},writes={}", world.sessions.len(), stats.reads_processed, stats.writes_processed),
+    );
+}
+
+fn stats(world: &World, out: &mut Fields<'_>) {
+    let stats = &world.stats;
+    let keys = &world.keyspace.env.stats;
+    let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    out.add("total_connections_received", stats.connections);
+    out.add("total_commands_processed", stats.commands);
+    out.add("instantaneous_ops_per_sec", stats.commands_rate.per_second());
+    out.add("total_net_input_bytes", stats.bytes_in);
+    out.add("total_net_output_bytes", stats.bytes_out);
+    out.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    out.add("instantaneous_input_kbps", kilobytes(stats.bytes_in_rate.per_second()));
+    out.add("instantaneous_output_kbps", kilobytes(stats.bytes_out_rate.per_second()));
+    out.add("instantaneous_input_repl_kbps", kilobytes(0));
+    out.add("instantaneous_output_repl_kbps", kilobytes(0));
+    out.add("rejected_connections", stats.rejected_connections);
+    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    out.add("expired_keys", keys.expired);
+    out.add("expired_stale_perc", format_args!("{:.2}", keys.expired_stale_percent));
+    out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
+    out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
+    out.add("evicted_keys", keys.evicted);
+    out.zeros(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    out.add("keyspace_hits", keys.hits);
+    out.add("keyspace_misses", keys.misses);
+    out.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"]);
+    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
+    out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
+    out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.add("unexpected_error_replies", stats.unexpected_errors);
+    out.add("total_error_replies", stats.errors);
+    out.add("dump_payload_sanitizations", 0);
+    out.add("total_reads_processed", stats.reads_processed);
+    out.add("total_writes_processed", stats.writes_processed);
+    out.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    out.add("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections);
+    out.add("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections);
+    out.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+    out.add("eventloop_cycles", stats.engine_loops);
+    out.add("eventloop_duration_sum", stats.engine_loop_nanos / 1000);
+    let commands: u64 = stats.per_command.iter().map(|command| command.nanos).sum();
+    out.add("eventloop_duration_cmd_sum", commands.min(stats.engine_loop_nanos) / 1000);
+    let cycles = stats.loops_rate.per_second();
+    out.add("instantaneous_eventloop_cycles_per_sec", cycles);
+    let mean = stats.loop_nanos_rate.per_second().checked_div(cycles).unwrap_or(0);
+    out.add("instantaneous_eventloop_duration_usec", mean / 1000);
+    out.add("acl_access_denied_auth", stats.auth_failures);
+    out.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+fn replication(world: &World, out: &mut Fields<'_>) {
+    out.add("role", "master");
+    out.add("connected_slaves", 0);
+    out.add("master_failover_state", "no-failover");
+    out.add("master_replid", &world.identity.replication_id);
+    out.add("master_replid2", "0".repeat(40));
+    out.add("master_repl_offset", 0);
+    out.add("second_repl_offset", -1);
+    out.add("repl_backlog_active", 0);
+    out.add("repl_backlog_size", world.config.repl_backlog_size);
+    out.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+fn cpu(_: &World, out: &mut Fields<'_>) {
+    let (own, children, thread) = process::cpu_times();
+    for (suffix, times) in [("", own), ("_children", children), ("_main_thread", thread)] {
+        out.add(&format!("used_cpu_sys{suffix}"), format_args!("{:.6}", times.system));
+        out.add(&format!("used_cpu_user{suffix}"), format_args!("{:.6}", times.user));
+    }
+}
+
+fn commandstats(world: &World, out: &mut Fields<'_>) {
+    let unmeasured = world.stats.unmeasured_nanos();
+    for (at, command) in world.commands.iter() {
+        let stats = &world.stats.per_command[at as usize];
+        if stats.calls == 0 && stats.rejected == 0 && stats.failed == 0 {
+            continue;
+        }
+        let nanos = stats.nanos + stats.calls.saturating_sub(stats.measured) * unmeasured;
+        let micros = nanos / 1000;
+        let mean = if stats.calls == 0 { 0.0 } else { micros as f64 / stats.calls as f64 };
+        out.add(
+            &format!("cmdstat_{}", command.name),
+            format_args!(
+                "calls={},usec={micros},usec_per_call={mean:.2},rejected_calls={},failed_calls={}",
+                stats.calls, stats.rejected, stats.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(world: &World, out: &mut Fields<'_>) {
+    for (code, count) in &world.stats.per_error {
+        out.add(&format!("errorstat_{}", String::from_utf8_lossy(code)), format_args!("count={count}"));
+    }
+}
+
+fn latencystats(world: &World, out: &mut Fields<'_>) {
+    if !world.config.latency_tracking {
+        return;
+    }
+    for (at, command) in world.commands.iter() {
+        let Some(durations) = durations(world, at) else { continue };
+        let mut text = String::new();
+        for percent in &world.config.latency_tracking_info_percentiles {
+            let micros = durations.percentile(*percent) as f64 / 1000.0;
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}p{percent}={micros:.3}");
+        }
+        out.add(&format!("latency_percentiles_usec_{}", command.name), text);
+    }
+}
+
+/// How long the calls of a command took. Calls that were not measured count with what is known of all of them together.
+pub(super) fn durations(world: &World, at: u16) -> Option<Histogram> {
+    let stats = &world.stats.per_command[at as usize];
+    let mut durations = stats.durations.clone().unwrap_or_default();
+    let unmeasured = stats.calls.saturating_sub(stats.measured);
+    if unmeasured > 0 {
+        durations.record(world.stats.unmeasured_nanos().max(1000), unmeasured);
+    }
+    (durations.total() > 0).then_some(durations)
+}
+
+fn cluster(world: &World, out: &mut Fields<'_>) {
+    out.add("cluster_enabled", world.config.cluster_enabled as u8);
+}
+
+fn keyspace(world: &World, out: &mut Fields<'_>) {
+    for index in 0..world.keyspace.databases() as u32 {
+        let db = world.keyspace.db(DbIndex(index));
+        if db.table.is_empty() {
+            continue;
+        }
+        let ttl = if db.meta.volatile == 0 { 0 } else { db.meta.ttl_mean as i64 };
+        out.add(
+            &format!("db{index}"),
+            format_args!("keys={},expires={},avg_ttl={ttl},subexpiry=0", db.table.len(), db.meta.volatile),
+        );
+    }
+}
+
+fn debug(world: &World, out: &mut Fields<'_>) {
+    let stats = &world.stats;
+    out.add("eventloop_duration_aof_sum", 0);
+    out.add("eventloop_duration_cron_sum", stats.cron_nanos / 1000);
+    out.add("eventloop_duration_max", stats.engine_loop_nanos_max / 1000);
+    out.add("eventloop_cmd_per_cycle_max", stats.commands_per_loop_max);
+    out.add("cron_ticks", stats.cron_ticks);
+}
