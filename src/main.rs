@@ -124,9 +124,14 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let unixsocket = config.unixsocket.clone();
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
+    if world.config.always_show_logo {
+        // Test suites recognise the process by this line.
+        info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    }
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
+        info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
         info!("Server initialized");
         for listener in &bound {
             match server::tcp_address(listener) {

@@ -65,12 +65,18 @@ pub struct Stats {
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,
     pub cron_ticks: u64,
+    /// Time spent in timed work.
+    pub cron_nanos: u64,
+    /// Most commands that one turn of the engine ran.
+    pub commands_per_loop_max: u64,
     pub engine_loops: u64,
     pub engine_loop_nanos: u64,
     pub engine_loop_nanos_max: u64,
     pub commands_rate: Rate,
     pub bytes_in_rate: Rate,
     pub bytes_out_rate: Rate,
+    pub loops_rate: Rate,
+    pub loop_nanos_rate: Rate,
     /// Indexed by the command's position in the table.
     pub per_command: Vec<CommandStats>,
     /// How often each error code was answered. Bounded: clients can invent codes through scripts.
@@ -115,7 +121,7 @@ impl Stats {
     pub fn unmeasured_nanos(&self) -> u64 {
         let measured: u64 = self.per_command.iter().map(|c| c.nanos).sum();
         let calls: u64 = self.per_command.iter().map(|c| c.calls.saturating_sub(c.measured)).sum();
-        self.engine_loop_nanos.saturating_sub(measured).checked_div(calls).unwrap_or(0)
+        self.engine_loop_nanos.saturating_sub(measured + self.cron_nanos).checked_div(calls).unwrap_or(0)
     }
 
     /// CONFIG RESETSTAT.

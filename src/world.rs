@@ -61,9 +61,15 @@ impl World {
         settings.lazyfree_expire = config.lazyfree_lazy_expire;
         settings.bulk_max = config.proto_max_bulk_len as usize;
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
+        settings.limits.list_fill = config.list_max_listpack_size;
+        settings.limits.list_compress_depth = config.list_compress_depth as usize;
+        settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
+        settings.limits.hash_value = config.hash_max_listpack_value as usize;
         settings.limits.set_intset = config.set_max_intset_entries as usize;
         settings.limits.set_entries = config.set_max_listpack_entries as usize;
         settings.limits.set_value = config.set_max_listpack_value as usize;
+        settings.limits.sorted_set_entries = config.zset_max_listpack_entries as usize;
+        settings.limits.sorted_set_value = config.zset_max_listpack_value as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);

@@ -69,6 +69,7 @@ errors! {
     CORRUPT_HLL = "INVALIDOBJ Corrupted HLL object detected";
     TIMEOUT_NOT_A_FLOAT = "ERR timeout is not a float or out of range";
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range";
     MAX_CLIENTS = "ERR max number of clients reached";
 }
 

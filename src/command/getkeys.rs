@@ -23,7 +23,15 @@ pub fn keys_of(spec: &CommandSpec, args: Args<'_>, mut found: impl FnMut(usize, 
                 Some(i) => i + 1,
                 None => continue,
             },
-            Begin::Unknown => continue,
+            Begin::Unknown => {
+                if spec.name == "SORT"
+                    && rule.flags & KeyFlags::OW != 0
+                    && let Some(i) = sort_destination(args)
+                {
+                    found(i, rule.flags);
+                }
+                continue;
+            }
         };
         if first >= args.len() {
             continue;
@@ -65,6 +73,65 @@ pub fn keys_of(spec: &CommandSpec, args: Args<'_>, mut found: impl FnMut(usize, 
     Ok(())
 }
 
+/// The keys of a request with what the command does to each, also where a row's rules are only an upper bound: for commands
+/// whose options decide what becomes of a key, and for those that name keys behind options.
+pub fn exact_keys_of(spec: &CommandSpec, args: Args<'_>) -> Result<Vec<(usize, u16)>, NoKeys> {
+    let mut found = Vec::new();
+    keys_of(spec, args, |at, flags| found.push((at, flags)))?;
+    match spec.name {
+        "SET" => {
+            let reads = (3..args.len()).any(|i| args.is(i, "GET"));
+            found.iter_mut().for_each(|key| key.1 = if reads { super::spec::READ_UPDATE } else { super::spec::OVERWRITE });
+        }
+        "BITFIELD" => {
+            let writes = (2..args.len()).any(|i| args.is(i, "SET") || args.is(i, "INCRBY"));
+            found.iter_mut().for_each(|key| key.1 = if writes { super::spec::READ_UPDATE } else { super::spec::READ });
+        }
+        "SORT" => {
+            // The last STORE counts.
+            if let Some(i) = (2..args.len().saturating_sub(1)).rev().find(|i| args.is(*i, "STORE")) {
+                found.push((i + 1, super::spec::OVERWRITE));
+            }
+        }
+        "MIGRATE" => {
+            found.clear();
+            let behind = (6..args.len()).find(|i| args.is(*i, "KEYS")).filter(|_| args.get(3).is_empty());
+            match behind {
+                Some(keys) => found.extend((keys + 1..args.len()).map(|i| (i, super::spec::TAKE))),
+                None => found.push((3, super::spec::TAKE)),
+            }
+        }
+        _ => {}
+    }
+    Ok(found)
+}
+
+/// First key, last key and step as clients knew them before there were key specs: what plain ranges in a row can tell.
+pub fn legacy_range(spec: &CommandSpec) -> (i64, i64, i64) {
+    let plain = |rule: &super::spec::KeySpec| match (rule.begin, rule.find) {
+        (Begin::Index(first), Find::Range { last, step, .. }) => Some((first as i64, last as i64, step as i64)),
+        _ => None,
+    };
+    let absolute = |first: i64, last: i64| if last >= 0 { first + last } else { last };
+    if let [rule] = spec.keys
+        && let Some((first, last, step)) = plain(rule)
+    {
+        return (first, absolute(first, last), step);
+    }
+    let (mut from, mut to) = (0, 0);
+    for (first, last, step) in spec.keys.iter().filter_map(plain) {
+        // Ranges that do not follow one another cannot be told in three numbers.
+        if step != 1 || (to != 0 && to != first - 1) {
+            continue;
+        }
+        from = if from == 0 { first } else { from.min(first) };
+        let last = absolute(first, last);
+        // Counted from the end is further than any number.
+        to = if (last < 0) == (to < 0) { to.max(last) } else { to.min(last) };
+    }
+    if from == 0 { (0, 0, 0) } else { (from, to, 1) }
+}
+
 /// The first key's argument index, from the first rule alone: what prefetching needs.
 #[inline]
 pub fn first_key(spec: &CommandSpec) -> Option<usize> {
@@ -75,6 +142,23 @@ pub fn first_key(spec: &CommandSpec) -> Option<usize> {
         },
         _ => None,
     }
+}
+
+/// The destination of SORT, which no rule finds: the words before the last STORE are arguments of other options or not.
+fn sort_destination(args: Args<'_>) -> Option<usize> {
+    let (mut i, mut found) = (2, None);
+    while i < args.len() {
+        if args.is(i, "LIMIT") {
+            i += 2;
+        } else if args.is(i, "GET") || args.is(i, "BY") {
+            i += 1;
+        } else if args.is(i, "STORE") && i + 1 < args.len() {
+            found = Some(i + 1);
+            i += 1;
+        }
+        i += 1;
+    }
+    found
 }
 
 fn position(args: Args<'_>, word: &str, from: i32) -> Option<usize> {

@@ -6,6 +6,7 @@ pub mod context;
 pub mod error;
 pub mod getkeys;
 pub mod spec;
+pub mod syntax;
 pub mod table;
 
 pub use args::Args;

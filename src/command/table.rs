@@ -1,7 +1,8 @@
 //! All rows in one table, found by name. Built once at the start, as `rename-command` can change names; read-only after
 //! that, so threads that decode requests share it.
 
-use super::spec::{CommandSpec, Handler};
+use super::spec::CommandSpec;
+use crate::resp::request::Args;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -43,13 +44,15 @@ impl CommandTable {
             commands.push(Command { spec, name, subcommands: 0..0, first_key });
         }
         for i in 0..commands.len() {
-            if matches!(commands[i].spec.run, Handler::Container) {
-                let prefix = format!("{}|", commands[i].spec.name);
-                // `|` sorts behind all letters, so a longer name that begins alike (CONFIG, CONFIGURE) could stand between.
-                let start = commands.iter().position(|c| c.spec.name.starts_with(&prefix)).unwrap_or(i);
-                let end = start + commands[start..].iter().take_while(|c| c.spec.name.starts_with(&prefix)).count();
-                commands[i].subcommands = start..end;
+            let name = commands[i].spec.name;
+            if name.contains('|') {
+                continue;
             }
+            // `|` sorts behind all letters, so a longer name that begins alike (CONFIG, CONFIGURE) could stand between.
+            let prefix = format!("{name}|");
+            let start = commands.partition_point(|c| *c.spec.name < *prefix);
+            let count = commands[start..].iter().take_while(|c| c.spec.name.starts_with(&prefix)).count();
+            commands[i].subcommands = start..start + count;
         }
         let mut table = CommandTable { commands, short: Vec::new(), mask: 0, long: HashMap::new() };
         table.index(renames);
@@ -85,6 +88,16 @@ impl CommandTable {
             .clone()
             .find(|i| self.commands[*i].spec.name.as_bytes()[skip..].eq_ignore_ascii_case(name))
             .map(|i| i as u16)
+    }
+
+    /// The command or subcommand that a request names; a container whose subcommand is unknown stands for itself.
+    #[inline]
+    pub fn lookup(&self, args: Args<'_>) -> Option<u16> {
+        let found = self.find(args.get(0))?;
+        if args.len() > 1 && !self.commands[found as usize].subcommands.is_empty() {
+            return self.find_sub(found, args.get(1)).or(Some(found));
+        }
+        Some(found)
     }
 
     /// The command at a position that `find` gave.

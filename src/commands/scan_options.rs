@@ -12,11 +12,13 @@ pub enum Scanned {
     Keys,
     /// The fields of a hash: NOVALUES leaves their values out.
     Fields,
-    /// The members of a set or sorted set.
+    /// The members of a set.
     Members,
+    /// The members of a sorted set: NOSCORES leaves their scores out.
+    Scores,
 }
 
-/// `[MATCH pattern] [COUNT count] [TYPE type] [NOVALUES]`
+/// `[MATCH pattern] [COUNT count] [TYPE type] [NOVALUES|NOSCORES]`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScanOptions<'a> {
     /// None if everything matches.
@@ -24,6 +26,7 @@ pub struct ScanOptions<'a> {
     /// About how many items to look at; at least 1.
     pub count: usize,
     pub value_type: Option<ValueType>,
+    /// NOVALUES or NOSCORES was given.
     pub no_values: bool,
 }
 
@@ -58,6 +61,9 @@ impl<'a> ScanOptions<'a> {
                 if what != Scanned::Fields {
                     return Err(CommandError::new("ERR NOVALUES option can only be used in HSCAN"));
                 }
+                options.no_values = true;
+                i += 1;
+            } else if what == Scanned::Scores && args.is(i, "NOSCORES") {
                 options.no_values = true;
                 i += 1;
             } else {

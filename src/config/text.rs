@@ -103,7 +103,7 @@ pub(super) fn trim(line: &[u8]) -> &[u8] {
 
 /// A size: digits and an optional unit, `k` = 1000 and `kb` = 1024, likewise m and g.
 /// No digits at all are 0; a size above 2^64 counts as the greatest one.
-pub(super) fn parse_memory(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
     let digits = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_slice() {

@@ -29,11 +29,7 @@ pub enum Step {
 /// The command that a request names, as far as the table knows: looked up where the request is decoded.
 #[inline]
 pub fn lookup(commands: &CommandTable, args: Args<'_>) -> Option<u16> {
-    let found = commands.find(args.get(0))?;
-    if args.len() > 1 && matches!(commands.get(found).spec.run, Handler::Container) {
-        return commands.find_sub(found, args.get(1)).or(Some(found));
-    }
-    Some(found)
+    commands.lookup(args)
 }
 
 /// Runs one request for a session that was taken out of the registry.

@@ -166,6 +166,12 @@ pub trait Typed: FromValue<Object> {
     fn memory_bytes(&self, samples: usize) -> usize;
     /// About how many allocations dropping it frees: large ones are dropped on another thread.
     fn free_effort(&self) -> usize;
+
+    /// The nearest deadline of an element, in Unix milliseconds. Only fields of hashes have deadlines of their own.
+    #[inline]
+    fn nearest_deadline(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Where collections change their encoding; from the configuration.
@@ -183,7 +189,7 @@ pub struct Limits {
     pub sorted_set_value: usize,
     pub stream_node_bytes: usize,
     pub stream_node_entries: usize,
-    /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements from this size on are nodes of their own.
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements from this size on are nodes of their own; 0: those above a node's size.
     pub list_packed_threshold: usize,
     /// Keys the hash functions of large sets and hashes.
     pub hash_seed: u64,
@@ -203,7 +209,7 @@ impl Default for Limits {
             sorted_set_value: 64,
             stream_node_bytes: 4096,
             stream_node_entries: 100,
-            list_packed_threshold: 1 << 30,
+            list_packed_threshold: 0,
             hash_seed: 0,
         }
     }

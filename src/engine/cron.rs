@@ -50,8 +50,12 @@ impl Engine {
             return;
         }
         world.stats.cron_ticks += 1;
+        let start = Instant::now();
         let millis = Clock::Real.micros() / 1000;
         let stats = &mut world.stats;
+        stats.engine_loops += 1;
+        stats.loops_rate.sample(stats.engine_loops, millis);
+        stats.loop_nanos_rate.sample(stats.engine_loop_nanos, millis);
         stats.commands_rate.sample(stats.commands, millis);
         stats.bytes_in_rate.sample(stats.bytes_in, millis);
         stats.bytes_out_rate.sample(stats.bytes_out, millis);
@@ -65,6 +69,9 @@ impl Engine {
         }
         self.look_at_clients(millis);
         crate::raw::alloc::collect(64);
+        let nanos = start.elapsed().as_nanos() as u64;
+        self.world.stats.cron_nanos += nanos;
+        self.world.stats.engine_loop_nanos += nanos;
     }
 
     fn expire(&mut self, period: Duration) {
@@ -81,7 +88,7 @@ impl Engine {
         }
         let stale = if swept.seen == 0 { 0.0 } else { swept.expired as f64 * 100.0 / swept.seen as f64 };
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
-        if swept.expired > 0 {
+        if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
         }
     }

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod cron;
 pub mod event;
+mod nap;
 pub mod ring;
 
 use crate::command::context::BlockOn;
@@ -18,6 +19,7 @@ use crate::types::{ClientId, DbIndex};
 use crate::world::World;
 use batch::{Batch, Home, Post, Spares};
 use event::Event;
+use nap::Naps;
 use ring::{Bell, Receiver, Sender};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -58,6 +60,7 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    naps: RefCell<Naps>,
 }
 
 /// The engine's side of an I/O thread.
@@ -104,10 +107,6 @@ pub enum NewSocket {
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// How often the engine, out of work, lets other threads run before it sleeps. Being woken costs more than a few of these,
-/// and while I/O threads are busy the next batch is never far.
-const YIELDS_BEFORE_SLEEP: usize = 32;
-
 impl Mailbox {
     /// The mailbox of a new engine.
     pub fn new(world: World) -> Self {
@@ -123,6 +122,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            naps: RefCell::default(),
         }))
     }
 
@@ -223,17 +223,13 @@ impl Mailbox {
         if self.0.remotes.borrow().is_empty() {
             return;
         }
-        let (mut idle, mut turns) = (0, 0);
-        while idle < YIELDS_BEFORE_SLEEP {
+        for _ in 0..TURNS_MAX {
             if self.turn() {
-                (idle, turns) = (0, turns + 1);
-                if turns == TURNS_MAX {
-                    return context.waker().wake_by_ref();
-                }
-            } else {
-                idle += 1;
-                std::thread::yield_now();
+                continue;
             }
+            let commands = self.0.engine.borrow().world.stats.commands;
+            let Some(nap) = self.0.naps.borrow_mut().after(commands, Instant::now()) else { break };
+            std::thread::sleep(nap);
         }
         self.0.bell.about_to_sleep(context.waker());
         if self.0.remotes.borrow().iter().any(|remote| !remote.events.is_empty()) {
@@ -290,6 +286,7 @@ impl Engine {
     /// Handles all events in order; batches in a row are run together.
     fn turn(&mut self, queue: &mut VecDeque<Event>, mailbox: &Mailbox) {
         let start = Instant::now();
+        let commands = self.world.stats.commands;
         self.world.keyspace.refresh_clock();
         let mut batches: Vec<Box<Batch>> = Vec::with_capacity(queue.len());
         while let Some(event) = queue.pop_front() {
@@ -308,6 +305,8 @@ impl Engine {
         stats.engine_loops += 1;
         stats.engine_loop_nanos += nanos;
         stats.engine_loop_nanos_max = stats.engine_loop_nanos_max.max(nanos);
+        // CONFIG RESETSTAT may have started the count anew meanwhile.
+        stats.commands_per_loop_max = stats.commands_per_loop_max.max(stats.commands.saturating_sub(commands));
     }
 
     /// After everything ran: the write stream once, each client's replies once, then what commands ordered.

@@ -1,6 +1,7 @@
 //! A database: one table of entries and a few counters. `Keyspace` is all databases and what they share (`Env`).
 
 use super::effects::{Effects, Event};
+use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
 use super::value::{Entry, type_of};
@@ -15,6 +16,8 @@ pub struct KeyStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes removed because their deadline passed.
+    pub expired_fields: u64,
     pub evicted: u64,
     /// Share of volatile keys seen past their deadline in the last sweep, 0..=100.
     pub expired_stale_percent: f64,
@@ -143,6 +146,8 @@ pub struct DbMeta {
     pub index: DbIndex,
     /// Number of entries with a deadline.
     pub volatile: usize,
+    /// The hashes that have fields with a deadline.
+    pub fields: FieldDeadlines,
     /// Mean time to live of the volatile entries seen by the last sweeps, in milliseconds.
     pub ttl_mean: f64,
     /// Where the expiry sweep goes on.
@@ -180,6 +185,7 @@ impl Keyspace {
             },
             hash_seed: seed,
         };
+        keyspace.env.settings.limits.hash_seed = seed;
         for i in 0..databases as u32 {
             let meta = DbMeta { index: DbIndex(i), ..DbMeta::default() };
             keyspace.dbs.push(Db { table: Table::new(seed), meta });
@@ -307,6 +313,7 @@ impl Keyspace {
         db.meta.volatile = 0;
         db.meta.ttl_mean = 0.0;
         db.meta.sweep_at = 0;
+        db.meta.fields.clear();
         let keys = table.len() as u64;
         if keys == 0 {
             return 0;
@@ -372,6 +379,7 @@ fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, 
 /// Accounts for an entry that was removed because its deadline passed.
 pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
     meta.volatile -= 1;
+    meta.fields.left(&entry);
     env.stats.expired += 1;
     let key = entry.key();
     let unlink = env.settings.lazyfree_expire;

@@ -166,10 +166,23 @@ impl Effects {
         }
     }
 
+    /// Records a change of a key that is not counted: it belongs to a change that is, or everything stayed as it was.
+    pub fn modified_too(&mut self, db: DbIndex, key: &[u8], event: Event, present: bool) {
+        if self.watch_modified || self.notify & event.class != 0 {
+            self.log.push(Effect::Modified { db, key: key.into(), event, present });
+        }
+    }
+
     /// Records that a key went away by itself (expired, evicted): for listeners a change, but not one that a command made.
     pub fn went_away(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        self.changed_itself(db, key, event, false);
+    }
+
+    /// Records that a key changed by itself (fields of a hash expired) and whether it still exists: for listeners a change, but
+    /// not one that a command made.
+    pub fn changed_itself(&mut self, db: DbIndex, key: &[u8], event: Event, present: bool) {
         if self.watch_modified || self.notify & event.class != 0 {
-            self.log.push(Effect::Modified { db, key: key.into(), event, present: false });
+            self.log.push(Effect::Modified { db, key: key.into(), event, present });
         }
     }
 

@@ -2,7 +2,8 @@
 //! slot without the flag costs nothing, as its entry is not looked at.
 //!
 //! The engine gives the sweep a time budget per tick. Within it the sweep goes on while more than a tenth of the volatile
-//! keys it meets are past their deadline, else it stops after one round.
+//! keys it meets are past their deadline, else it stops after one round. Fields of hashes that have deadlines of their own
+//! go first: they are kept in order, so only what is due is looked at.
 
 use super::db::{Db, Env, Keyspace, expire};
 use super::value::Entry;
@@ -23,17 +24,25 @@ pub struct Swept {
     pub seen: usize,
     /// Keys removed.
     pub expired: usize,
+    /// Fields of hashes removed.
+    pub fields: usize,
     /// The budget ended the sweep, not the lack of stale keys.
     pub out_of_time: bool,
 }
 
 impl Keyspace {
-    /// Removes keys past their deadline for at most about `budget`, in every database that has volatile keys.
+    /// Removes keys and fields past their deadline for at most about `budget`, in every database that has such.
     pub fn sweep_expired(&mut self, budget: Duration) -> Swept {
         let start = Instant::now();
         let mut total = Swept::default();
         let databases = self.databases() as u32;
         for index in (0..databases).map(DbIndex) {
+            let (fields, done) = self.sweep_fields(index, start, budget);
+            total.fields += fields;
+            if !done {
+                total.out_of_time = true;
+                return total;
+            }
             let (db, env) = self.db_mut(index);
             if db.meta.volatile == 0 {
                 db.meta.ttl_mean = 0.0;

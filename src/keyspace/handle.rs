@@ -13,10 +13,10 @@ use crate::types::UnixMillis;
 
 /// The place of one key.
 pub struct Handle<'a> {
-    slot: Slot<'a, Entry>,
-    key: &'a [u8],
-    meta: &'a mut DbMeta,
-    env: &'a mut Env,
+    pub(super) slot: Slot<'a, Entry>,
+    pub(super) key: &'a [u8],
+    pub(super) meta: &'a mut DbMeta,
+    pub(super) env: &'a mut Env,
 }
 
 impl<'a> Handle<'a> {
@@ -86,6 +86,7 @@ impl<'a> Handle<'a> {
         match self.slot {
             Slot::Occupied(mut found) => {
                 let was_volatile = found.get().deadline().is_some();
+                self.meta.fields.left(&found.get());
                 found.update(|entry| {
                     let entry = if was_volatile || deadline.is_some() { entry.set_deadline(deadline) } else { entry };
                     let mut entry = match number {
@@ -296,11 +297,14 @@ impl<'a> Handle<'a> {
             return Err(WrongType);
         }
         let env = self.env;
+        let meta = self.meta;
         let (result, event, empty) = found.update(|mut entry| {
             entry.set_clock(env.used_clock(entry.clock()));
             let outcome = entry.map_value(|value| match T::from_value(value) {
                 Ok(mut value) => {
+                    let nearest = value.nearest_deadline();
                     let (result, event) = f(&mut value, env);
+                    meta.fields.moved(self.key, nearest, value.nearest_deadline());
                     let empty = value.is_empty() && T::TYPE != ValueType::Stream;
                     (value.into_value(), (result, event, empty))
                 }
@@ -309,12 +313,12 @@ impl<'a> Handle<'a> {
             (entry, outcome)
         });
         if let Some(event) = event {
-            env.effects.modified(self.meta.index, self.key, event, !empty);
+            env.effects.modified(meta.index, self.key, event, !empty);
         }
         if empty {
-            self.meta.volatile -= found.get().deadline().is_some() as usize;
+            meta.volatile -= found.get().deadline().is_some() as usize;
             found.remove();
-            env.effects.went_away(self.meta.index, self.key, Event::DEL);
+            env.effects.went_away(meta.index, self.key, Event::DEL);
         }
         Ok(Some(result))
     }
@@ -350,6 +354,7 @@ impl<'a> Handle<'a> {
         let Slot::Occupied(found) = self.slot else { return None };
         let entry = found.remove();
         self.meta.volatile -= entry.deadline().is_some() as usize;
+        self.meta.fields.left(&entry);
         self.env.effects.modified(self.meta.index, self.key, event, false);
         Some(entry)
     }
@@ -359,6 +364,7 @@ impl<'a> Handle<'a> {
         let Slot::Occupied(found) = self.slot else { return None };
         let entry = found.remove();
         self.meta.volatile -= entry.deadline().is_some() as usize;
+        self.meta.fields.left(&entry);
         Some(entry)
     }
 
@@ -366,6 +372,10 @@ impl<'a> Handle<'a> {
     pub fn put_entry(self, entry: Entry, event: Event) -> Option<Entry> {
         debug_assert_eq!(entry.key(), self.key);
         self.meta.volatile += entry.deadline().is_some() as usize;
+        if let Slot::Occupied(found) = &self.slot {
+            self.meta.fields.left(&found.get());
+        }
+        self.meta.fields.arrived(&entry);
         let old = match self.slot {
             Slot::Occupied(mut found) => {
                 let old = found.replace(entry);
@@ -385,14 +395,19 @@ impl<'a> Handle<'a> {
     fn put_with(self, event: Event, change: impl FnOnce(Entry) -> Entry, make: impl FnOnce(&[u8]) -> Entry) {
         let clock = self.env.fresh_clock();
         match self.slot {
-            Slot::Occupied(mut found) => found.update(|entry| {
-                let mut entry = change(entry);
-                entry.set_clock(clock);
-                (entry, ())
-            }),
+            Slot::Occupied(mut found) => {
+                self.meta.fields.left(&found.get());
+                found.update(|entry| {
+                    let mut entry = change(entry);
+                    entry.set_clock(clock);
+                    self.meta.fields.arrived(&entry);
+                    (entry, ())
+                });
+            }
             Slot::Vacant(place) => {
                 let mut entry = make(self.key);
                 entry.set_clock(clock);
+                self.meta.fields.arrived(&entry);
                 place.insert(entry);
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
             }

@@ -49,7 +49,7 @@ impl LazyFree {
 
     /// Objects that wait to be freed.
     pub fn pending(&self) -> u64 {
-        self.counts.pending.load(Ordering::Relaxed)
+        self.counts.pending.load(Ordering::Acquire)
     }
 
     /// Objects freed so far.
@@ -69,8 +69,9 @@ impl LazyFree {
             for garbage in receiver {
                 let objects = garbage.objects();
                 drop(garbage);
-                counts.pending.fetch_sub(objects, Ordering::Relaxed);
+                // In this order, so that who sees nothing pending sees everything freed.
                 counts.freed.fetch_add(objects, Ordering::Relaxed);
+                counts.pending.fetch_sub(objects, Ordering::Release);
             }
         });
         sender

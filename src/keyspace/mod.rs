@@ -6,6 +6,7 @@
 pub mod db;
 pub mod effects;
 pub mod expire;
+pub mod fields;
 pub mod handle;
 pub mod lazyfree;
 pub mod relocate;

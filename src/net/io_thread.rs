@@ -13,12 +13,12 @@ use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::session::{Link, LinkBuffers};
 use crate::types::ClientId;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Places in a ring. A connection has at most one batch under way, so this is rarely exceeded; what does not fit waits.
@@ -43,8 +43,18 @@ pub fn start(mailbox: &Mailbox, commands: &Arc<CommandTable>, threads: usize) ->
 
 fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell: Arc<Bell>, commands: Arc<CommandTable>) {
     let Ok(runtime) = crate::server::io_runtime() else { return };
-    let thread = Rc::new(Thread { number, events, spares: Spares::default(), places: RefCell::default(), commands });
+    let thread = Rc::new(Thread {
+        number,
+        events,
+        to_ring: Cell::new(false),
+        ringer: RefCell::new(None),
+        spares: Spares::default(),
+        places: RefCell::default(),
+        commands,
+    });
     runtime.block_on(async move {
+        let ringing = thread.clone();
+        local::spawn(async move { std::future::poll_fn(|context| ringing.ring(context)).await });
         let (gone, ended) = tokio::sync::oneshot::channel::<()>();
         local::spawn(async move {
             std::future::poll_fn(|context| {
@@ -80,12 +90,27 @@ fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell:
 struct Thread {
     number: u16,
     events: Sender<Event>,
+    /// Something was posted in this round of ready sockets. The engine is rung once, behind all of them: waking it costs more
+    /// than a command does.
+    to_ring: Cell<bool>,
+    ringer: RefCell<Option<Waker>>,
     spares: Spares,
     places: RefCell<Vec<Option<(ClientId, Rc<Connection>)>>>,
     commands: Arc<CommandTable>,
 }
 
 impl Thread {
+    /// The task that rings: woken by the first event of a round it stands in the queue behind the round's connections.
+    fn ring(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.ringer.borrow().is_none() {
+            *self.ringer.borrow_mut() = Some(context.waker().clone());
+        }
+        if self.to_ring.replace(false) {
+            self.events.ring();
+        }
+        Poll::Pending
+    }
+
     fn obey(self: &Rc<Self>, order: ToConnection) {
         match order {
             ToConnection::Return(mut batch) => match self.find(batch.connection, batch.client) {
@@ -182,7 +207,12 @@ impl Post for Thread {
     }
 
     fn post(&self, event: Event) {
-        self.events.send(event);
+        self.events.push(event);
+        if !self.to_ring.replace(true)
+            && let Some(waker) = &*self.ringer.borrow()
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 

@@ -97,20 +97,28 @@ impl ScoreMap {
 
     /// Adds a member, or changes its score.
     pub fn add(&mut self, member: &[u8], score: f64) -> Added {
+        self.update(member, |_| Some(score)).unwrap_or(Added::Same)
+    }
+
+    /// Lets `decide` see the score of a member (none if it is missing) and say the score it is to have; if it says none,
+    /// nothing changes and the result is none.
+    #[inline]
+    pub fn update(&mut self, member: &[u8], decide: impl FnOnce(Option<f64>) -> Option<f64>) -> Option<Added> {
         let hash = self.index.hash(member);
         if let Some(found) = self.find(hash, member) {
             // SAFETY: the index owns the member, and what it owns is in the tree.
             unsafe {
                 let old = found.score();
+                let score = decide(Some(old))?;
                 if old == score {
-                    return Added::Same;
+                    return Some(Added::Same);
                 }
                 self.tree.update_score(found, score);
-                return Added::Updated(old);
+                return Some(Added::Updated(old));
             }
         }
-        self.add_new(hash, OwnedMember::new(score, member));
-        Added::New
+        self.add_new(hash, OwnedMember::new(decide(None)?, member));
+        Some(Added::New)
     }
 
     /// Removes a member and returns its score.
@@ -290,10 +298,41 @@ impl ScoreMapBuilder {
         ScoreMapBuilder { map: ScoreMap::over(index), members: Vec::with_capacity(expected) }
     }
 
+    /// Number of members so far.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no member yet.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Adds a member. Returns false, and changes nothing, if it is there already.
     pub fn push(&mut self, member: &[u8], score: f64) -> bool {
+        self.merge(self.map.index.hash(member), member, score, |old, _| old)
+    }
+
+    /// The hash of a member that [`ScoreMapBuilder::merge`] is going to be asked for; brings its bucket closer.
+    #[inline]
+    pub fn look_ahead(&self, member: &[u8]) -> u64 {
         let hash = self.map.index.hash(member);
-        if self.map.find(hash, member).is_some() {
+        self.map.index.prefetch_bucket(hash);
+        hash
+    }
+
+    /// The second step after [`ScoreMapBuilder::look_ahead`]: brings the member itself closer, if it is there.
+    #[inline]
+    pub fn fetch_ahead(&self, hash: u64) {
+        self.map.index.prefetch_items(hash);
+    }
+
+    /// Adds a member and returns true; or gives the one that is there the score that `combine(old, score)` makes.
+    #[inline]
+    pub fn merge(&mut self, hash: u64, member: &[u8], score: f64, combine: impl FnOnce(f64, f64) -> f64) -> bool {
+        if let Some(found) = self.map.find(hash, member) {
+            // SAFETY: the index owns the member. There is no tree yet whose order the score could spoil.
+            unsafe { found.set_score(combine(found.score(), score)) };
             return false;
         }
         let owner = OwnedMember::new(score, member);
@@ -312,7 +351,12 @@ impl ScoreMapBuilder {
             members.reverse();
         }
         if !members.is_sorted_by(|a, b| compare(a, b).is_lt()) {
-            members.sort_unstable_by(compare);
+            // With the keys at hand sorting touches members only where scores are equal.
+            // SAFETY: as above.
+            let mut keyed: Vec<(u64, Member)> = members.iter().map(|member| (unsafe { member.key() }, *member)).collect();
+            // SAFETY: as above.
+            keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| unsafe { a.1.bytes().cmp(b.1.bytes()) }));
+            members.iter_mut().zip(&keyed).for_each(|(member, sorted)| *member = sorted.1);
         }
         // SAFETY: they are sorted now, unique because the index is, and the index keeps them alive.
         map.tree = unsafe { BTree::from_sorted(&members) };

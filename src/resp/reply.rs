@@ -298,9 +298,7 @@ impl<'a> ReplyWriter<'a> {
 
     /// A floating point number as a bulk string in both protocols.
     pub fn bulk_double(&mut self, value: f64) {
-        let mut text = Vec::with_capacity(32);
-        number::write_f64(&mut text, value);
-        self.bulk(&text);
+        self.bulk(number::f64_text(value).as_bytes());
     }
 
     /// Yes or no: RESP2 has 1 and 0.

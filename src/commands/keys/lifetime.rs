@@ -251,7 +251,7 @@ fn tell_deadline(ctx: &mut KeysCtx<'_>, tell: impl FnOnce(UnixMillis, UnixMillis
     Ok(Flow::Done)
 }
 
-/// Milliseconds as seconds, rounded to the nearest.
+/// Milliseconds as seconds, rounded to the nearest; adding half a second first could overflow.
 fn to_seconds(millis: i64) -> i64 {
-    millis.saturating_add(500) / 1000
+    millis / 1000 + (millis % 1000 >= 500) as i64
 }

@@ -140,7 +140,7 @@ pub(super) fn rewrite_file(ctx: &mut ServerCtx<'_>, force_all: bool) -> CommandR
 
 fn set(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let args = ctx.args;
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(error::wrong_arity(ctx.spec.name));
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|i| (args.get(i), args.get(i + 1))).collect();

@@ -7,7 +7,9 @@ use crate::clock;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::config::parse_memory;
 use crate::ds::algo::glob;
+use crate::ds::list::List;
 use crate::keyspace::value::{ValueType, encoding_of, type_of};
 use crate::keyspace::{Entry, Event, Str};
 use crate::raw::alloc;
@@ -63,6 +65,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         }
         (b"POPULATE", 3..=5) => populate(ctx),
         (b"PROTOCOL", 3) => protocol(ctx),
+        (b"QUICKLIST-PACKED-THRESHOLD", 3) => packed_threshold(ctx),
         (b"REPLYBUFFER", 4) => reply_buffer(ctx),
         (b"SDSLEN", 3) => sdslen(ctx),
         (b"SET-ACTIVE-EXPIRE", 3) => {
@@ -157,7 +160,6 @@ fn htstats_key(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if !matches!(encoding_of(&entry), "hashtable" | "skiplist") {
         return Err(CommandError::new("ERR The value stored at the specified key is not represented using an hash table"));
     }
-    drop(entry);
     ctx.reply.verbatim("txt", b"Hash table 0 stats (main hash table):\n");
     Ok(Flow::Done)
 }
@@ -167,13 +169,26 @@ fn object(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let entry = keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
     let (encoding, length, clock) = (encoding_of(&entry), serialized_bytes(&entry), entry.clock());
     let address = &raw const *entry as usize;
-    drop(entry);
+    let list = entry.into_lent::<List>().map(|list| nodes_of_list(&list)).unwrap_or_default();
     let text = format!(
-        "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} lru_seconds_idle:{}",
+        "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} lru_seconds_idle:{}{list}",
         keyspace.env.idle_seconds(clock)
     );
     ctx.reply.simple(&text);
     Ok(Flow::Done)
+}
+
+/// What DEBUG OBJECT adds about a long list.
+fn nodes_of_list(list: &List) -> String {
+    let List::Quick(quick) = list else { return String::new() };
+    let nodes = quick.node_count();
+    let bytes: usize = quick.nodes().map(|node| node.plain_bytes()).sum();
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{bytes}",
+        quick.len() as f64 / nodes.max(1) as f64,
+        quick.limits().fill,
+        i32::from(quick.limits().compress_depth > 0)
+    )
 }
 
 /// Bytes of the value in a snapshot without compression, roughly: what DEBUG OBJECT calls `serializedlength`.
@@ -237,12 +252,21 @@ fn populate(ctx: &mut ServerCtx<'_>) -> CommandResult {
     done(ctx)
 }
 
+/// Sets the size from which list elements are nodes of their own; 0 leaves it to the size of nodes again.
+fn packed_threshold(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    let size = parse_memory(ctx.args.get(2)).filter(|size| *size <= MAX);
+    let refusal = CommandError::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+    ctx.world.keyspace.env.settings.limits.list_packed_threshold = size.ok_or(refusal)? as usize;
+    done(ctx)
+}
+
 fn protocol(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let reply = &mut ctx.reply;
     match &*ctx.args.get(2).to_ascii_lowercase() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.integer(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"null" => reply.null(),
         b"array" => {
             reply.array(3);
@@ -319,7 +343,6 @@ fn sdslen(ctx: &mut ServerCtx<'_>) -> CommandResult {
         _ => 0,
     };
     let block = alloc::block_size(entry.block_bytes());
-    drop(entry);
     let spare = outside.saturating_sub(len);
     ctx.reply.simple(&format!(
         "key_sds_len:{}, key_sds_avail:0, key_zmalloc: {block}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {outside}",
@@ -375,6 +398,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Create string keys, which are not propagated.",
         "PROTOCOL <type>",
         "    Answer with a value of this type: string, integer, double, bignum, null, array, set, map, attrib, push,",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Give elements of lists from this size on nodes of their own; 0: those above the size of a node.",
         "    verbatim, true, false.",
         "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
         "REPLYBUFFER RESIZING <0|1>",

@@ -370,9 +370,9 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("eventloop_duration_sum", stats.engine_loop_nanos / 1000);
     let commands: u64 = stats.per_command.iter().map(|command| command.nanos).sum();
     out.add("eventloop_duration_cmd_sum", commands.min(stats.engine_loop_nanos) / 1000);
-    let seconds = world.identity.started.elapsed().as_secs().max(1);
-    out.add("instantaneous_eventloop_cycles_per_sec", stats.engine_loops / seconds);
-    let mean = stats.engine_loop_nanos.checked_div(stats.engine_loops).unwrap_or(0);
+    let cycles = stats.loops_rate.per_second();
+    out.add("instantaneous_eventloop_cycles_per_sec", cycles);
+    let mean = stats.loop_nanos_rate.per_second().checked_div(cycles).unwrap_or(0);
     out.add("instantaneous_eventloop_duration_usec", mean / 1000);
     out.add("acl_access_denied_auth", stats.auth_failures);
     out.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
@@ -473,9 +473,8 @@ fn keyspace(world: &World, out: &mut Fields<'_>) {
 fn debug(world: &World, out: &mut Fields<'_>) {
     let stats = &world.stats;
     out.add("eventloop_duration_aof_sum", 0);
-    out.add("eventloop_duration_cron_sum", 0);
+    out.add("eventloop_duration_cron_sum", stats.cron_nanos / 1000);
     out.add("eventloop_duration_max", stats.engine_loop_nanos_max / 1000);
-    let mean = stats.commands.checked_div(stats.engine_loops).unwrap_or(0);
-    out.add("eventloop_cmd_per_cycle_max", mean);
+    out.add("eventloop_cmd_per_cycle_max", stats.commands_per_loop_max);
     out.add("cron_ticks", stats.cron_ticks);
 }

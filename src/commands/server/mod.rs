@@ -1,5 +1,6 @@
 //! Commands about the server: its configuration, figures, command table, memory, slow commands, and what tests need.
 
+mod command;
 mod config;
 mod debug;
 mod digest;
@@ -13,6 +14,7 @@ use crate::command::CommandSpec;
 
 /// The family's rows, a table per topic.
 pub(super) const TOPICS: &[&[CommandSpec]] = &[
+    command::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
     info::COMMANDS,

@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         syntax: "key value",
         flags: flags(&[Flag::Write, Flag::Fast]),
         acl: categories(&[Category::String]),
-        keys: &[KeySpec::at(1).access(TAKE)],
+        keys: &[KeySpec::at(1).access(REMOVE)],
         run: Handler::Keys(delifeq),
         ..CommandSpec::BASE
     },
@@ -99,7 +99,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         syntax: "key value",
         flags: flags(&[Flag::Write, Flag::DenyOom, Flag::Fast]),
         acl: categories(&[Category::String]),
-        keys: &[KeySpec::at(1).access(OVERWRITE | KeyFlags::INSERT & !KeyFlags::UPDATE)],
+        keys: &[KeySpec::at(1).access(KeyFlags::OW | KeyFlags::INSERT)],
         deprecated: Some(("2.6.12", "`SET` with the `NX` argument")),
         run: Handler::Keys(setnx),
         ..CommandSpec::BASE

@@ -239,6 +239,17 @@ impl Listpack {
         self.splice_in(skip(self.as_bytes(), pos.offset()), 0, element)
     }
 
+    /// Inserts two entries before `pos`, or at the end, moving what follows once.
+    pub fn insert_pair(&mut self, pos: Option<Pos>, first: Element<'_>, second: Element<'_>) {
+        let at = pos.map_or(self.end(), Pos::offset);
+        let (first, second) = (Encoded::new(first), Encoded::new(second));
+        let gap = grow(&mut self.0, at, 0, first.total() + second.total());
+        let (head, tail) = gap.split_at_mut(first.total());
+        first.write(head);
+        second.write(tail);
+        self.adjust_count(2, 0);
+    }
+
     /// Replaces the entry at `pos`, which keeps its position.
     pub fn replace(&mut self, pos: Pos, element: Element<'_>) -> Pos {
         let end = skip(self.as_bytes(), pos.offset());

@@ -121,6 +121,17 @@ impl Quicklist {
         }
     }
 
+    /// Takes over the text length from which an element gets its own node. Existing elements stay where they are.
+    #[inline]
+    pub fn set_large_min(&mut self, large_min: Option<usize>) {
+        self.limits.large_min = large_min;
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len

@@ -71,6 +71,36 @@ impl LongDouble {
         self.kind == Kind::Infinite
     }
 
+    /// True for numbers below zero, and for minus zero.
+    pub fn is_negative(self) -> bool {
+        self.negative
+    }
+
+    /// A thousand times the number, rounded up to an integer: seconds as milliseconds. `None` beyond 64 bits.
+    pub fn thousandfold_up(self) -> Option<i64> {
+        let Kind::Finite { significand, exponent } = self.kind else { return None };
+        // The product is a number of this format as well, rounded to nearest: 0.1 is to become 100, not 101.
+        let product = u128::from(significand) * 1000;
+        let excess = 64_u32.saturating_sub(product.leading_zeros());
+        let (kept, lost) = (product >> excess, product & ((1 << excess) - 1));
+        let half = (1 << excess) >> 1;
+        let up = excess > 0 && (lost > half || lost == half && kept & 1 == 1);
+        let (kept, exponent) = (kept + u128::from(up), exponent + i64::from(excess));
+        let magnitude = match exponent {
+            // More than 65 bits go: nothing is left of the number but that it is not zero.
+            ..-65 => u128::from(kept > 0 && !self.negative),
+            -65..=0 => {
+                let whole = kept >> -exponent;
+                whole + u128::from(!self.negative && whole << -exponent != kept)
+            }
+            _ if kept == 0 => 0,
+            _ if exponent > 62 => return None,
+            _ => kept << exponent,
+        };
+        let magnitude = i64::try_from(magnitude).ok()?;
+        Some(if self.negative { -magnitude } else { magnitude })
+    }
+
     /// Appends the number in decimal: never an exponent, at most 17 digits after the point, rounded to even on ties, without
     /// trailing zeros.
     pub fn write(self, out: &mut Vec<u8>) {

@@ -258,6 +258,33 @@ fn long_doubles_have_their_range() {
     }
 }
 
+#[test]
+fn seconds_become_milliseconds_rounded_up() {
+    let millis = |text: &str| LongDouble::parse(text.as_bytes()).unwrap().thousandfold_up();
+    let cases: &[(&str, i64)] = &[
+        ("0", 0),
+        ("-0", 0),
+        ("0.1", 100),
+        ("0.3", 300),
+        ("1.0001", 1001),
+        ("1e-4000", 1),
+        ("-1e-4000", 0),
+        ("-0.0001", 0),
+        ("-0.0015", -1),
+        ("-1", -1000),
+        ("123456789.123", 123_456_789_123),
+        ("0x10", 16_000),
+        ("9223372036854775", 9_223_372_036_854_775_000),
+        ("9223372036854775.807", i64::MAX),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(millis(text), Some(*expected), "{text}");
+    }
+    for text in ["9223372036854775.808", "9223372036854776", "1e400", "-1e400", "inf", "-inf", "9223372036854775807"] {
+        assert_eq!(millis(text), None, "{text}");
+    }
+}
+
 /// Sums of integers that fit the significand are exact.
 #[test]
 fn long_doubles_add_integers_exactly() {

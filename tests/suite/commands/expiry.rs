@@ -66,7 +66,7 @@ fn seconds_are_rounded_to_the_nearest() {
         > PEXPIRETIME k
         9223372036854775807
         > EXPIRETIME k
-        9223372036854775
+        9223372036854776
         > TTL k
         9223370336854776
         "#,

@@ -99,7 +99,7 @@ fn looking_inside() {
         > PFADD h a b c
         1
         > PFDEBUG DECODE h
-        "Z:8436 v:1,1 Z:1223 v:1,1 Z:3684 v:2,1 Z:3038"
+        "Z:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603"
         > PFDEBUG encoding h
         +sparse
         > PFDEBUG TODENSE h

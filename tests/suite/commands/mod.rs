@@ -3,7 +3,13 @@
 mod bitmaps;
 mod expiry;
 mod hyperloglogs;
+mod introspection;
 mod keys;
+mod lists;
 mod scan;
+mod server;
+mod session;
+mod sort;
 mod sets;
+mod sorted_sets;
 mod strings;

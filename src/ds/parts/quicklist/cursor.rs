@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Place;
 use super::node::{Node, edge, plain_element};
+use super::{Place, Quicklist};
 use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::{Direction, Listpack, Pos};
 
@@ -25,6 +25,35 @@ enum State {
     /// The element lent last; a plain node has no position.
     Lent(Option<Pos>),
     Done,
+}
+
+impl Quicklist {
+    /// Lends up to `count` elements to `f`, from an index towards the back: node by node, which is quicker than a cursor.
+    pub fn for_range(&self, start: usize, count: usize, mut f: impl FnMut(Element<'_>)) {
+        if start >= self.len || count == 0 {
+            return;
+        }
+        let Place { node, mut offset } = self.locate(start);
+        let mut left = count.min(self.len - start);
+        for (node, elements) in self.nodes.iter().zip(&self.counts).skip(node) {
+            let here = left.min(*elements as usize - offset);
+            let mut walk = |pack: &Listpack| {
+                if let Some(pos) = pack.seek(offset as i64) {
+                    pack.entries_from(pos).take(here).for_each(|(_, element)| f(element));
+                }
+            };
+            match node {
+                Node::Pack(pack) => walk(pack),
+                Node::Packed(packed) => walk(&packed.expand()),
+                Node::Plain(thin) => f(plain_element(thin)),
+            }
+            left -= here;
+            offset = 0;
+            if left == 0 {
+                return;
+            }
+        }
+    }
 }
 
 impl<'a> Cursor<'a> {

@@ -30,6 +30,17 @@ pub enum NodeView<'a> {
     Packed { data: &'a [u8], plain_len: usize, count: usize },
 }
 
+impl NodeView<'_> {
+    /// Size of the listpack or text, uncompressed.
+    pub fn plain_bytes(&self) -> usize {
+        match self {
+            NodeView::Pack { pack, .. } => pack.bytes(),
+            NodeView::Plain(text) => text.len(),
+            NodeView::Packed { plain_len, .. } => *plain_len,
+        }
+    }
+}
+
 /// Two words wide, because a long list has many.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
