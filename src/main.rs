@@ -114,7 +114,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match server::runtime() {
+    let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),
     };

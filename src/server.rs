@@ -9,7 +9,7 @@ use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door};
-use crate::net::{io_thread, local};
+use crate::net::{io_thread, local, runtime};
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -131,7 +131,7 @@ impl Builder {
                 }
             };
             let port = bound.iter().find_map(tcp_address);
-            let runtime = match runtime() {
+            let runtime = match runtime::engine() {
                 Ok(runtime) => runtime,
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -157,17 +157,6 @@ impl Builder {
             Err(_) => Err(std::io::Error::other("the server's thread ended before it listened")),
         }
     }
-}
-
-/// A runtime for one thread. A long turn of ready connections is not cut by looks at the sockets, so that the engine finds
-/// them all in its mailbox.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1024).build()
-}
-
-/// A runtime for an I/O thread.
-pub fn io_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_io().event_interval(1024).build()
 }
 
 /// Binds everything that the configuration asks for. Optional addresses that this machine lacks are left out.
@@ -363,31 +352,5 @@ fn resolved(config: &Config, port: u16) -> Config {
     match config.port_auto {
         true => Config { port: port as i64, port_auto: false, ..config.clone() },
         false => config.clone(),
-    }
-}
-
-/// Applies directives that changed at run time to what lives outside the world and cannot fail.
-pub fn apply_config(world: &mut World, names: &[&'static str]) {
-    world.adopt_config();
-    if names.contains(&"loglevel")
-        && let Some(log) = &world.log
-    {
-        log.set_level(world.config.loglevel);
-    }
-    if names.contains(&"port") {
-        world.identity.tcp_port = world.config.port as u16;
-    }
-    // Without a password everybody is the default user; and limits on requests may be others.
-    if names.contains(&"requirepass") || names.contains(&"proto-max-bulk-len") {
-        let open = world.config.requirepass.is_empty();
-        let ids: Vec<_> = world.sessions.ids().collect();
-        for id in ids {
-            let (known, unknown) = (world.limits(true), world.limits(false));
-            let Some(session) = world.sessions.get_mut(id) else { continue };
-            session.authenticated |= open;
-            if let Some(link) = &session.link {
-                link.set_limits(if session.authenticated { known } else { unknown });
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod config;
 pub mod cron;
 pub mod event;
 mod nap;
@@ -581,7 +582,7 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => crate::server::apply_config(&mut self.world, &names),
+            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
                 self.run_resumed(mailbox);

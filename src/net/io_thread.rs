@@ -42,7 +42,7 @@ pub fn start(mailbox: &Mailbox, commands: &Arc<CommandTable>, threads: usize) ->
 }
 
 fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell: Arc<Bell>, commands: Arc<CommandTable>) {
-    let Ok(runtime) = crate::server::io_runtime() else { return };
+    let Ok(runtime) = super::runtime::io_thread() else { return };
     let thread = Rc::new(Thread {
         number,
         events,

@@ -1,3 +1,5 @@
+//! Sorted sets against a naive model, in both encodings.
+
 use std::collections::BTreeMap;
 
 use super::*;
