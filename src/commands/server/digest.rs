@@ -62,6 +62,21 @@ pub(super) fn of_value(entry: &Entry) -> Digest {
                 digest.chain(&Digest::of(text.text(&mut itoa::Buffer::new())));
             }
         }
+        ValueType::Hash => {
+            // In no order: the encodings have different ones.
+            let mut fields = Digest::default();
+            if let Some(hash) = entry.lend::<Hash>() {
+                hash.for_each(|name, found| {
+                    let mut field = name.with_text(Digest::of);
+                    field.chain(&found.value.with_text(Digest::of));
+                    if found.deadline.is_some() {
+                        field.chain(&Digest::of(b"volatile"));
+                    }
+                    fields.add(&field);
+                });
+            }
+            digest.chain(&fields);
+        }
         _ => {
             if let Payload::Thin(_, packed) = entry.payload() {
                 digest.chain(&Digest::of(packed.as_slice()));
