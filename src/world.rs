@@ -100,11 +100,14 @@ impl World {
 /// Those who want to hear of effects. Pub/sub notifications, WATCH, tracking and blocked clients are to be such; tests add
 /// their own.
 #[derive(Default)]
-pub struct Listeners(Vec<Box<dyn FnMut(&Effect)>>);
+pub struct Listeners(Vec<Listener>);
+
+/// Hears of every effect.
+pub type Listener = Box<dyn FnMut(&Effect)>;
 
 impl Listeners {
     /// Adds a listener.
-    pub fn add(&mut self, listener: Box<dyn FnMut(&Effect)>) {
+    pub fn add(&mut self, listener: Listener) {
         self.0.push(listener);
     }
 

@@ -4,6 +4,8 @@
 //! With one runtime on one thread (the default) the ring is a wake-up of a task on the same queue: the engine runs behind
 //! every connection that the same poll of the sockets made ready, and thus finds the work of all of them in its mailbox.
 
+#![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
+
 pub mod batch;
 pub mod cron;
 pub mod event;
@@ -327,16 +329,13 @@ impl Engine {
             stats.bytes_out += bytes;
             session.bytes_out += bytes;
             stats.writes_processed += 1;
-            match &session.link {
-                Some(link) => {
-                    if bytes > 0 {
-                        link.send(&mut session.out);
-                    }
-                    if session.closing {
-                        link.close_after_send();
-                    }
+            if let Some(link) = &session.link {
+                if bytes > 0 {
+                    link.send(&mut session.out);
                 }
-                None => {}
+                if session.closing {
+                    link.close_after_send();
+                }
             }
         });
     }

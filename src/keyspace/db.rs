@@ -103,7 +103,7 @@ impl Env {
     pub fn lfu_decayed(&self, clock: u32) -> u32 {
         let (then, counter) = ((clock >> 8) & 0xffff, clock & 0xff);
         let minutes = self.lfu_minutes().wrapping_sub(then) & 0xffff;
-        let periods = if self.settings.lfu_decay_minutes == 0 { 0 } else { minutes / self.settings.lfu_decay_minutes };
+        let periods = minutes.checked_div(self.settings.lfu_decay_minutes).unwrap_or(0);
         counter.saturating_sub(periods)
     }
 
@@ -368,10 +368,11 @@ fn touch(entry: &mut Entry, env: &mut Env) {
 #[inline]
 fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
     let hash = table.hash(key);
-    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at)) {
-        if let Some(entry) = table.remove(hash, key) {
-            expire(meta, env, entry);
-        }
+    if meta.volatile > 0
+        && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at))
+        && let Some(entry) = table.remove(hash, key)
+    {
+        expire(meta, env, entry);
     }
     table.slot(hash, key)
 }
