@@ -2,6 +2,7 @@
 
 mod bitmaps;
 mod expiry;
+mod geo;
 mod hashes;
 mod hyperloglogs;
 mod introspection;
