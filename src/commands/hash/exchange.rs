@@ -197,7 +197,6 @@ fn hsetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
             When::Present => names().all(has),
         };
         if hash.as_ref().is_some_and(|hash| names().any(|name| hash.has_past(name, now))) {
-            drop(hash);
             entry.expire_named(names());
         }
         if !met {

@@ -10,7 +10,7 @@ use crate::ds::hash::Hash;
 use crate::ds::list::{End, List};
 use crate::ds::object::Typed;
 use crate::ds::parts::element::Element;
-use crate::ds::parts::listpack::{Listpack, TEXT_LEN_MAX};
+use crate::ds::parts::listpack::TEXT_LEN_MAX;
 use crate::ds::set::Set;
 use crate::ds::sorted_set::SortedSet;
 use crate::keyspace::db::discard;
@@ -296,19 +296,7 @@ fn look_up(db: &mut Selected<'_>, pattern: &[u8], element: &[u8]) -> Option<Byte
 
 /// A field's value, unless its time is over.
 fn field_of(hash: &Hash, field: &[u8], now: UnixMillis) -> Option<Vec<u8>> {
-    let find = |pack: &Listpack, skip: usize| pack.next(pack.find(Element::Str(field), skip)?);
-    match hash {
-        Hash::Packed(pack) => Some(pack.get(find(pack, 1)?).to_vec()),
-        Hash::PackedWithTtls(pack) => {
-            let value = find(pack, 2)?;
-            let deadline = pack.get(pack.next(value)?).as_int().filter(|at| *at != 0);
-            deadline.is_none_or(|at| now <= at).then(|| pack.get(value).to_vec())
-        }
-        Hash::Table(fields) => {
-            let found = fields.table.get(fields.table.hash(field), field)?;
-            found.deadline().is_none_or(|at| now <= at).then(|| found.value().to_vec())
-        }
-    }
+    hash.find(field, |found| found.filter(|found| !found.is_past(now)).map(|found| found.value.to_vec()))
 }
 
 fn parse(args: Args<'_>, may_store: bool) -> Result<Options<'_>, CommandError> {

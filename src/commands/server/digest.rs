@@ -1,6 +1,7 @@
 //! A fingerprint of the data set for DEBUG DIGEST: 160 bits that do not depend on the order of keys or members, nor on how a
 //! value is encoded, so that tests can compare data before and after a reload or across replicas. Not for secrets.
 
+use crate::ds::hash::Hash;
 use crate::keyspace::value::{ValueType, type_of};
 use crate::keyspace::{Entry, Str};
 use crate::raw::entry::Payload;

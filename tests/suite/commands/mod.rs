@@ -10,7 +10,7 @@ mod lists;
 mod scan;
 mod server;
 mod session;
-mod sort;
 mod sets;
+mod sort;
 mod sorted_sets;
 mod strings;
