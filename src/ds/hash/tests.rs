@@ -1,3 +1,5 @@
+//! Hashes against a map, in every encoding and with deadlines.
+
 use super::*;
 use crate::clock::Rng;
 use std::collections::BTreeMap;
