@@ -70,6 +70,8 @@ impl World {
         settings.limits.set_value = config.set_max_listpack_value as usize;
         settings.limits.sorted_set_entries = config.zset_max_listpack_entries as usize;
         settings.limits.sorted_set_value = config.zset_max_listpack_value as usize;
+        settings.limits.stream_node_bytes = config.stream_node_max_bytes as usize;
+        settings.limits.stream_node_entries = config.stream_node_max_entries as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);

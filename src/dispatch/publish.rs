@@ -56,7 +56,8 @@ fn notify(world: &mut World, log: Vec<Effect>) {
                 world.blocked.database_changed(*a);
                 world.blocked.database_changed(*b);
             }
-            Effect::Noticed { .. } | Effect::Flushed { .. } => {}
+            Effect::Flushed { db } => world.blocked.database_changed(*db),
+            Effect::Noticed { .. } => {}
         }
         world.listeners.hear(&effect);
     }

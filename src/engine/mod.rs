@@ -17,6 +17,7 @@ use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::{Output, ReplyWriter};
+use crate::resp::request::OwnedRequest;
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
 use crate::world::World;
@@ -40,10 +41,17 @@ const PREFETCH_WINDOW: usize = 16;
 pub struct Engine {
     pub world: World,
     /// Requests that wait for keys, with all that came behind them.
-    parked: HashMap<ClientId, Box<Batch>>,
+    parked: HashMap<ClientId, Parked>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
+}
+
+/// A batch whose next request waits.
+struct Parked {
+    batch: Box<Batch>,
+    /// See `BlockOn::again`.
+    again: Option<OwnedRequest>,
 }
 
 /// Where the rest of the process talks to the engine from its own thread.
@@ -422,7 +430,7 @@ impl Engine {
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
         self.world.keyspace.env.effects.watch_modified = true;
         session.blocked = true;
-        self.parked.insert(session.id, batch);
+        self.parked.insert(session.id, Parked { batch, again: block.again });
         if block.deadline.is_some() {
             mailbox.0.timers.notify_one();
         }
@@ -441,17 +449,18 @@ impl Engine {
     fn retry(&mut self, client: ClientId) {
         // The batch is out of the map while its request runs, so that whatever the request does (closing its own client
         // included, the class of CVE-2026-23479) cannot take it away underneath.
-        let Some(mut batch) = self.parked.remove(&client) else { return };
+        let Some(Parked { mut batch, again }) = self.parked.remove(&client) else { return };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else {
             self.world.blocked.remove(client);
             return;
         };
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
-        let step = dispatch::retry(&mut self.world, &mut session, batch.args(request), request.command());
+        let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);
-            self.parked.insert(client, batch);
+            self.parked.insert(client, Parked { batch, again });
             return;
         }
         batch.next += 1;
@@ -460,7 +469,7 @@ impl Engine {
 
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
     pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
-        let Some(mut batch) = self.parked.remove(&client) else { return false };
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
         let mut reply = ReplyWriter::new(&mut session.out, session.resp3);

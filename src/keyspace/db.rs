@@ -73,6 +73,8 @@ pub struct Env {
     pub no_touch: bool,
     /// Keys past their deadline are removed (DEBUG SET-ACTIVE-EXPIRE switches the sweep, not this).
     pub active_expire: bool,
+    /// The requests come from the primary or a file of the server's own: what another server settled is not refused.
+    pub obeys: bool,
 }
 
 impl Env {
@@ -182,6 +184,7 @@ impl Keyspace {
                 lazyfree: LazyFree::default(),
                 no_touch: false,
                 active_expire: true,
+                obeys: false,
             },
             hash_seed: seed,
         };

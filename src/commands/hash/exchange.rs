@@ -1,12 +1,13 @@
 //! Two things in one request: HGETDEL, HGETEX and HSETEX.
 
-use super::{Amount, COUNT_NOT_POSITIVE, WRITER, bulk, expect_fields, hash_of, lifetime};
+use super::{Amount, COUNT_NOT_POSITIVE, WRITER, bulk, expect_fields, lifetime};
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::ds::hash::{Deadline, Hash};
 use crate::ds::object::Typed;
 use crate::keyspace::{Event, ValueType};
+use crate::resp::reply::ReplyWriter;
 use crate::types::UnixMillis;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -52,10 +53,17 @@ fn hgetdel(ctx: &mut KeysCtx<'_>) -> CommandResult {
     ctx.db.entry(key).expect(ValueType::Hash)?;
     expect_fields(ctx, 2, COUNT_NOT_POSITIVE)?;
     let names = ctx.args.from(4);
-    tell_values(ctx, key, 4)?;
+    if !drop_past_or_tell_none(ctx, key, 4) {
+        return Ok(Flow::Done);
+    }
+    let reply = &mut ctx.reply;
     let removed = ctx.db.entry(key).edit_existing::<Hash, _>(|hash, env| {
-        let removed = names.clone().filter(|name| hash.remove(name)).count();
-        env.effects.more(removed.saturating_sub(1) as u64);
+        let mut removed = 0;
+        for name in names.clone() {
+            tell_value(reply, hash, name);
+            removed += hash.remove(name) as u64;
+        }
+        env.effects.more(removed.max(1) - 1);
         (removed, (removed > 0).then_some(Event::HDEL))
     })?;
     if removed.is_some_and(|removed| removed > 0) {
@@ -83,17 +91,28 @@ fn hgetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
         (Change::Nothing, 2)
     };
     expect_fields(ctx, at, COUNT_NOT_POSITIVE)?;
-    tell_values(ctx, key, at + 2)?;
+    let names = args.from(at + 2);
+    if !drop_past_or_tell_none(ctx, key, at + 2) {
+        return Ok(Flow::Done);
+    }
+    let reply = &mut ctx.reply;
     let deadline = match change {
-        Change::Nothing => return Ok(Flow::Done),
+        Change::Nothing => {
+            if let Some(hash) = ctx.db.entry(key).value::<Hash>()? {
+                names.for_each(|name| tell_value(reply, &hash, name));
+            }
+            return Ok(Flow::Done);
+        }
         Change::Persist => None,
         Change::Set(deadline) => Some(deadline),
     };
     let index = ctx.db.index;
     let event = ctx.db.entry(key).edit_existing::<Hash, _>(|hash, env| {
         let over = deadline.is_some_and(|deadline| deadline <= env.now());
+        hash.expect_deadlines(&env.settings.limits);
         let mut changes = 0;
-        for name in args.from(at + 2) {
+        for name in names {
+            tell_value(reply, hash, name);
             match hash.find(name, |found| found.map(|found| found.deadline)) {
                 Some(_) if over => lifetime::remove(hash, env, index, key, name),
                 Some(old) if old.is_some() || deadline.is_some() => {
@@ -129,35 +148,35 @@ fn hgetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
-/// Tells the values of the fields named from argument `first` on, and removes those past their deadline.
-fn tell_values(ctx: &mut KeysCtx<'_>, key: &[u8], first: usize) -> Result<(), CommandError> {
+/// Begins an answer for the fields named from argument `first` on. Those past their deadline are removed before anything is
+/// told; if then nothing is left, or never was, nulls are told and false is returned.
+fn drop_past_or_tell_none(ctx: &mut KeysCtx<'_>, key: &[u8], first: usize) -> bool {
     let names = ctx.args.from(first);
     let now = ctx.db.now();
-    let reply = &mut ctx.reply;
-    let mut past = false;
-    match ctx.db.read(key) {
-        Some(entry) => {
-            let hash = hash_of(entry)?;
-            reply.array(names.len());
-            for name in names.clone() {
-                hash.find(name, |found| match found {
-                    Some(found) if !found.is_past(now) => bulk(reply, found.value),
-                    found => {
-                        past |= found.is_some();
-                        reply.null();
-                    }
-                });
-            }
-        }
+    ctx.reply.array(names.len());
+    let past = match ctx.db.read(key).and_then(|entry| entry.into_lent::<Hash>()) {
+        Some(hash) => names.clone().any(|name| hash.has_past(name, now)),
         None => {
-            reply.array(names.len());
-            names.clone().for_each(|_| reply.null());
+            names.for_each(|_| ctx.reply.null());
+            return false;
+        }
+    };
+    if past {
+        ctx.db.entry(key).expire_named(names.clone());
+        if !ctx.db.entry(key).exists() {
+            names.for_each(|_| ctx.reply.null());
+            return false;
         }
     }
-    if past {
-        ctx.db.entry(key).expire_named(names);
-    }
-    Ok(())
+    true
+}
+
+/// Tells the value of a field, or null.
+fn tell_value(reply: &mut ReplyWriter<'_>, hash: &Hash, name: &[u8]) {
+    hash.find(name, |found| match found {
+        Some(found) => bulk(reply, found.value),
+        None => reply.null(),
+    });
 }
 
 /// The condition of HSETEX.
@@ -197,7 +216,6 @@ fn hsetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
             When::Present => names().all(has),
         };
         if hash.as_ref().is_some_and(|hash| names().any(|name| hash.has_past(name, now))) {
-            drop(hash);
             entry.expire_named(names());
         }
         if !met {

@@ -54,6 +54,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"LOADAOF", 2) | (b"RELOAD", 2..) => {
             Err(CommandError::new("ERR Nothing to reload from: persistence is not part of this version"))
         }
+        (b"LISTPACK", 3) => listpack(ctx),
         (b"LOG", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(ctx.args.get(2)));
             done(ctx)
@@ -161,6 +162,19 @@ fn htstats_key(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(CommandError::new("ERR The value stored at the specified key is not represented using an hash table"));
     }
     ctx.reply.verbatim("txt", b"Hash table 0 stats (main hash table):\n");
+    Ok(Flow::Done)
+}
+
+/// Logs a packed value byte for byte.
+fn listpack(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let entry = ctx.world.keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
+    match entry.payload() {
+        Payload::Thin(_, packed) if encoding_of(&entry).starts_with("listpack") => {
+            tracing::info!("Listpack: {}", packed.as_slice().escape_ascii());
+        }
+        _ => return Err(CommandError::new("ERR Not a listpack encoded object.")),
+    }
+    ctx.reply.simple("Listpack structure printed on stdout");
     Ok(Flow::Done)
 }
 
@@ -388,6 +402,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell figures of a database's table.",
         "HTSTATS-KEY <key> [full]",
         "    Tell figures of a value's table.",
+        "LISTPACK <key>",
+        "    Log the raw bytes of a packed value.",
         "LOG <message>",
         "    Write a line to the log.",
         "OBJECT <key>",

@@ -344,7 +344,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_input_repl_kbps", kilobytes(0));
     out.add("instantaneous_output_repl_kbps", kilobytes(0));
     out.add("rejected_connections", stats.rejected_connections);
-    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    out.add("expired_subkeys", keys.expired_fields);
     out.add("expired_keys", keys.expired);
     out.add("expired_stale_perc", format_args!("{:.2}", keys.expired_stale_percent));
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
@@ -465,7 +466,7 @@ fn keyspace(world: &World, out: &mut Fields<'_>) {
         let ttl = if db.meta.volatile == 0 { 0 } else { db.meta.ttl_mean as i64 };
         out.add(
             &format!("db{index}"),
-            format_args!("keys={},expires={},avg_ttl={ttl},subexpiry=0", db.table.len(), db.meta.volatile),
+            format_args!("keys={},expires={},avg_ttl={ttl},subexpiry={}", db.table.len(), db.meta.volatile, db.meta.fields.len()),
         );
     }
 }

@@ -252,7 +252,7 @@ fn combine(
             result
         }
     };
-    Ok((result.finish(limits), options.scores))
+    Ok((if store { result.finish(limits) } else { result.finish_large() }, options.scores))
 }
 
 /// Where the keys are that are counted by argument `at`.

@@ -290,7 +290,7 @@ fn wait(ctx: &mut KeysCtx<'_>, keys: std::ops::Range<usize>, deadline: Option<Un
         ctx.reply.null_array();
         return Ok(Flow::Done);
     }
-    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline });
+    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline, again: None });
     Ok(Flow::Block)
 }
 

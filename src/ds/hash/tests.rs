@@ -1,4 +1,5 @@
 //! Hashes against a naive model, through every encoding.
+//! Hashes against a map, in every encoding and with deadlines.
 
 use super::*;
 use crate::clock::Rng;

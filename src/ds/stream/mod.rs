@@ -19,7 +19,7 @@ use crate::ds::parts::corrupt::Corrupt;
 use crate::ds::parts::listpack::Listpack;
 
 pub use group::{Consumer, ConsumerId, Group, Nack};
-pub use id::StreamId;
+pub use id::{IdText, StreamId};
 pub use node::{Entry, Pairs};
 
 /// Most bytes of fields and values that an entry, or of all that a node, may hold.
@@ -315,6 +315,14 @@ impl Stream {
             self.find_first();
         }
         removed
+    }
+
+    /// Lends a group, to be changed while the entries are read. `None` if there is none of this name.
+    pub fn with_group<R>(&mut self, name: &[u8], f: impl FnOnce(&Stream, &mut Group) -> R) -> Option<R> {
+        let mut groups = std::mem::take(&mut self.groups);
+        let result = groups.get_mut(name).map(|group| f(self, group));
+        self.groups = groups;
+        result
     }
 
     /// Number of nodes.

@@ -590,6 +590,12 @@ fn fields_are_told_and_changed_at_once() {
         > HGETDEL h FIELDS 1 x
         [nil]
         ~
+        > HSET twice f 1
+        > HGETDEL twice FIELDS 2 f f
+        ["1", nil]
+        > HSET twice f 1
+        > HGETEX twice EXAT 1 FIELDS 2 f f
+        ["1", nil]
         > HPEXPIRE h 10 FIELDS 1 b
         # advance 11
         > HGETDEL h FIELDS 2 b c

@@ -127,6 +127,8 @@ fn zadd_refuses_what_it_cannot_read() {
         -ERR value is not a valid float
         > EXISTS z
         0
+        > ZINCRBY z NX a
+        -ERR syntax error
         > ZINCRBY z 1
         -ERR wrong number of arguments for 'zincrby' command
         > SET s v
@@ -196,6 +198,8 @@ fn zero_loses_its_sign_in_small_sets() {
         "-0"
         > ZADD y 0 a
         0
+        > ZUNION 1 z WEIGHTS -1 WITHSCORES
+        ["a", "-0"]
         "#,
     );
 }
