@@ -297,7 +297,6 @@ fn look_up(db: &mut Selected<'_>, pattern: &[u8], element: &[u8]) -> Option<Byte
 /// A field's value, unless its time is over.
 fn field_of(hash: &Hash, field: &[u8], now: UnixMillis) -> Option<Vec<u8>> {
     hash.find(field, |found| found.filter(|f| !f.is_past(now)).map(|f| f.value.to_vec()))
-    hash.find(field, |found| found.filter(|found| !found.is_past(now)).map(|found| found.value.to_vec()))
 }
 
 fn parse(args: Args<'_>, may_store: bool) -> Result<Options<'_>, CommandError> {

@@ -1,5 +1,4 @@
 //! Hashes against a naive model, through every encoding.
-//! Hashes against a map, in every encoding and with deadlines.
 
 use super::*;
 use crate::clock::Rng;
