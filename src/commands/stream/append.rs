@@ -23,10 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::Stream]),
         keys: &[KeySpec::at(1).access(UPDATE)],
         tips: &["nondeterministic_output"],
-        history: &[
-            ("6.2.0", "Takes `NOMKSTREAM`, `MINID` and `LIMIT`."),
-            ("7.0.0", "Takes ids of the form `<ms>-*`."),
-        ],
+        history: &[("6.2.0", "Takes `NOMKSTREAM`, `MINID` and `LIMIT`."), ("7.0.0", "Takes ids of the form `<ms>-*`.")],
         run: Handler::Keys(xadd),
         ..CommandSpec::BASE
     },
@@ -77,8 +74,7 @@ const _: () = check(COMMANDS);
 const ID_IS_ZERO: CommandError = CommandError::new("ERR The ID specified in XADD must be greater than 0-0");
 const ID_NOT_GREATER: CommandError =
     CommandError::new("ERR The ID specified in XADD is equal or smaller than the target stream top item");
-const EXHAUSTED: CommandError =
-    CommandError::new("ERR The stream has exhausted the last possible ID, unable to add more items");
+const EXHAUSTED: CommandError = CommandError::new("ERR The stream has exhausted the last possible ID, unable to add more items");
 const TOO_LARGE: CommandError = CommandError::new("ERR Elements are too large to be stored");
 
 fn xadd(ctx: &mut KeysCtx<'_>) -> CommandResult {

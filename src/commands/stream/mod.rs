@@ -191,8 +191,7 @@ impl GroupName<'_> {
             let mut read = itoa::Buffer::new();
             let read = group.entries_read.map_or("-1", |count| read.format(count));
             let id = group.last_id.text();
-            let request: [&[u8]; 7] =
-                [b"XGROUP", b"SETID", self.key, self.group, id.as_bytes(), b"ENTRIESREAD", read.as_bytes()];
+            let request: [&[u8]; 7] = [b"XGROUP", b"SETID", self.key, self.group, id.as_bytes(), b"ENTRIESREAD", read.as_bytes()];
             OwnedRequest::build(request)
         });
     }

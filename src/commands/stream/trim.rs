@@ -21,7 +21,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
     syntax: "key <MAXLEN|MINID> [=|~] threshold [LIMIT count]",
     flags: flags(&[Flag::Write]),
     acl: categories(&[Category::Stream]),
-    keys: &[KeySpec::at(1).access(TAKE & !KeyFlags::ACCESS)],
+    keys: &[KeySpec::at(1).access(KeyFlags::RW | KeyFlags::DELETE)],
     tips: &["nondeterministic_output"],
     history: &[("6.2.0", "Takes `MINID` and `LIMIT`.")],
     run: Handler::Keys(xtrim),
