@@ -23,8 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Families that the server is expected to have.
-const READY: &[&str] = &["strings", "bitmaps", "hll", "keys", "hashes", "connection"];
-const READY: &[&str] = &["strings", "bitmaps", "hll", "keys", "zsets", "connection"];
+const READY: &[&str] = &["strings", "bitmaps", "hll", "keys", "lists", "hashes", "sets", "zsets", "geo", "connection"];
 
 /// Differences that are accepted: a pattern for `COMMAND: our reply <> their reply` (`*` for anything), and why.
 const KNOWN: &[(&str, &str)] = &[
