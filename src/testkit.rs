@@ -79,8 +79,7 @@ impl Kit {
         world.adopt_config();
         // Misses and creations are classes that nobody gets unless asked for by name.
         world.keyspace.env.effects.watch_modified = true;
-        world.keyspace.env.effects.notify =
-            !crate::keyspace::effects::Class::NEW & !crate::keyspace::effects::Class::KEY_MISS;
+        world.keyspace.env.effects.notify = !crate::keyspace::effects::Class::NEW & !crate::keyspace::effects::Class::KEY_MISS;
         let session = Box::new(Session { origin: Origin::Internal, authenticated: true, ..Session::default() });
         let (id, slot) = world.sessions.add(session);
         let session = world.sessions.take(id, slot).expect("just added");
