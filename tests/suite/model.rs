@@ -32,7 +32,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("GETRANGE: * <> *", "an end before the string's beginning gives nothing, as in newer servers; 8.0 gives the first byte"),
     ("SUBSTR: * <> *", "as GETRANGE"),
     ("*: (error) ERR unknown subcommand *", "the original cuts the echoed name at a zero byte"),
-    ("BITOP: (integer) * <> (integer) *", "a BITFIELD of which every write failed grows the string there without telling replicas"),
+    (
+        "BITOP: (integer) * <> (integer) *",
+        "a BITFIELD of which every write failed grows the string there without telling replicas",
+    ),
     ("SCAN: (error) ERR invalid cursor <> *", "-0 is read as a cursor there"),
 ];
 
