@@ -8,7 +8,7 @@ mod inside;
 mod moving;
 mod pop_many;
 mod sort;
-mod timeout;
+pub(super) mod timeout;
 
 use crate::command::CommandSpec;
 use crate::command::context::{BlockOn, KeysCtx};
