@@ -80,7 +80,11 @@ impl World {
 
     /// How much one request may hold.
     pub fn limits(&self, authenticated: bool) -> Limits {
-        if authenticated { Limits::authenticated(self.config.proto_max_bulk_len as usize) } else { Limits::unauthenticated() }
+        let max_query = self.config.client_query_buffer_limit as usize;
+        if !authenticated {
+            return Limits::unauthenticated();
+        }
+        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.

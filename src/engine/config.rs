@@ -14,7 +14,7 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
         world.identity.tcp_port = world.config.port as u16;
     }
     // Without a password everybody is the default user; and limits on requests may be others.
-    if names.contains(&"requirepass") || names.contains(&"proto-max-bulk-len") {
+    if ["requirepass", "proto-max-bulk-len", "client-query-buffer-limit"].iter().any(|name| names.contains(name)) {
         let open = world.config.requirepass.is_empty();
         let ids: Vec<_> = world.sessions.ids().collect();
         for id in ids {

@@ -548,6 +548,10 @@ impl Engine {
         match event {
             Event::Batch(_) => {}
             Event::Disconnected(client) => self.forget(client),
+            Event::QueryTooLarge { client, bytes } => {
+                self.world.stats.query_buffer_limit_disconnections += 1;
+                tracing::warn!("Closing client id={} that reached max query buffer length ({bytes} bytes)", client.0);
+            }
             Event::Signal(shutdown) => self.outcome = Some(event::Outcome { shutdown }),
         }
     }

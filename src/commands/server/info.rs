@@ -182,16 +182,12 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("maxclients", world.config.maxclients);
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
-    out.zeros(&[
-        "blocked_clients",
-        "tracking_clients",
-        "pubsub_clients",
-        "watching_clients",
-        "clients_in_timeout_table",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    out.add("blocked_clients", world.blocked.len());
+    out.zeros(&["tracking_clients", "pubsub_clients", "watching_clients"]);
+    out.add("clients_in_timeout_table", world.blocked.timed());
+    out.zeros(&["total_watched_keys"]);
+    out.add("total_blocking_keys", world.blocked.keys());
+    out.zeros(&["total_blocking_keys_on_nokey"]);
 }
 
 /// What the server's memory is used for, in bytes.
