@@ -163,6 +163,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
+/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
+const HUGE_EFFORT: usize = 10_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
@@ -352,8 +354,19 @@ pub const PREFETCH_MIN_KEYS: usize = 4096;
 
 /// Frees an entry, on another thread if `lazily` and it is worth it.
 pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
-    if lazily && super::value::free_effort(&entry) > LAZY_FREE_MIN_EFFORT {
+    let effort = super::value::free_effort(&entry);
+    if lazily && effort > LAZY_FREE_MIN_EFFORT {
         env.lazyfree.send(Garbage::Entry(entry));
+    } else if effort > HUGE_EFFORT {
+        env.lazyfree.send(Garbage::Huge(entry.into_value()));
+    }
+}
+
+/// Sends the value away if dropping it would hold the engine up; the entry is an integer then, about to be overwritten.
+pub(super) fn send_huge_away(env: &mut Env, entry: &mut Entry) {
+    if super::value::free_effort(entry) > HUGE_EFFORT {
+        let value = entry.map_value(|value| (crate::raw::entry::Value::Int(0), value));
+        env.lazyfree.send(Garbage::Huge(value));
     }
 }
 

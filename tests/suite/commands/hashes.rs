@@ -513,7 +513,8 @@ const EXPIRED: &str = r#"
         ~ HINCRBY h a 2
         ~ EXEC
         > HSET h b 1 c 1
-        > HPEXPIRE h 10 FIELDS 2 a b
+        > HPEXPIRE h 9 FIELDS 1 b
+        > HPEXPIRE h 10 FIELDS 1 a
         # advance 11
         > HRANDFIELD h
         "c"
