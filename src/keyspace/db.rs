@@ -73,6 +73,8 @@ pub struct Env {
     pub no_touch: bool,
     /// Keys past their deadline are removed (DEBUG SET-ACTIVE-EXPIRE switches the sweep, not this).
     pub active_expire: bool,
+    /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
+    pub expiry_paused: bool,
 }
 
 impl Env {
@@ -182,6 +184,7 @@ impl Keyspace {
                 lazyfree: LazyFree::default(),
                 no_touch: false,
                 active_expire: true,
+                expiry_paused: false,
             },
             hash_seed: seed,
         };
@@ -221,6 +224,10 @@ impl Keyspace {
     pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
         let env = &mut self.env;
+        if env.expiry_paused && is_past(db, env, key) {
+            env.stats.misses += 1;
+            return None;
+        }
         match find_live(&mut db.table, &mut db.meta, env, key) {
             Slot::Occupied(mut found) => {
                 env.stats.hits += 1;
@@ -240,6 +247,9 @@ impl Keyspace {
     /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
     pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
+        if self.env.expiry_paused && is_past(db, &self.env, key) {
+            return None;
+        }
         match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
             Slot::Occupied(found) => Some(found.into_ref()),
             Slot::Vacant(_) => None,
@@ -309,6 +319,9 @@ impl Keyspace {
     pub fn flush(&mut self, index: DbIndex, lazily: bool) -> u64 {
         let fresh = Table::new(self.hash_seed);
         let db = &mut self.dbs[index.at()];
+        if !self.env.effects.watched.is_empty() {
+            self.env.effects.watched.touch_all_of(db);
+        }
         let table = std::mem::replace(&mut db.table, fresh);
         db.meta.volatile = 0;
         db.meta.ttl_mean = 0.0;
@@ -330,6 +343,11 @@ impl Keyspace {
         self.dbs.swap(a.at(), b.at());
         self.dbs[a.at()].meta.index = a;
         self.dbs[b.at()].meta.index = b;
+        let (now, watched) = (self.env.now(), &mut self.env.effects.watched);
+        if !watched.is_empty() && a != b {
+            watched.touch_exchanged(&self.dbs[b.at()], &self.dbs[a.at()], now);
+            watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
+        }
         self.env.effects.swapped(a, b);
     }
 
@@ -374,6 +392,13 @@ fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, 
         }
     }
     table.slot(hash, key)
+}
+
+/// True if the key is held past its deadline.
+#[cold]
+fn is_past(db: &Db, env: &Env, key: &[u8]) -> bool {
+    let entry = db.table.get(db.table.hash(key), key);
+    entry.is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at))
 }
 
 /// Accounts for an entry that was removed because its deadline passed.
