@@ -3,11 +3,12 @@
 
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy};
+use crate::config::{Config, MaxmemoryPolicy, NotifyFlags};
+use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
-use crate::session::{Blocked, Registry, Session};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
@@ -21,6 +22,13 @@ pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
     pub blocked: Blocked,
+    pub pubsub: PubSub,
+    /// Clients that are shown every command, with their places in the registry.
+    pub monitors: Vec<(ClientId, usize)>,
+    /// CLIENT PAUSE.
+    pub pause: Option<Pause>,
+    /// Classes of keyspace events that are published, and in which forms; 0 while nothing is.
+    pub announced: u16,
     pub config: Config,
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
@@ -43,6 +51,45 @@ pub struct World {
 }
 
 impl World {
+    /// True while requests do not simply run: clients are paused or monitored.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        self.pause.is_some() | !self.monitors.is_empty()
+    }
+
+    /// The pause of clients, unless it is over.
+    pub fn paused(&self) -> Option<Pause> {
+        self.pause.filter(|pause| self.keyspace.env.now() < pause.until)
+    }
+
+    /// Begins, changes or ends the pause of clients.
+    pub fn set_pause(&mut self, pause: Option<Pause>) {
+        self.pause = pause;
+        self.keyspace.env.expiry_paused = pause.is_some();
+    }
+
+    /// Ends a client's transaction and its watch of keys.
+    pub fn end_transaction(&mut self, session: &mut Session) {
+        session.transaction = None;
+        self.end_watch(session);
+    }
+
+    /// Ends a client's watch of keys.
+    pub fn end_watch(&mut self, session: &mut Session) {
+        if let Some(mut watch) = session.watch.take() {
+            watch.end(&mut self.keyspace);
+        }
+    }
+
+    /// Lets go of everything that a client holds here: it starts afresh, or is gone.
+    pub fn let_go(&mut self, session: &mut Session) {
+        self.end_transaction(session);
+        self.pubsub.leave(session);
+        if std::mem::take(&mut session.monitor) {
+            self.monitors.retain(|(client, _)| *client != session.id);
+        }
+    }
+
     /// True if changes of keys are to be logged whether or not a client waits for one.
     pub fn wants_changes(&self) -> bool {
         self.listeners.any()
@@ -76,6 +123,10 @@ impl World {
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
+        self.announced = announced(config.notify_keyspace_events);
+        // Misses and new keys are far too frequent for those who did not ask for them by name.
+        let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
+        self.keyspace.env.effects.notify = self.announced | heard;
     }
 
     /// How much one request may hold.
@@ -103,8 +154,29 @@ impl World {
     }
 }
 
-/// Those who want to hear of effects. Pub/sub notifications, WATCH, tracking and blocked clients are to be such; tests add
-/// their own.
+/// The classes and forms of keyspace events that a directive selects; none if it selects no form, or no class.
+fn announced(flags: NotifyFlags) -> u16 {
+    const FORMS: u16 = Class::KEYSPACE | Class::KEYEVENT;
+    let pairs = [
+        (NotifyFlags::KEYSPACE, Class::KEYSPACE),
+        (NotifyFlags::KEYEVENT, Class::KEYEVENT),
+        (NotifyFlags::GENERIC, Class::GENERIC),
+        (NotifyFlags::STRING, Class::STRING),
+        (NotifyFlags::LIST, Class::LIST),
+        (NotifyFlags::SET, Class::SET),
+        (NotifyFlags::HASH, Class::HASH),
+        (NotifyFlags::ZSET, Class::ZSET),
+        (NotifyFlags::EXPIRED, Class::EXPIRED),
+        (NotifyFlags::EVICTED, Class::EVICTED),
+        (NotifyFlags::STREAM, Class::STREAM),
+        (NotifyFlags::NEW, Class::NEW),
+        (NotifyFlags::KEY_MISS, Class::KEY_MISS),
+    ];
+    let classes = pairs.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |all, (_, class)| all | class);
+    if classes & FORMS == 0 || classes & !FORMS == 0 { 0 } else { classes }
+}
+
+/// Those who want to hear of effects beside the parts of the server that always do: tests.
 #[derive(Default)]
 pub struct Listeners(Vec<Listener>);
 
@@ -153,6 +225,8 @@ pub enum Order {
     ConfigChanged(Vec<&'static str>),
     /// End a client's wait, as a timeout would or with an error.
     Unblock { client: ClientId, error: bool },
+    /// Clients are no longer paused: go on with their requests.
+    Resume,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

@@ -87,6 +87,8 @@ pub struct SessionCtx<'a> {
     pub session: &'a mut Session,
     pub world: &'a mut World,
     pub spec: &'static CommandSpec,
+    /// As in `KeysCtx`.
+    pub may_block: bool,
 }
 
 /// For commands about the server.

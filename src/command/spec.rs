@@ -20,6 +20,8 @@ pub enum Flow {
     Close,
     /// No reply at all, now or later (CLIENT REPLY, SHUTDOWN).
     Silent,
+    /// Nothing was written: run the requests that the client's transaction has queued (EXEC).
+    RunQueue,
 }
 
 /// The function behind a command. The kind states its reach.

@@ -33,7 +33,7 @@ const COMMANDS: &[CommandSpec] = &[
         complexity: "O(1) for one key, with a small constant while its cache holds; O(N) for N keys, with a large one",
         summary: "Estimates how many different elements were added to a HyperLogLog, or to several together.",
         syntax: "key [key ...]",
-        flags: flags(&[Flag::ReadOnly]),
+        flags: flags(&[Flag::ReadOnly, Flag::MayReplicate]),
         acl: categories(&[Category::HyperLogLog]),
         keys: &[KeySpec::range(1, -1, 1).access(KeyFlags::RW | KeyFlags::ACCESS)],
         run: Handler::Keys(pfcount),

@@ -2,9 +2,12 @@
 
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag, Handler};
+use crate::command::table::Command;
 use crate::resp::request::Args;
 use crate::session::Session;
 use crate::world::World;
+
+use super::transaction;
 
 /// Refuses what may not run now.
 #[inline]
@@ -22,6 +25,46 @@ pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args:
         return Err(error::OOM);
     }
     Ok(())
+}
+
+/// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
+pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
+    if session.transaction.is_some() && spec.has(Flag::NoMulti) {
+        return Err(CommandError::new("ERR Command not allowed inside a transaction"));
+    }
+    if spec.name == "EXEC" {
+        transaction::admit_exec(world, session)?;
+    }
+    // In RESP2 a subscriber could not tell replies from messages.
+    const FOR_SUBSCRIBERS: &[&str] = &[
+        "PING",
+        "SUBSCRIBE",
+        "SSUBSCRIBE",
+        "UNSUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "PSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "QUIT",
+        "RESET",
+    ];
+    if session.subscriptions.is_some() && !session.resp3 && !FOR_SUBSCRIBERS.contains(&spec.name) {
+        return Err(CommandError::text(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            command.name
+        )));
+    }
+    Ok(())
+}
+
+/// True if the request has to wait for the end of CLIENT PAUSE.
+pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec) -> bool {
+    let Some(pause) = world.paused() else { return false };
+    let may_write = |flags: u32| flags & (Flag::Write.bit() | Flag::MayReplicate.bit()) != 0;
+    let queued = match &session.transaction {
+        Some(transaction) if spec.name == "EXEC" => transaction.flags,
+        _ => 0,
+    };
+    !session.monitor && (pause.all || may_write(spec.flags) || may_write(queued))
 }
 
 /// The refusal for a container whose subcommand is unknown.

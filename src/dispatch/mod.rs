@@ -3,11 +3,13 @@
 //! This is the only place that writes error replies and counts them, and the only one that knows the order of things.
 
 mod admit;
+mod monitor;
 pub mod publish;
+mod transaction;
 
 use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
-use crate::command::spec::{Flag, Flow, Handler};
+use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Handler};
 use crate::command::table::CommandTable;
 use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
@@ -22,6 +24,8 @@ pub enum Step {
     Next,
     /// This one waits for keys; it runs again when they are ready.
     Wait(BlockOn),
+    /// This one is executed, as if it came then, when clients are no longer paused.
+    Postpone,
     /// Nothing of this client runs any more.
     Close,
 }
@@ -39,18 +43,51 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     session.commands += 1;
     let Some(at) = command else {
         let refusal = admit::unknown(world, session, args);
-        fail(world, session, start, &refusal, None);
-        return after(session, start, Step::Next);
+        return refuse(world, session, start, refusal, None);
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
     if let Err(refusal) = admit::admit(world, session, spec, args) {
-        world.stats.per_command[at as usize].rejected += 1;
-        fail(world, session, start, &refusal, None);
+        return refuse(world, session, start, refusal, Some(at));
+    }
+    if world.is_special() || session.is_special() {
+        return execute_specially(world, session, args, at, start);
+    }
+    run(world, session, args, at, start, false)
+}
+
+/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI or a subscriber.
+#[cold]
+fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
+    let spec = world.commands.get(at).spec;
+    if let Err(refusal) = admit::admit_special(world, session, spec, world.commands.get(at)) {
+        return refuse(world, session, start, refusal, Some(at));
+    }
+    if admit::is_paused(world, session, spec) {
+        world.stats.commands -= 1;
+        session.commands -= 1;
+        return Step::Postpone;
+    }
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        transaction::queue(session, at, spec, args);
         return after(session, start, Step::Next);
     }
+    let step = run(world, session, args, at, start, false);
+    monitor::show(world, session, spec, args);
+    step
+}
 
-    run(world, session, args, at, start, false)
+/// Answers a request that may not run.
+#[cold]
+fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: CommandError, command: Option<u16>) -> Step {
+    let mut is_exec = false;
+    if let Some(at) = command {
+        world.stats.per_command[at as usize].rejected += 1;
+        is_exec = world.commands.get(at).spec.name == "EXEC";
+    }
+    let refusal = transaction::refuse(world, session, refusal, is_exec);
+    fail(world, session, start, &refusal, None);
+    after(session, start, Step::Next)
 }
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came.
@@ -69,35 +106,10 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let result = match spec.run {
-        Handler::Keys(run) => {
-            world.keyspace.env.no_touch = session.no_touch;
-            let mut ctx = KeysCtx {
-                args,
-                reply: ReplyWriter::new(&mut session.out, session.resp3),
-                db: Selected { keyspace: &mut world.keyspace, index: session.db },
-                spec,
-                block: &mut block,
-                may_block: true,
-            };
-            run(&mut ctx)
-        }
-        Handler::Session(run) => {
-            let mut out = std::mem::take(&mut session.out);
-            let reply = ReplyWriter::new(&mut out, session.resp3);
-            let result = run(&mut SessionCtx { args, reply, session, world, spec });
-            give_back(session, out);
-            result
-        }
-        Handler::Server(run) => {
-            let mut out = std::mem::take(&mut session.out);
-            let reply = ReplyWriter::new(&mut out, session.resp3);
-            let result = run(&mut ServerCtx { args, reply, session, world, spec });
-            give_back(session, out);
-            result
-        }
-        Handler::Container => Err(admit::bad_subcommand(spec, args)),
-    };
+    let mut result = invoke(world, session, args, spec, &mut block, true);
+    if result == Ok(Flow::RunQueue) {
+        result = transaction::run_queue(world, session);
+    }
     if let Some(timer) = timer {
         let nanos = timer.elapsed().as_nanos() as u64;
         world.stats.note_duration(at, nanos, world.config.latency_tracking);
@@ -128,7 +140,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             session.out.rewind(start);
             Step::Next
         }
-        Ok(Flow::Block) => Step::Next,
+        Ok(Flow::Block | Flow::RunQueue) => Step::Next,
         Err(refusal) => {
             debug_assert_eq!(dirty, world.keyspace.env.effects.dirty, "{} failed after it changed something", spec.name);
             fail(world, session, start, &refusal, Some(at));
@@ -139,7 +151,52 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
     }
-    after(session, start, step)
+    let step = after(session, start, step);
+    if world.sessions.has_late() {
+        world.sessions.collect_late(session);
+    }
+    step
+}
+
+/// Calls the handler. Only what it wrote and what it did tell of it afterwards.
+#[inline]
+fn invoke(
+    world: &mut World,
+    session: &mut Session,
+    args: Args<'_>,
+    spec: &'static CommandSpec,
+    block: &mut Option<BlockOn>,
+    may_block: bool,
+) -> CommandResult {
+    match spec.run {
+        Handler::Keys(run) => {
+            world.keyspace.env.no_touch = session.no_touch;
+            let mut ctx = KeysCtx {
+                args,
+                reply: ReplyWriter::new(&mut session.out, session.resp3),
+                db: Selected { keyspace: &mut world.keyspace, index: session.db },
+                spec,
+                block,
+                may_block,
+            };
+            run(&mut ctx)
+        }
+        Handler::Session(run) => {
+            let mut out = std::mem::take(&mut session.out);
+            let reply = ReplyWriter::new(&mut out, session.resp3);
+            let result = run(&mut SessionCtx { args, reply, session, world, spec, may_block });
+            give_back(session, out);
+            result
+        }
+        Handler::Server(run) => {
+            let mut out = std::mem::take(&mut session.out);
+            let reply = ReplyWriter::new(&mut out, session.resp3);
+            let result = run(&mut ServerCtx { args, reply, session, world, spec });
+            give_back(session, out);
+            result
+        }
+        Handler::Container => Err(admit::bad_subcommand(spec, args)),
+    }
 }
 
 /// Applies CLIENT REPLY to what was just written.

@@ -3,10 +3,12 @@
 //! The write stream comes first, then notifications and the like, so that nobody hears of a change that the stream does
 //! not yet hold.
 
-use crate::keyspace::Effect;
-use crate::resp::request::Args;
+use crate::keyspace::effects::Class;
+use crate::keyspace::{Effect, Event};
+use crate::resp::request::{Args, OwnedRequest};
 use crate::types::DbIndex;
 use crate::world::World;
+use std::io::Write as _;
 
 /// Publishes what the request just executed in `db` did. What belongs together propagates as a transaction; not so the
 /// removals of stale keys that a scan came by (`together` false), which have nothing to do with each other.
@@ -32,6 +34,26 @@ pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool,
     }
 }
 
+/// Closes a part of a unit that goes on (a command of a transaction): listeners hear of it at once, what is to propagate is
+/// added to `unit`.
+pub fn close_part(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool, unit: &mut Vec<(DbIndex, OwnedRequest)>) {
+    let effects = &mut world.keyspace.env.effects;
+    let rewritten = effects.is_rewritten();
+    let (before, instead) = effects.take_propagation();
+    if world.stream.has_consumers() {
+        unit.extend(before);
+        if rewritten {
+            unit.extend(instead);
+        } else if changed {
+            unit.push((db, OwnedRequest::copy(args)));
+        }
+    }
+    let log = world.keyspace.env.effects.take_log();
+    if !log.is_empty() {
+        notify(world, log);
+    }
+}
+
 /// Publishes what happened outside of any request: keys that expired or were evicted.
 pub fn close_background(world: &mut World) {
     let (before, instead) = world.keyspace.env.effects.take_propagation();
@@ -46,19 +68,41 @@ pub fn close_background(world: &mut World) {
     }
 }
 
-/// Tells listeners. The listeners themselves (pub/sub, WATCH, tracking, blocked clients) hang on here.
+/// Tells listeners: subscribers of keyspace events, blocked clients. (WATCH is told by the keyspace itself.)
 fn notify(world: &mut World, log: Vec<Effect>) {
     for effect in log {
         match &effect {
             // A key that went away matters too: a client that waits for a group of a stream hears that it is gone.
-            Effect::Modified { db, key, .. } => world.blocked.key_changed(*db, key),
+            Effect::Modified { db, key, event, .. } => {
+                announce(world, *db, key, *event);
+                world.blocked.key_changed(*db, key);
+            }
+            Effect::Noticed { db, key, event } => announce(world, *db, key, *event),
             Effect::Swapped { a, b } => {
                 world.blocked.database_changed(*a);
                 world.blocked.database_changed(*b);
             }
             Effect::Flushed { db } => world.blocked.database_changed(*db),
-            Effect::Noticed { .. } => {}
         }
         world.listeners.hear(&effect);
+    }
+}
+
+/// Publishes a keyspace event, if its class is wanted, in the two forms that clients can ask for.
+fn announce(world: &mut World, db: DbIndex, key: &[u8], event: Event) {
+    let wanted = world.announced;
+    if wanted & event.class == 0 || world.pubsub.is_empty() {
+        return;
+    }
+    let mut channel = Vec::with_capacity(32 + key.len());
+    if wanted & Class::KEYSPACE != 0 {
+        let _ = write!(channel, "__keyspace@{}__:", db.0);
+        channel.extend_from_slice(key);
+        world.pubsub.publish(&mut world.sessions, &channel, event.name.as_bytes());
+    }
+    if wanted & Class::KEYEVENT != 0 {
+        channel.clear();
+        let _ = write!(channel, "__keyevent@{}__:{}", db.0, event.name);
+        world.pubsub.publish(&mut world.sessions, &channel, key);
     }
 }

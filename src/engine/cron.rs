@@ -2,6 +2,7 @@
 
 use super::{Engine, Mailbox};
 use crate::clock::Clock;
+use crate::config::OutputBufferLimit;
 use std::time::{Duration, Instant};
 
 /// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
@@ -10,7 +11,9 @@ pub async fn run(mailbox: Mailbox) {
     loop {
         let (hz, wait) = mailbox.with(|engine| {
             let world = &engine.world;
-            let wait = world.blocked.next_deadline().map(|at| at - world.keyspace.env.clock.micros() / 1000);
+            let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
+            let next = world.blocked.next_deadline().into_iter().chain(pause).min();
+            let wait = next.map(|at| at - world.keyspace.env.clock.micros() / 1000);
             (world.config.hz.clamp(1, 500) as u64, wait)
         });
         let period = Duration::from_micros(1_000_000 / hz);
@@ -24,6 +27,7 @@ pub async fn run(mailbox: Mailbox) {
         mailbox.with(|engine| {
             engine.world.keyspace.refresh_clock();
             engine.expire_blocked(&mailbox);
+            engine.expire_pause(&mailbox);
             if last.elapsed() >= period {
                 last = Instant::now();
                 engine.tick(period);
@@ -64,7 +68,7 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire {
+        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
             self.expire(period);
         }
         self.look_at_clients(millis);
@@ -97,16 +101,17 @@ impl Engine {
     fn look_at_clients(&mut self, millis: i64) {
         let world = &mut self.world;
         let timeout = world.config.timeout * 1000;
-        let limit = world.config.client_output_buffer_limit.normal;
-        let limited = limit.hard != 0 || limit.soft != 0;
-        if timeout == 0 && !limited {
+        let limits = world.config.client_output_buffer_limit;
+        let limited = |limit: OutputBufferLimit| limit.hard != 0 || limit.soft != 0;
+        if timeout == 0 && !limited(limits.normal) && (world.pubsub.clients() == 0 || !limited(limits.pubsub)) {
             return;
         }
         let _ = CLIENTS_PER_TICK_MIN;
         let ids: Vec<_> = world.sessions.ids().collect();
         for id in ids {
             let Some(session) = world.sessions.get_mut(id) else { continue };
-            if timeout > 0 && millis - session.active_at > timeout {
+            let listens = session.subscriptions.is_some();
+            if timeout > 0 && millis - session.active_at > timeout && !listens && !session.blocked {
                 tracing::debug!("Closing idle client");
                 session.closing = true;
                 if let Some(link) = &session.link {
@@ -114,7 +119,8 @@ impl Engine {
                 }
                 continue;
             }
-            if limited && over_limit(session, limit, millis) {
+            let limit = if listens { limits.pubsub } else { limits.normal };
+            if limited(limit) && over_limit(session, limit, millis) {
                 world.stats.output_buffer_limit_disconnections += 1;
             }
         }
@@ -122,7 +128,7 @@ impl Engine {
 }
 
 /// Closes a client whose replies pile up beyond the limits.
-fn over_limit(session: &mut crate::session::Session, limit: crate::config::OutputBufferLimit, millis: i64) -> bool {
+fn over_limit(session: &mut crate::session::Session, limit: OutputBufferLimit, millis: i64) -> bool {
     let Some(link) = &session.link else { return false };
     let waiting = link.buffers().unsent as u64;
     let hard = limit.hard != 0 && waiting >= limit.hard;

@@ -44,6 +44,8 @@ pub struct Engine {
     parked: HashMap<ClientId, Parked>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
+    /// Batches whose next request waits for the end of a pause of clients.
+    postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
 }
 
@@ -121,7 +123,7 @@ pub enum NewSocket {
 impl Mailbox {
     /// The mailbox of a new engine.
     pub fn new(world: World) -> Self {
-        let engine = Engine { world, parked: HashMap::new(), resumed: Vec::new(), outcome: None };
+        let engine = Engine { world, parked: HashMap::new(), resumed: Vec::new(), postponed: Vec::new(), outcome: None };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
             queue: RefCell::default(),
@@ -373,7 +375,7 @@ impl Engine {
             self.world.stats.reads_processed += 1;
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
-            let mut waits = None;
+            let (mut waits, mut postponed) = (None, false);
             while at < count {
                 if prefetched == 0 {
                     prefetched = self.prefetch(batches, i, at, session.db);
@@ -382,11 +384,17 @@ impl Engine {
                 let batch = &batches[i];
                 let request = batch.requests[at];
                 let step = dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command());
-                if let Step::Wait(block) = step {
-                    waits = Some(block);
-                    break;
+                match step {
+                    Step::Wait(block) => {
+                        waits = Some(block);
+                        break;
+                    }
+                    Step::Postpone => {
+                        postponed = true;
+                        break;
+                    }
+                    Step::Next | Step::Close => at += 1,
                 }
-                at += 1;
                 if self.world.blocked.has_ready() {
                     self.serve_blocked();
                 }
@@ -397,6 +405,10 @@ impl Engine {
             batches[i].next = at;
             if let Some(block) = waits {
                 self.park(&mut session, std::mem::take(&mut batches[i]), block, mailbox);
+            } else if postponed {
+                session.blocked = true;
+                self.postponed.push(std::mem::take(&mut batches[i]));
+                mailbox.0.timers.notify_one();
             } else if at >= count
                 && !session.closing
                 && let Some(error) = batches[i].take_error()
@@ -506,6 +518,30 @@ impl Engine {
         self.run_resumed(mailbox);
     }
 
+    /// Ends the pause of clients if its time is over.
+    pub fn expire_pause(&mut self, mailbox: &Mailbox) {
+        if self.world.pause.is_some() && self.world.paused().is_none() {
+            self.world.set_pause(None);
+            self.resume(mailbox);
+        }
+    }
+
+    /// True if a request waits for the end of a pause.
+    pub fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
+    /// Runs the requests that waited for the end of a pause.
+    fn resume(&mut self, mailbox: &Mailbox) {
+        for batch in self.postponed.drain(..) {
+            if let Some(session) = self.world.sessions.get_mut(batch.client) {
+                session.blocked = false;
+            }
+            self.resumed.push(batch);
+        }
+        self.run_resumed(mailbox);
+    }
+
     fn run_resumed(&mut self, mailbox: &Mailbox) {
         let mut batches = std::mem::take(&mut self.resumed);
         self.run_batches(&mut batches, mailbox);
@@ -571,7 +607,10 @@ impl Engine {
     pub fn forget(&mut self, client: ClientId) {
         self.parked.remove(&client);
         self.world.blocked.remove(client);
-        drop(self.world.sessions.remove(client));
+        self.postponed.retain(|batch| batch.client != client);
+        if let Some(mut session) = self.world.sessions.remove(client) {
+            self.world.let_go(&mut session);
+        }
     }
 
     fn carry_out(&mut self, order: crate::world::Order, mailbox: &Mailbox) {
@@ -600,6 +639,7 @@ impl Engine {
                 self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
                 self.run_resumed(mailbox);
             }
+            Order::Resume => self.resume(mailbox),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

@@ -75,6 +75,8 @@ pub struct Env {
     pub active_expire: bool,
     /// The requests come from the primary or a file of the server's own: what another server settled is not refused.
     pub obeys: bool,
+    /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
+    pub expiry_paused: bool,
 }
 
 impl Env {
@@ -187,6 +189,7 @@ impl Keyspace {
                 no_touch: false,
                 active_expire: true,
                 obeys: false,
+                expiry_paused: false,
             },
             hash_seed: seed,
         };
@@ -226,6 +229,10 @@ impl Keyspace {
     pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
         let env = &mut self.env;
+        if env.expiry_paused && is_past(db, env, key) {
+            env.stats.misses += 1;
+            return None;
+        }
         match find_live(&mut db.table, &mut db.meta, env, key) {
             Slot::Occupied(mut found) => {
                 env.stats.hits += 1;
@@ -245,6 +252,9 @@ impl Keyspace {
     /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
     pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
+        if self.env.expiry_paused && is_past(db, &self.env, key) {
+            return None;
+        }
         match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
             Slot::Occupied(found) => Some(found.into_ref()),
             Slot::Vacant(_) => None,
@@ -314,6 +324,9 @@ impl Keyspace {
     pub fn flush(&mut self, index: DbIndex, lazily: bool) -> u64 {
         let fresh = Table::new(self.hash_seed);
         let db = &mut self.dbs[index.at()];
+        if !self.env.effects.watched.is_empty() {
+            self.env.effects.watched.touch_all_of(db);
+        }
         let table = std::mem::replace(&mut db.table, fresh);
         db.meta.volatile = 0;
         db.meta.ttl_mean = 0.0;
@@ -335,6 +348,11 @@ impl Keyspace {
         self.dbs.swap(a.at(), b.at());
         self.dbs[a.at()].meta.index = a;
         self.dbs[b.at()].meta.index = b;
+        let (now, watched) = (self.env.now(), &mut self.env.effects.watched);
+        if !watched.is_empty() && a != b {
+            watched.touch_exchanged(&self.dbs[b.at()], &self.dbs[a.at()], now);
+            watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
+        }
         self.env.effects.swapped(a, b);
     }
 
@@ -391,6 +409,13 @@ fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, 
         expire(meta, env, entry);
     }
     table.slot(hash, key)
+}
+
+/// True if the key is held past its deadline.
+#[cold]
+fn is_past(db: &Db, env: &Env, key: &[u8]) -> bool {
+    let entry = db.table.get(db.table.hash(key), key);
+    entry.is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at))
 }
 
 /// Accounts for an entry that was removed because its deadline passed.

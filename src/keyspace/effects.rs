@@ -5,6 +5,7 @@
 //!
 //! Effects are closed per execution unit (a command, a transaction, a script): `dispatch::publish` takes the log then.
 
+use super::watched::Watched;
 use crate::resp::request::OwnedRequest;
 use crate::types::DbIndex;
 
@@ -149,7 +150,9 @@ pub struct Effects {
     pub dirty: u64,
     /// Classes that notifications are wanted for; 0 while notifications are off.
     pub notify: u16,
-    /// Someone watches, tracks or waits for keys.
+    /// Keys under WATCH.
+    pub watched: Watched,
+    /// Someone tracks or waits for keys.
     pub watch_modified: bool,
     /// The write stream has consumers.
     pub streaming: bool,
@@ -164,13 +167,15 @@ impl Effects {
     #[inline]
     pub fn modified(&mut self, db: DbIndex, key: &[u8], event: Event, present: bool) {
         self.dirty += 1;
-        if self.watch_modified || self.notify & event.class != 0 {
-            self.log.push(Effect::Modified { db, key: key.into(), event, present });
-        }
+        self.modified_too(db, key, event, present);
     }
 
     /// Records a change of a key that is not counted: it belongs to a change that is, or everything stayed as it was.
+    #[inline]
     pub fn modified_too(&mut self, db: DbIndex, key: &[u8], event: Event, present: bool) {
+        if !self.watched.is_empty() {
+            self.watched.touch(db, key, present);
+        }
         if self.watch_modified || self.notify & event.class != 0 {
             self.log.push(Effect::Modified { db, key: key.into(), event, present });
         }
@@ -184,9 +189,7 @@ impl Effects {
     /// Records that a key changed by itself (fields of a hash expired) and whether it still exists: for listeners a change, but
     /// not one that a command made.
     pub fn changed_itself(&mut self, db: DbIndex, key: &[u8], event: Event, present: bool) {
-        if self.watch_modified || self.notify & event.class != 0 {
-            self.log.push(Effect::Modified { db, key: key.into(), event, present });
-        }
+        self.modified_too(db, key, event, present);
     }
 
     /// Counts more changes that belong to one event.

@@ -11,6 +11,7 @@ pub mod handle;
 pub mod lazyfree;
 pub mod relocate;
 pub mod value;
+pub mod watched;
 
 pub use db::{Db, Env, Keyspace, Settings};
 pub use effects::{Effect, Effects, Event};

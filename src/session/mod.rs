@@ -2,13 +2,23 @@
 //! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
 
 pub mod blocked;
+pub mod message;
+pub mod multi;
+pub mod pause;
+pub mod pubsub;
 pub mod registry;
+pub mod watch;
 
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::types::{ClientId, DbIndex};
 pub use blocked::Blocked;
+pub use message::Message;
+pub use multi::Transaction;
+pub use pause::Pause;
+pub use pubsub::{PubSub, Subscriptions, Topic};
 pub use registry::Registry;
+pub use watch::Watch;
 
 /// The way from a session to its connection.
 pub trait Link {
@@ -95,6 +105,14 @@ pub struct Session {
     pub commands: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Between MULTI and EXEC.
+    pub transaction: Option<Box<Transaction>>,
+    /// There is one while keys are watched.
+    pub watch: Option<Box<Watch>>,
+    /// There are some while the client listens to anything.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Is shown every command (MONITOR).
+    pub monitor: bool,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
     pub over_soft_limit_since: i64,
 }
@@ -103,31 +121,49 @@ impl Session {
     /// The flags of CLIENT LIST.
     pub fn flag_letters(&self) -> String {
         let mut letters = String::new();
-        if self.origin == Origin::Unix {
-            letters.push('U');
-        }
-        if self.blocked {
-            letters.push('b');
-        }
-        if self.closing {
-            letters.push('c');
-        }
-        if self.no_evict {
-            letters.push('e');
-        }
-        if self.no_touch {
-            letters.push('T');
-        }
+        let mut add = |when: bool, letter| {
+            if when {
+                letters.push(letter);
+            }
+        };
+        add(self.monitor, 'O');
+        add(self.subscriptions.is_some(), 'P');
+        add(self.transaction.is_some(), 'x');
+        add(self.blocked, 'b');
+        add(self.watch.as_ref().is_some_and(|watch| watch.is_touched()), 'd');
+        add(self.closing, 'c');
+        add(self.origin == Origin::Unix, 'U');
+        add(self.no_evict, 'e');
+        add(self.no_touch, 'T');
         if letters.is_empty() {
             letters.push('N');
         }
         letters
     }
 
+    /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        self.transaction.is_some() | self.subscriptions.is_some()
+    }
+
+    /// How many things of a kind the client listens to.
+    pub fn subscribed(&self, topic: Topic) -> usize {
+        self.subscriptions.as_ref().map_or(0, |mine| mine.count(topic))
+    }
+
+    /// Bytes of memory that its transaction and its watch hold.
+    pub fn multi_bytes(&self) -> usize {
+        let queue = self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes());
+        queue + self.watch.as_ref().map_or(0, |watch| watch.memory_bytes())
+    }
+
     /// Bytes of memory that the session holds, its connection's buffers included.
     pub fn memory_bytes(&self) -> usize {
         let link = self.link.as_ref().map_or(0, |link| link.buffers().memory);
-        size_of::<Session>() + self.out.bytes.capacity() + self.name.len() + self.lib_name.len() + link
+        let subscriptions = self.subscriptions.as_ref().map_or(0, |mine| mine.memory_bytes());
+        let names = self.name.len() + self.lib_name.len();
+        size_of::<Session>() + self.out.bytes.capacity() + names + self.multi_bytes() + subscriptions + link
     }
 
     /// Returns to the state of a new connection (RESET), but for the connection itself.

@@ -1,7 +1,8 @@
 //! All clients, by place and by id. The session that runs a command is taken out for that time, so that the command can
 //! change both it and the registry.
 
-use super::Session;
+use super::{Message, Session};
+use crate::resp::reply::Output;
 use crate::types::ClientId;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ pub struct Registry {
     to_send: Vec<usize>,
     /// Output buffers that nobody uses at the moment.
     spare: Vec<Vec<u8>>,
+    /// Messages for sessions that are taken out, in both protocols.
+    late: Vec<(ClientId, [Output; 2])>,
 }
 
 /// More spare output buffers than this are given back to the allocator, and so are larger ones.
@@ -44,6 +47,7 @@ impl Registry {
     pub fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
         let slot = self.by_id.remove(&id)?;
         let session = self.slots[slot].take();
+        self.late.retain(|(client, _)| *client != id);
         self.free.push(slot);
         session
     }
@@ -61,6 +65,9 @@ impl Registry {
     #[inline]
     pub fn put_back(&mut self, mut session: Box<Session>) {
         let slot = session.slot;
+        if self.has_late() {
+            self.collect_late(&mut session);
+        }
         if !session.send_queued && (!session.out.is_empty() || session.closing) {
             session.send_queued = true;
             self.to_send.push(slot);
@@ -108,6 +115,46 @@ impl Registry {
             session.send_queued = true;
             self.to_send.push(slot);
         }
+    }
+
+    /// Gives the client at this place a message. One that is taken out gets it behind the reply to the request that it runs.
+    pub fn deliver(&mut self, id: ClientId, slot: usize, message: &mut Message<'_>) {
+        match self.slots.get_mut(slot) {
+            Some(Some(session)) if session.id == id => {
+                if session.closing {
+                    return;
+                }
+                if session.out.bytes.capacity() == 0
+                    && let Some(spare) = self.spare.pop()
+                {
+                    session.out.bytes = spare;
+                }
+                session.out.append(message.encoded(session.resp3));
+                if !session.send_queued {
+                    session.send_queued = true;
+                    self.to_send.push(slot);
+                }
+            }
+            Some(None) if self.by_id.get(&id) == Some(&slot) => self.late.push((id, message.both())),
+            _ => {}
+        }
+    }
+
+    /// True if a session that is taken out was sent messages.
+    #[inline]
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Gives a session that is taken out the messages that came meanwhile.
+    #[cold]
+    pub fn collect_late(&mut self, session: &mut Session) {
+        self.late.retain(|(id, encoded)| {
+            if *id == session.id {
+                session.out.append(&encoded[session.resp3 as usize]);
+            }
+            *id != session.id
+        });
     }
 
     /// Calls `f` with each session that has something to send, and clears the queue.

@@ -175,7 +175,14 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn ping(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    // A subscriber that speaks RESP2 gets nothing but arrays.
+    let subscriber = ctx.session.subscriptions.is_some() && !ctx.session.resp3;
     match ctx.args.len() {
+        1 | 2 if subscriber => {
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            ctx.reply.bulk(ctx.args.get(1));
+        }
         1 => ctx.reply.simple("PONG"),
         2 => ctx.reply.bulk(ctx.args.get(1)),
         _ => return Err(error::wrong_arity(ctx.spec.name)),
@@ -190,6 +197,7 @@ fn quit(ctx: &mut SessionCtx<'_>) -> CommandResult {
 
 fn reset(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let authenticated = ctx.world.config.requirepass.is_empty();
+    ctx.world.let_go(ctx.session);
     ctx.session.reset(authenticated);
     adopt_limits(ctx.session, ctx.world);
     ctx.reply.set_resp3(false);

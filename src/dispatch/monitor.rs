@@ -1,0 +1,96 @@
+//! MONITOR: every command that runs, shown to those who asked, one line each. Commands for administrators are not shown, nor
+//! are passwords.
+
+use crate::clock::Clock;
+use crate::command::spec::{CommandSpec, Flag};
+use crate::resp::reply::ReplyWriter;
+use crate::resp::request::Args;
+use crate::session::{Message, Origin, Session};
+use crate::types::DbIndex;
+use crate::world::World;
+use std::io::Write as _;
+
+/// Shows a request to the monitors.
+#[inline]
+pub fn show(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+    if !world.monitors.is_empty() && !spec.has(Flag::SkipMonitor) && !spec.has(Flag::Admin) {
+        show_to_all(world, session, spec, args);
+    }
+}
+
+#[cold]
+fn show_to_all(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+    let text = line(Clock::Real.micros(), session.db, source(world, session), spec, args);
+    let write = |reply: &mut ReplyWriter<'_>| reply.raw(&text);
+    let mut message = Message::new(&write);
+    for &(client, slot) in &world.monitors {
+        world.sessions.deliver(client, slot, &mut message);
+    }
+}
+
+/// Where a request came from.
+fn source(world: &World, session: &Session) -> String {
+    match session.origin {
+        Origin::Unix => format!("unix:{}", world.config.unixsocket),
+        _ => session.peer.to_string(),
+    }
+}
+
+fn line(micros: i64, db: DbIndex, source: String, spec: &CommandSpec, args: Args<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(64);
+    let _ = write!(text, "+{}.{:06} [{} {source}]", micros / 1_000_000, micros % 1_000_000, db.0);
+    for (i, arg) in args.from(0).enumerate() {
+        text.push(b' ');
+        quote(&mut text, if is_secret(spec, args, i) { b"(redacted)" } else { arg });
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+/// True for arguments that are a password, or the name that goes with it.
+fn is_secret(spec: &CommandSpec, args: Args<'_>, i: usize) -> bool {
+    match spec.name {
+        "AUTH" => i > 0 && i + 1 == args.len(),
+        "HELLO" => (2..=i.min(args.len())).any(|at| args.is(at, "AUTH") && (at + 1..=at + 2).contains(&i)),
+        _ => false,
+    }
+}
+
+fn quote(text: &mut Vec<u8>, arg: &[u8]) {
+    text.push(b'"');
+    for &byte in arg {
+        match byte {
+            b'"' | b'\\' => text.extend_from_slice(&[b'\\', byte]),
+            b'\n' => text.extend_from_slice(b"\\n"),
+            b'\r' => text.extend_from_slice(b"\\r"),
+            b'\t' => text.extend_from_slice(b"\\t"),
+            7 => text.extend_from_slice(b"\\a"),
+            8 => text.extend_from_slice(b"\\b"),
+            b' '..=b'~' => text.push(byte),
+            _ => {
+                let _ = write!(text, "\\x{byte:02x}");
+            }
+        }
+    }
+    text.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::request::OwnedRequest;
+
+    #[test]
+    fn a_line_hides_passwords_and_quotes_the_rest() {
+        let shown = |name: &'static str, args: &[&[u8]]| {
+            let spec = CommandSpec { name, ..CommandSpec::BASE };
+            let request = OwnedRequest::build(args.iter().copied());
+            String::from_utf8(line(1_500_000_000_000_042, DbIndex(9), "1.2.3.4:5".into(), &spec, request.args())).unwrap()
+        };
+        let head = "+1500000000.000042 [9 1.2.3.4:5]";
+        assert_eq!(shown("SET", &[b"set", b"a\"\n", b"\x01\xff"]), format!("{head} \"set\" \"a\\\"\\n\" \"\\x01\\xff\"\r\n"));
+        assert_eq!(shown("AUTH", &[b"auth", b"me", b"x"]), format!("{head} \"auth\" \"me\" \"(redacted)\"\r\n"));
+        let hello = shown("HELLO", &[b"hello", b"3", b"auth", b"me", b"x", b"setname", b"n"]);
+        assert_eq!(hello, format!("{head} \"hello\" \"3\" \"auth\" \"(redacted)\" \"(redacted)\" \"setname\" \"n\"\r\n"));
+    }
+}
