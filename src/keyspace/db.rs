@@ -333,6 +333,26 @@ impl Keyspace {
         self.env.effects.swapped(a, b);
     }
 
+    /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
+    /// already the entry takes its place if `replace`, else it is dropped and the result is false.
+    pub fn file_loaded(&mut self, index: DbIndex, entry: Entry, replace: bool) -> bool {
+        let Db { table, meta } = &mut self.dbs[index.at()];
+        let hash = table.hash(entry.key());
+        if table.get(hash, entry.key()).is_some() {
+            if !replace {
+                return false;
+            }
+            if let Some(old) = table.remove(hash, entry.key()) {
+                meta.volatile -= old.deadline().is_some() as usize;
+                meta.fields.left(&old);
+            }
+        }
+        meta.volatile += entry.deadline().is_some() as usize;
+        meta.fields.arrived(&entry);
+        table.insert_unique(hash, entry);
+        true
+    }
+
     /// Keys in all databases.
     pub fn total_keys(&self) -> usize {
         self.dbs.iter().map(|db| db.table.len()).sum()

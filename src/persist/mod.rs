@@ -1,0 +1,3 @@
+//! Persistence: data files in Redis' formats.
+
+pub mod rdb;
