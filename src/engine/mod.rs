@@ -539,7 +539,13 @@ impl Engine {
         match event {
             Event::Batch(_) => {}
             Event::Disconnected(client) => self.forget(client),
-            Event::Signal(shutdown) => self.outcome = Some(event::Outcome { shutdown }),
+            // An end that was ordered was prepared by whoever ordered it.
+            Event::Signal(shutdown) if self.outcome.is_some() => self.outcome = Some(event::Outcome { shutdown }),
+            Event::Signal(shutdown) => {
+                if self.world.save_before_end(shutdown).is_ok() {
+                    self.outcome = Some(event::Outcome { shutdown });
+                }
+            }
         }
     }
 

@@ -38,6 +38,12 @@ pub struct Settings {
     /// Longest string, in bytes.
     pub bulk_max: usize,
     pub hll_sparse_max_bytes: usize,
+    /// DUMP compresses long strings.
+    pub rdb_compression: bool,
+    /// RESTORE searches packed values for duplicates.
+    pub sanitize_dumps: bool,
+    /// RESTORE believes payloads whatever their checksum (DEBUG).
+    pub skip_dump_checksum: bool,
     /// Where collections change their encoding.
     pub limits: crate::ds::object::Limits,
 }
@@ -54,6 +60,9 @@ impl Default for Settings {
             lazyfree_expire: false,
             bulk_max: 512 << 20,
             hll_sparse_max_bytes: 3000,
+            rdb_compression: true,
+            sanitize_dumps: false,
+            skip_dump_checksum: false,
             limits: crate::ds::object::Limits::default(),
         }
     }

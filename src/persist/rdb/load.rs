@@ -138,7 +138,7 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
             && let Some(computed) = computed
             && stored != computed
         {
-            let reason = format!("wrong checksum: {stored:016x} in the file, {computed:016x} computed");
+            let reason = format!("CRC error, wrong checksum: {stored:016x} in the file, {computed:016x} computed");
             return Err(input.fault(reason));
         }
     }
