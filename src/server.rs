@@ -10,6 +10,7 @@ use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door};
 use crate::net::{io_thread, local, runtime};
+use crate::persist::{LoadFailure, Persistence};
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -113,10 +114,10 @@ impl Builder {
         self
     }
 
-    /// Starts the server on a thread of its own and returns when it listens.
+    /// Starts the server on a thread of its own and returns when it has loaded its data and listens.
     ///
     /// # Errors
-    /// An address that cannot be had, or no thread or runtime for the server.
+    /// An address that cannot be had, a broken data file, or no thread or runtime for the server.
     pub fn start(self) -> std::io::Result<Server> {
         let (ready, started) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
@@ -138,7 +139,11 @@ impl Builder {
                     return;
                 }
             };
-            let world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            let mut world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            if let Err(failure) = load(&mut world) {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
+                return;
+            }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -222,6 +227,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         config,
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
+        persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
@@ -242,6 +248,15 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
     };
     world.adopt_config();
     world
+}
+
+/// Fills a fresh world from the data file, if there is one.
+///
+/// # Errors
+/// The file is broken or cannot be read. It is left as it is.
+pub fn load(world: &mut World) -> Result<(), LoadFailure> {
+    let World { persistence, keyspace, config, .. } = world;
+    persistence.load(keyspace, config, false)
 }
 
 /// Serves until the engine ends.

@@ -3,9 +3,10 @@
 
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy, NotifyFlags};
+use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
+use crate::persist::Persistence;
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -34,6 +35,7 @@ pub struct World {
     pub stats: Stats,
     pub stream: WriteStream,
     pub slow: SlowRecords,
+    pub persistence: Persistence,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -108,6 +110,8 @@ impl World {
         settings.lazyfree_expire = config.lazyfree_lazy_expire;
         settings.bulk_max = config.proto_max_bulk_len as usize;
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
+        settings.rdb_compression = config.rdbcompression;
+        settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -136,6 +140,22 @@ impl World {
             return Limits::unauthenticated();
         }
         Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
+    }
+
+    /// Saves the data before the server ends, if that is wanted or the configuration has save points.
+    ///
+    /// # Errors
+    /// It failed, and the end is not forced.
+    pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
+        if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            return Ok(());
+        }
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        let saved = self.persistence.save(&self.keyspace, &self.config);
+        if saved.is_err() {
+            tracing::warn!("Error trying to save the DB, can't exit.");
+        }
+        if wanted.force { Ok(()) } else { saved }
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.

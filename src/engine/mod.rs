@@ -588,7 +588,13 @@ impl Engine {
                 self.world.stats.query_buffer_limit_disconnections += 1;
                 tracing::warn!("Closing client id={} that reached max query buffer length ({bytes} bytes)", client.0);
             }
-            Event::Signal(shutdown) => self.outcome = Some(event::Outcome { shutdown }),
+            // An end that was ordered was prepared by whoever ordered it.
+            Event::Signal(shutdown) if self.outcome.is_some() => self.outcome = Some(event::Outcome { shutdown }),
+            Event::Signal(shutdown) => {
+                if self.world.save_before_end(shutdown).is_ok() {
+                    self.outcome = Some(event::Outcome { shutdown });
+                }
+            }
         }
     }
 

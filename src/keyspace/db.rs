@@ -38,6 +38,12 @@ pub struct Settings {
     /// Longest string, in bytes.
     pub bulk_max: usize,
     pub hll_sparse_max_bytes: usize,
+    /// DUMP compresses long strings.
+    pub rdb_compression: bool,
+    /// RESTORE searches packed values for duplicates.
+    pub sanitize_dumps: bool,
+    /// RESTORE believes payloads whatever their checksum (DEBUG).
+    pub skip_dump_checksum: bool,
     /// Where collections change their encoding.
     pub limits: crate::ds::object::Limits,
 }
@@ -54,6 +60,9 @@ impl Default for Settings {
             lazyfree_expire: false,
             bulk_max: 512 << 20,
             hll_sparse_max_bytes: 3000,
+            rdb_compression: true,
+            sanitize_dumps: false,
+            skip_dump_checksum: false,
             limits: crate::ds::object::Limits::default(),
         }
     }
@@ -354,6 +363,26 @@ impl Keyspace {
             watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
         }
         self.env.effects.swapped(a, b);
+    }
+
+    /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
+    /// already the entry takes its place if `replace`, else it is dropped and the result is false.
+    pub fn file_loaded(&mut self, index: DbIndex, entry: Entry, replace: bool) -> bool {
+        let Db { table, meta } = &mut self.dbs[index.at()];
+        let hash = table.hash(entry.key());
+        if table.get(hash, entry.key()).is_some() {
+            if !replace {
+                return false;
+            }
+            if let Some(old) = table.remove(hash, entry.key()) {
+                meta.volatile -= old.deadline().is_some() as usize;
+                meta.fields.left(&old);
+            }
+        }
+        meta.volatile += entry.deadline().is_some() as usize;
+        meta.fields.arrived(&entry);
+        table.insert_unique(hash, entry);
+        true
     }
 
     /// Keys in all databases.

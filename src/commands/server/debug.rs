@@ -3,6 +3,7 @@
 
 use super::config::{is_local, rewrite_file};
 use super::digest;
+use super::persistence::reload;
 use crate::clock;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
@@ -51,9 +52,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"HELP", 2) => help(ctx),
         (b"HTSTATS", 3..=4) => htstats(ctx),
         (b"HTSTATS-KEY", 3..=4) => htstats_key(ctx),
-        (b"LOADAOF", 2) | (b"RELOAD", 2..) => {
-            Err(CommandError::new("ERR Nothing to reload from: persistence is not part of this version"))
-        }
+        (b"LOADAOF", 2) => Err(CommandError::new("ERR Nothing to reload from: append-only files are not part of this version")),
         (b"LISTPACK", 3) => listpack(ctx),
         (b"LOG", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(ctx.args.get(2)));
@@ -67,10 +66,15 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"POPULATE", 3..=5) => populate(ctx),
         (b"PROTOCOL", 3) => protocol(ctx),
         (b"QUICKLIST-PACKED-THRESHOLD", 3) => packed_threshold(ctx),
+        (b"RELOAD", 2..) => reload(ctx),
         (b"REPLYBUFFER", 4) => reply_buffer(ctx),
         (b"SDSLEN", 3) => sdslen(ctx),
         (b"SET-ACTIVE-EXPIRE", 3) => {
             ctx.world.keyspace.env.active_expire = leading_number(ctx.args.get(2)) != 0.0;
+            done(ctx)
+        }
+        (b"SET-SKIP-CHECKSUM-VALIDATION", 3) => {
+            ctx.world.keyspace.env.settings.skip_dump_checksum = leading_number(ctx.args.get(2)) != 0.0;
             done(ctx)
         }
         (b"SLEEP", 3) => sleep(ctx),
@@ -417,6 +421,9 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Give elements of lists from this size on nodes of their own; 0: those above the size of a node.",
         "    verbatim, true, false.",
+        "RELOAD [<option> ...]",
+        "    Save the data, empty the memory and load the data again. NOSAVE, NOFLUSH: leave a step out; MERGE: let keys of",
+        "    the file replace those in memory.",
         "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
         "REPLYBUFFER RESIZING <0|1>",
         "    Accepted: buffers for replies are lent to clients, not owned by them.",
@@ -424,6 +431,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell the lengths of a key and its string.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Stop or resume the search for expired keys.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Believe RESTORE's payloads whatever their checksum.",
         "SLEEP <seconds>",
         "    Stand still.",
         "STRINGMATCH-LEN <len> <pattern>",

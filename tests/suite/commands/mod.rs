@@ -1,6 +1,7 @@
 //! Commands by their families, as transcripts.
 
 mod bitmaps;
+mod dump;
 mod expiry;
 mod geo;
 mod hashes;
