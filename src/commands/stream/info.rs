@@ -138,11 +138,10 @@ fn xinfo_stream(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let counters = stream.counters();
     reply.bulk(b"length");
     reply.integer(counters.len as i64);
-    // The original's tree of nodes: one key each, below a root.
     reply.bulk(b"radix-tree-keys");
     reply.count(stream.node_count());
     reply.bulk(b"radix-tree-nodes");
-    reply.count(stream.node_count() + 1);
+    reply.count(stream.tree_nodes());
     for (name, id) in [("last-generated-id", counters.last_id), ("max-deleted-entry-id", counters.max_deleted_id)] {
         reply.bulk(name.as_bytes());
         write_id(reply, id);
@@ -240,10 +239,11 @@ fn write_consumer(reply: &mut ReplyWriter<'_>, group: &ConsumerGroup, consumer: 
 fn write_progress(reply: &mut ReplyWriter<'_>, stream: &Stream, group: &ConsumerGroup) {
     reply.bulk(b"last-delivered-id");
     write_id(reply, group.last_id);
-    for (name, count) in [("entries-read", group.entries_read), ("lag", stream.counters().lag(group))] {
+    let read = group.entries_read.map(|count| count as i64);
+    for (name, count) in [("entries-read", read), ("lag", stream.counters().lag(group))] {
         reply.bulk(name.as_bytes());
         match count {
-            Some(count) => reply.integer(count as i64),
+            Some(count) => reply.integer(count),
             None => reply.null(),
         }
     }

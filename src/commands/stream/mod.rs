@@ -96,14 +96,19 @@ fn expect_group(db: &mut Selected<'_>, key: &[u8], group: &[u8]) -> Result<(), C
     }
 }
 
+/// What messages show of a name: it ends at a zero byte.
+fn shown(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 /// "no such key or group".
 fn no_group(key: &[u8], group: &[u8]) -> CommandError {
-    CommandError::bytes([b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'"].concat())
+    CommandError::bytes([b"NOGROUP No such key '", shown(key), b"' or consumer group '", shown(group), b"'"].concat())
 }
 
 /// "no such group" of a key that exists.
 fn no_group_of(key: &[u8], group: &[u8]) -> CommandError {
-    CommandError::bytes([b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"].concat())
+    CommandError::bytes([b"NOGROUP No such consumer group '", shown(group), b"' for key name '", shown(key), b"'"].concat())
 }
 
 /// The refusal of arguments that a subcommand does not know; both names as they were sent.

@@ -1,7 +1,7 @@
 //! Entries that were delivered and not acknowledged: XACK, XAUTOCLAIM, XCLAIM, XPENDING.
 
 use super::read::consumer;
-use super::{GroupName, expect_group, find, id, no_group, range_end, range_start, write_entry, write_id};
+use super::{GroupName, expect_group, find, id, no_group, range_end, range_start, shown, write_entry, write_id};
 use crate::command::args::Args;
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
@@ -301,7 +301,7 @@ impl ClaimOptions {
                     true
                 }
                 () => {
-                    let text: [&[u8]; 3] = [b"ERR Unrecognized XCLAIM option '", args.get(i), b"'"];
+                    let text: [&[u8]; 3] = [b"ERR Unrecognized XCLAIM option '", shown(args.get(i)), b"'"];
                     return Err(CommandError::bytes(text.concat()));
                 }
             };

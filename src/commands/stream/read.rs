@@ -1,6 +1,6 @@
 //! Reading what is new in several streams, waiting for it if wanted: XREAD, and XREADGROUP for a consumer of a group.
 
-use super::{GroupName, find, id, write_entries, write_entry, write_id};
+use super::{GroupName, find, id, shown, write_entries, write_entry, write_id};
 use crate::command::args::Args;
 use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
@@ -114,8 +114,13 @@ fn xreadgroup(ctx: &mut KeysCtx<'_>) -> CommandResult {
     for i in wanted.keys() {
         let key = args.get(i);
         if !find(&mut ctx.db, key)?.is_some_and(|stream| stream.groups.contains_key(wanted.group)) {
-            let text: [&[u8]; 5] =
-                [b"NOGROUP No such key '", key, b"' or consumer group '", wanted.group, b"' in XREADGROUP with GROUP option"];
+            let text: [&[u8]; 5] = [
+                b"NOGROUP No such key '",
+                shown(key),
+                b"' or consumer group '",
+                shown(wanted.group),
+                b"' in XREADGROUP with GROUP option",
+            ];
             return Err(CommandError::bytes(text.concat()));
         }
         after.push(match args.get(i + wanted.streams) {

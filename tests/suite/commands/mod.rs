@@ -15,4 +15,5 @@ mod session;
 mod sets;
 mod sort;
 mod sorted_sets;
+mod streams;
 mod strings;
