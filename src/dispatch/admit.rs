@@ -36,17 +36,8 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
         transaction::admit_exec(world, session)?;
     }
     // In RESP2 a subscriber could not tell replies from messages.
-    const FOR_SUBSCRIBERS: &[&str] = &[
-        "PING",
-        "SUBSCRIBE",
-        "SSUBSCRIBE",
-        "UNSUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "PSUBSCRIBE",
-        "PUNSUBSCRIBE",
-        "QUIT",
-        "RESET",
-    ];
+    const FOR_SUBSCRIBERS: &[&str] =
+        &["PING", "SUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "SUNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "QUIT", "RESET"];
     if session.subscriptions.is_some() && !session.resp3 && !FOR_SUBSCRIBERS.contains(&spec.name) {
         return Err(CommandError::text(format!(
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",

@@ -286,7 +286,8 @@ fn write_info(reply: &mut ReplyWriter<'_>, table: &CommandTable, command: &Comma
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.integer(spec.arity.0 as i64);
-    let shown = |flag: &&Flag| spec.has(**flag) && !matches!(flag, Flag::MayReplicate | Flag::Transaction | Flag::TouchesArbitraryKeys);
+    let shown =
+        |flag: &&Flag| spec.has(**flag) && !matches!(flag, Flag::MayReplicate | Flag::Transaction | Flag::TouchesArbitraryKeys);
     reply.set(Flag::ALL.iter().filter(shown).count());
     Flag::ALL.iter().filter(shown).for_each(|flag| reply.simple(flag.name()));
     reply.integer(first);
