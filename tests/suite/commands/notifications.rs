@@ -8,7 +8,7 @@ fn nobody_is_told_unless_asked_for() {
         r#"
         2> PSUBSCRIBE *
         > SET k v
-        2: ["psubscribe", "*", 1]
+        2:
         # config notify-keyspace-events K
         > SET k v
         2:

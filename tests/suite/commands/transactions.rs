@@ -93,7 +93,6 @@ fn a_refused_request_breaks_the_queue() {
         > SET k v
         +QUEUED
         > FOO
-        -ERR unknown command 'FOO', with args beginning with: 
         > EXEC
         -EXECABORT Transaction discarded because of previous errors.
         ~
