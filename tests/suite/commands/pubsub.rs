@@ -282,7 +282,7 @@ fn monitors_see_what_runs() {
     let seen: Vec<String> =
         kit.take_heard(2).split(" ;; ").map(|l| l.split_once('[').map_or("", |(_, l)| l).to_owned()).collect();
     let wanted =
-        [r#"0 ] "SET" "k" "a b""#, r#"0 ] "AUTH" "default" "(redacted)""#, r#"0 ] "MULTI""#, r#"0 ] "GET" "k""#, r#"0 ] "EXEC""#];
+        [r#"0 ] "SET" "k" "a b""#, r#"0 ] "AUTH" "(redacted)" "(redacted)""#, r#"0 ] "MULTI""#, r#"0 ] "GET" "k""#, r#"0 ] "EXEC""#];
     assert_eq!(seen, wanted);
     assert!(kit.run("CLIENT LIST").contains("flags=O "));
     assert_eq!(kit.run_as(2, "RESET"), "+RESET");
