@@ -15,7 +15,8 @@
 //! ```
 //! A line `> …` is a request in redis-cli's notation; the lines below it are what must come back: the reply on one line, each
 //! propagated request as `~ …` (`~` alone: none may be), each event as `! name key`. Propagation and events are only
-//! compared where a transcript mentions them under that request. `# resp3`, `# resp2`, `# advance MILLIS`,
+//! compared where a transcript mentions them under that request. `2> …` (to 9) is a request of another client; `2: …` below a
+//! request is what client 2 was sent beside its replies since it was last asked, several messages joined by ` ;; `. `# resp3`, `# resp2`, `# advance MILLIS`,
 //! `# config NAME VALUE`, `# encoding KEY NAME` and `# fresh` are directives; other `#` lines are comments.
 
 use crate::clock::{Clock, ManualClock};
@@ -26,6 +27,7 @@ use crate::resp::request::OwnedRequest;
 use crate::server;
 use crate::session::{Origin, Session};
 use crate::stream::Consumer;
+use crate::types::ClientId;
 use crate::world::World;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -38,6 +40,10 @@ pub const START_MILLIS: i64 = 1_700_000_000_000;
 pub struct Kit {
     pub world: World,
     pub session: Box<Session>,
+    /// Clients 2 to 9, as far as a transcript spoke of them: their ids and what they were sent.
+    others: Vec<(ClientId, String)>,
+    /// What client 1 was sent while others ran requests.
+    overheard: String,
     clock: ManualClock,
     propagated: Rc<RefCell<Vec<u8>>>,
     events: Rc<RefCell<Vec<String>>>,
@@ -77,13 +83,11 @@ impl Kit {
             heard.borrow_mut().push(line);
         }));
         world.adopt_config();
-        // Misses and creations are classes that nobody gets unless asked for by name.
         world.keyspace.env.effects.watch_modified = true;
-        world.keyspace.env.effects.notify = !crate::keyspace::effects::Class::NEW & !crate::keyspace::effects::Class::KEY_MISS;
         let session = Box::new(Session { origin: Origin::Internal, authenticated: true, ..Session::default() });
         let (id, slot) = world.sessions.add(session);
         let session = world.sessions.take(id, slot).expect("just added");
-        Kit { world, session, clock, propagated, events }
+        Kit { world, session, others: Vec::new(), overheard: String::new(), clock, propagated, events }
     }
 
     /// Moves the clock.
@@ -106,6 +110,53 @@ impl Kit {
         let bytes = self.session.out.flatten();
         self.session.out.clear();
         render_all(&bytes)
+    }
+
+    /// Runs a request of another client (2 to 9).
+    pub fn run_as(&mut self, client: usize, line: &str) -> String {
+        while self.others.len() < client - 1 {
+            let peer = format!("client:{}", self.others.len() + 2).into();
+            let session = Session { origin: Origin::Internal, authenticated: true, peer, ..Session::default() };
+            self.others.push((self.world.sessions.add(Box::new(session)).0, String::new()));
+        }
+        let id = self.others[client - 2].0;
+        self.listen();
+        let slot = self.world.sessions.get(id).expect("it is there").slot;
+        let mut other = self.world.sessions.take(id, slot).expect("it is there");
+        std::mem::swap(&mut self.session, &mut other);
+        let reply = self.run(line);
+        std::mem::swap(&mut self.session, &mut other);
+        self.world.sessions.put_back(other);
+        reply
+    }
+
+    /// Notes what clients were sent.
+    fn listen(&mut self) {
+        let note = |session: &mut Session, heard: &mut String| {
+            if !session.out.is_empty() {
+                if !heard.is_empty() {
+                    heard.push_str(" ;; ");
+                }
+                heard.push_str(&render_all(&session.out.flatten()));
+                session.out.clear();
+            }
+        };
+        self.world.sessions.collect_late(&mut self.session);
+        note(&mut self.session, &mut self.overheard);
+        for (id, heard) in &mut self.others {
+            if let Some(session) = self.world.sessions.get_mut(*id) {
+                note(session, heard);
+            }
+        }
+    }
+
+    /// What a client was sent beside its replies since the last call.
+    pub fn take_heard(&mut self, client: usize) -> String {
+        self.listen();
+        match client {
+            1 => std::mem::take(&mut self.overheard),
+            _ => self.others.get_mut(client - 2).map(|other| std::mem::take(&mut other.1)).unwrap_or_default(),
+        }
     }
 
     /// The requests propagated since the last call, in redis-cli's notation, without SELECT.
@@ -150,12 +201,12 @@ impl Kit {
             if line.starts_with('#') {
                 continue;
             }
-            let request = line.strip_prefix("> ").unwrap_or_else(|| panic!("not a request: {line}"));
-            let reply = self.run(request);
+            let (client, request) = requested(line).unwrap_or_else(|| panic!("not a request: {line}"));
+            let reply = if client == 1 { self.run(request) } else { self.run_as(client, request) };
             let (propagated, events) = (self.take_propagated(), self.take_events());
             let mut expected = None;
             let (mut wanted_stream, mut wanted_events) = (None::<Vec<String>>, None::<Vec<String>>);
-            while i < lines.len() && !lines[i].starts_with("> ") && !lines[i].starts_with('#') {
+            while i < lines.len() && requested(lines[i]).is_none() && !is_directive(lines[i]) {
                 let line = lines[i];
                 i += 1;
                 if let Some(text) = line.strip_prefix('~').filter(|t| !t.starts_with('[')) {
@@ -163,6 +214,8 @@ impl Kit {
                     if !text.trim().is_empty() {
                         list.push(text.trim().to_owned());
                     }
+                } else if let Some((client, text)) = line.split_once(':').and_then(|(n, text)| Some((client_number(n)?, text))) {
+                    assert_eq!(self.take_heard(client), text.trim(), "sent to client {client} by > {request}");
                 } else if let Some(text) = line.strip_prefix('!') {
                     let list = wanted_events.get_or_insert_default();
                     if !text.trim().is_empty() {
@@ -206,6 +259,21 @@ impl Kit {
             _ => {}
         }
     }
+}
+
+/// The client and the request that a line holds, if it holds one.
+fn requested(line: &str) -> Option<(usize, &str)> {
+    let (client, request) = line.split_once("> ")?;
+    if client.is_empty() { Some((1, request)) } else { Some((client_number(client)?, request)) }
+}
+
+fn client_number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| (1..=9).contains(n))
+}
+
+/// True for directives and comments; a boolean reply also begins with `#`.
+fn is_directive(line: &str) -> bool {
+    line.starts_with('#') && !matches!(line, "#t" | "#f")
 }
 
 /// Plays a transcript against a fresh server.

@@ -421,8 +421,9 @@ pub const fn check(rows: &[CommandSpec]) {
         while k < row.keys.len() {
             if let Begin::Index(first) = row.keys[k].begin {
                 let arity = row.arity.0.unsigned_abs() as usize;
-                // A further rule may begin where the mandatory arguments end: its keys are optional.
-                let optional = k > 0 && row.arity.0 < 0 && first == arity;
+                // A further rule may begin where the mandatory arguments end: its keys are optional. So are names of channels.
+                let unkeyed = row.keys[k].flags & KeyFlags::NOT_KEY != 0;
+                let optional = (k > 0 || unkeyed) && row.arity.0 < 0 && first == arity;
                 assert!(
                     first < arity || optional || row.has(Flag::NoMandatoryKeys) || row.has(Flag::MovableKeys),
                     "keys lie inside the arity"

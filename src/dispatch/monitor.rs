@@ -50,8 +50,9 @@ fn line(micros: i64, db: DbIndex, source: String, spec: &CommandSpec, args: Args
 /// True for arguments that are a password, or the name that goes with it.
 fn is_secret(spec: &CommandSpec, args: Args<'_>, i: usize) -> bool {
     match spec.name {
-        "AUTH" => i > 0 && i + 1 == args.len(),
-        "HELLO" => (2..=i.min(args.len())).any(|at| args.is(at, "AUTH") && (at + 1..=at + 2).contains(&i)),
+        "AUTH" => i > 0,
+        "HELLO" => (2..i).any(|at| args.is(at, "AUTH") && i <= at + 2),
+        "MIGRATE" => (6..i).any(|at| (args.is(at, "AUTH") && i == at + 1) || (args.is(at, "AUTH2") && i <= at + 2)),
         _ => false,
     }
 }
@@ -89,7 +90,7 @@ mod tests {
         };
         let head = "+1500000000.000042 [9 1.2.3.4:5]";
         assert_eq!(shown("SET", &[b"set", b"a\"\n", b"\x01\xff"]), format!("{head} \"set\" \"a\\\"\\n\" \"\\x01\\xff\"\r\n"));
-        assert_eq!(shown("AUTH", &[b"auth", b"me", b"x"]), format!("{head} \"auth\" \"me\" \"(redacted)\"\r\n"));
+        assert_eq!(shown("AUTH", &[b"auth", b"me", b"x"]), format!("{head} \"auth\" \"(redacted)\" \"(redacted)\"\r\n"));
         let hello = shown("HELLO", &[b"hello", b"3", b"auth", b"me", b"x", b"setname", b"n"]);
         assert_eq!(hello, format!("{head} \"hello\" \"3\" \"auth\" \"(redacted)\" \"(redacted)\" \"setname\" \"n\"\r\n"));
     }

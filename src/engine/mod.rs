@@ -45,6 +45,7 @@ pub struct Engine {
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     /// Batches whose next request waits for the end of a pause of clients.
+    #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
 }

@@ -30,6 +30,8 @@ struct Watching {
 /// Who watches what.
 #[derive(Default)]
 pub struct Watched {
+    /// Number of clients that watch a key.
+    pub clients: usize,
     /// By database, so that a key can be looked up without a copy of it.
     by_db: HashMap<DbIndex, HashMap<Box<[u8]>, Vec<Watching>>>,
 }

@@ -16,12 +16,14 @@ impl Watch {
     /// Watches one more key.
     pub fn add(&mut self, keyspace: &mut Keyspace, db: DbIndex, key: &[u8]) {
         if keyspace.watch(db, key, &self.watcher) {
+            keyspace.env.effects.watched.clients += self.keys.is_empty() as usize;
             self.keys.push((db, key.into()));
         }
     }
 
     /// Ends the watch.
     pub fn end(&mut self, keyspace: &mut Keyspace) {
+        keyspace.env.effects.watched.clients -= !self.keys.is_empty() as usize;
         for (db, key) in self.keys.drain(..) {
             keyspace.unwatch(db, &key, &self.watcher);
         }
@@ -37,14 +39,14 @@ impl Watch {
         self.is_touched() || self.keys.iter().any(|(db, key)| keyspace.expired_since(*db, key, &self.watcher))
     }
 
-    /// Number of keys watched.
+    /// Number of keys watched; none once one has changed, as the watch has served then.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        if self.is_touched() { 0 } else { self.keys.len() }
     }
 
     /// True if no key is watched.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of memory held.

@@ -7,6 +7,7 @@ use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
 use crate::raw::alloc;
+use crate::session::Topic;
 use crate::sys::process;
 use crate::types::DbIndex;
 use crate::world::World;
@@ -183,11 +184,13 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
     out.add("blocked_clients", world.blocked.len());
-    out.zeros(&["tracking_clients", "pubsub_clients", "watching_clients"]);
+    out.add("tracking_clients", 0);
+    out.add("pubsub_clients", world.pubsub.clients());
+    out.add("watching_clients", world.keyspace.env.effects.watched.clients);
     out.add("clients_in_timeout_table", world.blocked.timed());
-    out.zeros(&["total_watched_keys"]);
+    out.add("total_watched_keys", world.keyspace.env.effects.watched.keys());
     out.add("total_blocking_keys", world.blocked.keys());
-    out.zeros(&["total_blocking_keys_on_nokey"]);
+    out.add("total_blocking_keys_on_nokey", 0);
 }
 
 /// What the server's memory is used for, in bytes.
@@ -354,7 +357,10 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.zeros(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     out.add("keyspace_hits", keys.hits);
     out.add("keyspace_misses", keys.misses);
-    out.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"]);
+    out.add("pubsub_channels", world.pubsub.count(Topic::Channel));
+    out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
+    out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
+    out.zeros(&["latest_fork_usec", "total_forks"]);
     out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
     out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
     out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);

@@ -8,7 +8,7 @@ use crate::command::spec::*;
 use crate::command::table::CommandTable;
 use crate::resp::number;
 use crate::resp::request::Args;
-use crate::session::Session;
+use crate::session::{Session, Topic};
 use crate::types::ClientId;
 use crate::world::Order;
 use std::io::Write as _;
@@ -168,13 +168,19 @@ fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, runn
     text.extend_from_slice(&session.name);
     let _ = write!(
         text,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={query} qbuf-free={query_free} \
-         argv-mem={argument_bytes} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={command} \
+        " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} \
+         argv-mem={argument_bytes} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={command} \
          user=default redir=-1 resp={} lib-name=",
         (now - session.connected_at).max(0) / 1000,
         (now - session.active_at).max(0) / 1000,
         session.flag_letters(),
         session.db.0,
+        session.subscribed(Topic::Channel),
+        session.subscribed(Topic::Pattern),
+        session.subscribed(Topic::Shard),
+        session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
+        session.watch.as_ref().map_or(0, |watch| watch.len()),
+        session.multi_bytes(),
         session.out.bytes.capacity(),
         session.out.bytes.capacity(),
         session.out.bytes.len(),
@@ -221,8 +227,8 @@ impl ClientType {
         }
     }
 
-    fn of(_: &Session) -> Self {
-        ClientType::Normal
+    fn of(session: &Session) -> Self {
+        if session.subscriptions.is_some() { ClientType::PubSub } else { ClientType::Normal }
     }
 }
 

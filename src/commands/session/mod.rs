@@ -3,8 +3,9 @@
 mod client;
 mod client_list;
 mod connection;
+mod hold;
 
 use crate::command::CommandSpec;
 
 /// The family's rows, a table per topic.
-pub(super) const TOPICS: &[&[CommandSpec]] = &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS];
+pub(super) const TOPICS: &[&[CommandSpec]] = &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS, hold::COMMANDS];
