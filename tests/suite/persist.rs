@@ -349,7 +349,7 @@ fn old_forms() {
     assert_eq!(deadlines(24, b"\xe8\x03\0\0\0\0\0\0\x02\x01\x01a\x01b\x00\x01c\x01d"), hash);
     assert_eq!(deadlines(22, b"\x02\x43\xe8\x01a\x01b\x00\x01c\x01d"), hash);
     // Triplets out of order are put in order.
-    let triplets = b"\x17\x17\0\0\0\x06\0\x81c\x02\x81d\x02\0\x01\x81a\x02\x81b\x02\xc3\xe8\x02\xff";
+    let triplets = b"\x18\x18\0\0\0\x06\0\x81c\x02\x81d\x02\0\x01\x81a\x02\x81b\x02\xc3\xe8\x02\xff";
     assert_eq!(deadlines(23, triplets), hash);
 }
 
@@ -438,7 +438,8 @@ fn dumps_of_other_servers() {
         let request = [&b"RESTORE"[..], b"key", b"0", &payload].into_iter().collect();
         assert_eq!(kit.run_request(&request), "+OK", "{server} {key}");
         assert_eq!(kit.run("TYPE key"), format!("+{kind}"), "{server} {key}");
-        if server == "redis8.0" && (encoding != "hashtable" || kind == "string") {
+        // Redis keeps the nearest deadline of a hash that has none any more.
+        if server == "redis8.0" && key != "hashttl:persisted" && (encoding != "hashtable" || kind == "string") {
             let keyspace = &mut kit.world.keyspace;
             let entry = keyspace.peek(redstart::types::DbIndex(0), b"key").unwrap();
             let told = redstart::commands::keys::dump_payload(&entry, true);
@@ -480,7 +481,8 @@ fn servers_save_and_load() {
     ask(&server, "DEBUG RELOAD NOSAVE\r\nGET c\r\nDEBUG RELOAD X\r\n", "+OK\r\n$-1\r\n-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.\r\n");
     drop(server);
     let content = load(&bytes, true, true).unwrap();
-    assert_eq!(content.entries.len(), 3);
+    // With or without the one that is past its deadline, as it was seen in time or not.
+    assert!((3..=4).contains(&content.entries.len()));
     let mut damaged = bytes.clone();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&file, &damaged).unwrap();
