@@ -46,9 +46,14 @@ impl Sink for Content {
     }
 }
 
+/// Those of the configuration's defaults.
+fn limits() -> Limits {
+    Limits { hash_entries: 512, ..Limits::default() }
+}
+
 fn load(bytes: &[u8], checksum: bool, deep: bool) -> Result<Content, LoadError> {
     let mut content = Content::default();
-    let options = Options { limits: &Limits::default(), checksum, deep };
+    let options = Options { limits: &limits(), checksum, deep };
     let used = read(bytes, bytes.len() as u64, options, &mut content)?;
     assert_eq!(used, bytes.len() as u64);
     Ok(content)
@@ -229,7 +234,7 @@ fn check_file(path: &Path) {
 fn through_bytes(entry: &Entry) -> Entry {
     let mut bytes = Vec::new();
     Encoder::new(true).value(entry, &mut bytes);
-    let rules = Rules { limits: &Limits::default(), flavor: Flavor::Redis, deep: true };
+    let rules = Rules { limits: &limits(), flavor: Flavor::Redis, deep: true };
     let mut input = Reader::new(Slice::new(&bytes));
     match value(&mut input, rules, kind_of(entry), entry.key(), entry.deadline()) {
         Ok(Decoded::Entry(again)) => again,
@@ -290,7 +295,7 @@ fn damaged_files_are_refused_without_harm() {
                 }
             }
             let mut content = Content::default();
-            let options = Options { limits: &Limits::default(), checksum: false, deep: rng.below(2) == 0 };
+            let options = Options { limits: &limits(), checksum: false, deep: rng.below(2) == 0 };
             refused += read(&damaged[..], damaged.len() as u64, options, &mut content).is_err() as usize;
             // What got through can be looked at, written and read.
             for (entry, _) in content.entries.values() {
@@ -321,7 +326,7 @@ fn checksums_are_compared_when_there_is_one() {
 /// Values in forms that only old servers wrote.
 #[test]
 fn old_forms() {
-    let rules = Rules { limits: &Limits::default(), flavor: Flavor::Redis, deep: true };
+    let rules = Rules { limits: &limits(), flavor: Flavor::Redis, deep: true };
     let read = |kind: u8, bytes: &[u8]| match value(&mut Reader::new(Slice::new(bytes)), rules, kind, b"k", None) {
         Ok(Decoded::Entry(entry)) => format!("{} {:?}", encoding_of(&entry), describe(&entry)).replace("Text", ""),
         Ok(Decoded::Empty) => "empty".into(),
@@ -342,7 +347,10 @@ fn old_forms() {
     assert!(read(3, b"\x01\x01a\xfd").starts_with("a score that is not a number"));
     assert!(read(2, b"\x02\x01a\x01a").starts_with("duplicate members"));
     assert!(read(2, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff").starts_with("more elements announced"));
-    assert_eq!(read(7, b"\x81\x79\x04\x21\xc1\x30\xe1\x04\x00\x02\x05\x05\x01a\x04\0\0\0\0\0\0\0\0\x03\0\0\0\0\0"), "module eQQhwTDhB");
+    assert_eq!(
+        read(7, b"\x81\x79\x04\x21\xc1\x30\xe1\x04\x00\x02\x05\x05\x01a\x04\0\0\0\0\0\0\0\0\x03\0\0\0\0\0"),
+        "module eQQhwTDhB"
+    );
     assert!(read(99, b"").starts_with("unknown type or opcode 99"));
     let deadlines = |kind, bytes: &[u8]| read(kind, bytes);
     let hash = "listpackex List([List([([97]), ([98]), Number(\"1000\")]), List([([99]), ([100])])])";
@@ -369,7 +377,7 @@ fn values_go_through_bytes() {
     use redstart::ds::object::Typed;
     use redstart::ds::sorted_set::SortedSetBuilder;
     let rng = &mut Rng(0xbead_5eed);
-    let limits = Limits::default();
+    let limits = limits();
     for round in 0..400 {
         let most = [3, 30, 130, 700][rng.below(4)];
         let len = 1 + rng.below(most);
@@ -456,9 +464,8 @@ fn servers_save_and_load() {
     use std::io::{Read, Write};
     let folder = std::env::temp_dir().join(format!("redstart-persist-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let start = || {
-        Server::builder().port(Port::Auto).set("dir", folder.to_str().unwrap()).set("enable-debug-command", "yes").start()
-    };
+    let start =
+        || Server::builder().port(Port::Auto).set("dir", folder.to_str().unwrap()).set("enable-debug-command", "yes").start();
     let ask = |server: &Server, requests: &str, reply: &str| {
         let mut client = std::net::TcpStream::connect(server.address()).unwrap();
         client.write_all(requests.as_bytes()).unwrap();
@@ -468,7 +475,11 @@ fn servers_save_and_load() {
         assert_eq!(told, reply, "{requests}");
     };
     let server = start().unwrap();
-    ask(&server, "SET a 1\r\nSET gone x PX 1\r\nRPUSH l a b\r\nSELECT 3\r\nSET b two EX 1000\r\n", "+OK\r\n+OK\r\n:2\r\n+OK\r\n+OK\r\n");
+    ask(
+        &server,
+        "SET a 1\r\nSET gone x PX 1\r\nRPUSH l a b\r\nSELECT 3\r\nSET b two EX 1000\r\n",
+        "+OK\r\n+OK\r\n:2\r\n+OK\r\n+OK\r\n",
+    );
     ask(&server, "SAVE\r\nDEBUG RELOAD\r\nGET a\r\n", "+OK\r\n+OK\r\n$1\r\n1\r\n");
     drop(server);
     let file = folder.join("dump.rdb");
@@ -478,7 +489,11 @@ fn servers_save_and_load() {
     ask(&server, "DBSIZE\r\nLRANGE l 0 -1\r\nSELECT 3\r\nPERSIST b\r\n", ":2\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n+OK\r\n:1\r\n");
     // Files of its own are loaded as anybody else's; and what is in memory may stay.
     ask(&server, "SET c 3\r\nDEBUG RELOAD NOSAVE NOFLUSH MERGE\r\nGET c\r\n", "+OK\r\n+OK\r\n$1\r\n3\r\n");
-    ask(&server, "DEBUG RELOAD NOSAVE\r\nGET c\r\nDEBUG RELOAD X\r\n", "+OK\r\n$-1\r\n-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.\r\n");
+    ask(
+        &server,
+        "DEBUG RELOAD NOSAVE\r\nGET c\r\nDEBUG RELOAD X\r\n",
+        "+OK\r\n$-1\r\n-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.\r\n",
+    );
     drop(server);
     let content = load(&bytes, true, true).unwrap();
     // With or without the one that is past its deadline, as it was seen in time or not.

@@ -33,10 +33,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "RESTORE",
         since: "2.6.0",
-        history: &[
-            ("3.0.0", "Knows `REPLACE`."),
-            ("5.0.0", "Knows `ABSTTL`, `IDLETIME` and `FREQ`."),
-        ],
+        history: &[("3.0.0", "Knows `REPLACE`."), ("5.0.0", "Knows `ABSTTL`, `IDLETIME` and `FREQ`.")],
         flags: flags(&[Flag::Write, Flag::DenyOom]),
         ..RESTORE
     },
@@ -44,10 +41,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "RESTORE-ASKING",
         group: Group::Server,
         since: "3.0.0",
-        history: &[
-            ("3.0.0", "Knows `REPLACE`."),
-            ("5.0.0", "Knows `ABSTTL`, `IDLETIME` and `FREQ`."),
-        ],
+        history: &[("3.0.0", "Knows `REPLACE`."), ("5.0.0", "Knows `ABSTTL`, `IDLETIME` and `FREQ`.")],
         flags: flags(&[Flag::Write, Flag::DenyOom, Flag::Asking]),
         ..RESTORE
     },

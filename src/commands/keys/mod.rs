@@ -16,16 +16,15 @@ use crate::command::context::Selected;
 use crate::keyspace::{Entry, Event};
 
 /// The topics of this family.
-pub const TOPICS: &[&[CommandSpec]] =
-    &[
-        existence::COMMANDS,
-        names::COMMANDS,
-        lifetime::COMMANDS,
-        scan::COMMANDS,
-        object::COMMANDS,
-        databases::COMMANDS,
-        dump::COMMANDS,
-    ];
+pub const TOPICS: &[&[CommandSpec]] = &[
+    existence::COMMANDS,
+    names::COMMANDS,
+    lifetime::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    databases::COMMANDS,
+    dump::COMMANDS,
+];
 
 /// Looks at a key as a read that leaves its access clock alone: it counts as a hit or a miss.
 fn look<R>(db: &mut Selected<'_>, key: &[u8], f: impl FnOnce(&Entry) -> R) -> Option<R> {

@@ -52,9 +52,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"HELP", 2) => help(ctx),
         (b"HTSTATS", 3..=4) => htstats(ctx),
         (b"HTSTATS-KEY", 3..=4) => htstats_key(ctx),
-        (b"LOADAOF", 2) => {
-            Err(CommandError::new("ERR Nothing to reload from: append-only files are not part of this version"))
-        }
+        (b"LOADAOF", 2) => Err(CommandError::new("ERR Nothing to reload from: append-only files are not part of this version")),
         (b"LOG", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(ctx.args.get(2)));
             done(ctx)

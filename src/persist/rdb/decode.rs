@@ -50,13 +50,7 @@ type Read<T> = Result<Option<T>>;
 ///
 /// # Errors
 /// Broken data, or a type that is not known.
-pub fn value<S: Source>(
-    input: &mut Reader<S>,
-    rules: Rules<'_>,
-    kind: u8,
-    key: &[u8],
-    deadline: Option<i64>,
-) -> Result<Decoded> {
+pub fn value<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8, key: &[u8], deadline: Option<i64>) -> Result<Decoded> {
     let value = match kind {
         kind::STRING => return string(input, key, deadline).map(Decoded::Entry),
         kind::LIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 | kind::LIST_ZIPLIST => {
@@ -70,9 +64,7 @@ pub fn value<S: Source>(
             sorted_set_of_pack(input, rules, kind == kind::ZSET_ZIPLIST)?.map(SortedSet::into_value)
         }
         kind::HASH => hash(input, rules)?.map(Hash::into_value),
-        kind::HASH_LISTPACK | kind::HASH_ZIPLIST | kind::HASH_ZIPMAP => {
-            hash_of_pack(input, rules, kind)?.map(Hash::into_value)
-        }
+        kind::HASH_LISTPACK | kind::HASH_ZIPLIST | kind::HASH_ZIPMAP => hash_of_pack(input, rules, kind)?.map(Hash::into_value),
         kind::VALKEY_HASH_2 if rules.flavor == Flavor::Valkey => valkey_hash(input, rules)?.map(Hash::into_value),
         kind::HASH_DEADLINES_EARLY | kind::HASH_DEADLINES => {
             hash_with_deadlines(input, rules, kind == kind::HASH_DEADLINES)?.map(Hash::into_value)
@@ -281,7 +273,7 @@ fn text_score<S: Source>(input: &mut Reader<S>) -> Result<f64> {
 
 /// Accepts scores, which are at odd places.
 fn check_score(at: usize, element: Element<'_>) -> std::result::Result<(), &'static str> {
-    let fine = at % 2 == 0
+    let fine = at.is_multiple_of(2)
         || match element {
             Element::Int(_) => true,
             Element::Str(text) => parse_f64(text).is_some_and(|score| !score.is_nan()),
@@ -410,11 +402,9 @@ fn hash_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) ->
 fn zipmap<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Hash> {
     let mut hash = Hash::empty(rules.limits);
     let outcome = match input.string()? {
-        Element::Str(bytes) => legacy::zipmap(bytes, |name, value| {
-            match hash.put(name, value, None, rules.limits) {
-                true => Ok(()),
-                false => Err("duplicate fields of a hash"),
-            }
+        Element::Str(bytes) => legacy::zipmap(bytes, |name, value| match hash.put(name, value, None, rules.limits) {
+            true => Ok(()),
+            false => Err("duplicate fields of a hash"),
         }),
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a zipmap" }),
     };

@@ -105,8 +105,7 @@ fn consumer<S: Source>(
         kind::STREAM_3 => Some(i64::from_le_bytes(input.bytes()?)).filter(|at| *at != -1),
         _ => Some(seen_at),
     };
-    let consumer: ConsumerId =
-        group.create(&name, seen_at).ok_or_else(|| input.fault("duplicate consumers of a group"))?;
+    let consumer: ConsumerId = group.create(&name, seen_at).ok_or_else(|| input.fault("duplicate consumers of a group"))?;
     group.consumer_mut(consumer).active_at = active_at;
     for _ in 0..input.count(ID_LEN)? {
         let id = StreamId::from_bytes(input.bytes()?);
