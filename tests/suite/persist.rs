@@ -218,7 +218,9 @@ fn check_file(path: &Path) {
                 assert!(access.idle.is_some_and(|seen| (seen as i64 - idle).abs() <= 2), "{shown}: {access:?}");
             }
             if name.starts_with("redis8.0") {
-                assert_eq!(encoding_of(entry).as_bytes(), wanted.get("encoding").unwrap().bytes(), "{shown}");
+                // A string that was edited before it was saved is not when it was loaded.
+                let edited = encoding_of(entry) == "embstr" && wanted.get("encoding").unwrap().bytes() == b"raw";
+                assert!(edited || encoding_of(entry).as_bytes() == wanted.get("encoding").unwrap().bytes(), "{shown}");
                 assert_eq!(i64::from(kind_of(entry)), wanted.get("rdb_type").and_then(Json::int).unwrap(), "{shown}");
             }
             // What is written again is the same value, and with what is kept in order the same bytes.
@@ -356,9 +358,14 @@ fn old_forms() {
     let hash = "listpackex List([List([([97]), ([98]), Number(\"1000\")]), List([([99]), ([100])])])";
     assert_eq!(deadlines(24, b"\xe8\x03\0\0\0\0\0\0\x02\x01\x01a\x01b\x00\x01c\x01d"), hash);
     assert_eq!(deadlines(22, b"\x02\x43\xe8\x01a\x01b\x00\x01c\x01d"), hash);
-    // Triplets out of order are put in order.
+    // Triplets out of order are put in order, or refused when payloads are looked at closely.
     let triplets = b"\x18\x18\0\0\0\x06\0\x81c\x02\x81d\x02\0\x01\x81a\x02\x81b\x02\xc3\xe8\x02\xff";
-    assert_eq!(deadlines(23, triplets), hash);
+    assert!(deadlines(23, triplets).contains("integrity check failed"));
+    let rules = Rules { deep: false, ..rules };
+    match value(&mut Reader::new(Slice::new(triplets)), rules, 23, b"k", None) {
+        Ok(Decoded::Entry(entry)) => assert!(hash.ends_with(&format!("{:?}", describe(&entry)).replace("Text", ""))),
+        _ => panic!("not read"),
+    }
 }
 
 /// What a random value is made of: short numbers and texts, and long ones.

@@ -64,7 +64,7 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
             at += 1;
             continue;
         };
-        let limit = (input.len() - at).min(REFERENCE_MAX);
+        let limit = reference_limit(input.len() - at);
         let len = 3 + common_prefix(&input[from + 3..], &input[at + 3..at + limit]);
         writer.expect_reference(at - flushed)?;
         writer.literals(&input[flushed..at])?;
@@ -199,6 +199,12 @@ impl Writer<'_> {
             _ => self.put(&[7 << 5 | high, (len - 7) as u8, low]),
         }
     }
+}
+
+/// How far liblzf looks for equal bytes when so many are left: at the end of the input not quite to it.
+fn reference_limit(left: usize) -> usize {
+    let room = left.saturating_sub(2).min(REFERENCE_MAX);
+    room.max(if room > 16 { 19 } else { 3 })
 }
 
 /// The three bytes at a position.
