@@ -187,7 +187,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("clients_in_timeout_table", world.blocked.timed());
     out.zeros(&["total_watched_keys"]);
     out.add("total_blocking_keys", world.blocked.keys());
-    out.zeros(&["total_blocking_keys_on_nokey"]);
+    out.add("total_blocking_keys_on_nokey", world.blocked.keys_or_gone());
 }
 
 /// What the server's memory is used for, in bytes.
