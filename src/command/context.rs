@@ -35,6 +35,8 @@ pub struct BlockOn {
     /// What runs when a key is ready, if not the request as it came: one that says what "from now on" was at the first try.
     /// Its keys are where they were.
     pub again: Option<OwnedRequest>,
+    /// The wait also ends when a key goes away.
+    pub or_gone: bool,
 }
 
 /// The keyspace seen from one selected database.

@@ -441,6 +441,9 @@ impl Engine {
         let args = batch.args(batch.requests[batch.next]);
         let keys = block.keys.iter().map(|at| args.get(*at).into()).collect();
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
+        if block.or_gone {
+            self.world.blocked.or_gone(session.id);
+        }
         self.world.keyspace.env.effects.watch_modified = true;
         session.blocked = true;
         self.parked.insert(session.id, Parked { batch, again: block.again });

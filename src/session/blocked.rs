@@ -23,6 +23,7 @@ struct Waiting {
     db: DbIndex,
     keys: Vec<Box<[u8]>>,
     deadline: Option<UnixMillis>,
+    or_gone: bool,
 }
 
 impl Blocked {
@@ -39,7 +40,14 @@ impl Blocked {
         if let Some(at) = deadline {
             self.deadlines.insert((at, client));
         }
-        self.clients.insert(client, Waiting { db, keys: distinct, deadline });
+        self.clients.insert(client, Waiting { db, keys: distinct, deadline, or_gone: false });
+    }
+
+    /// Notes that the wait of a client also ends when a key goes away. It does so anyway: this is for INFO.
+    pub fn or_gone(&mut self, client: ClientId) {
+        if let Some(waiting) = self.clients.get_mut(&client) {
+            waiting.or_gone = true;
+        }
     }
 
     /// Forgets a client: it was served, gave up or is gone. True if it was waiting.
@@ -123,6 +131,12 @@ impl Blocked {
     /// True if nobody waits.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
+    }
+
+    /// Keys whose loss ends a wait.
+    pub fn keys_or_gone(&self) -> usize {
+        let waits = self.clients.values().filter(|waiting| waiting.or_gone);
+        waits.flat_map(|waiting| waiting.keys.iter().map(|key| (waiting.db, key))).collect::<HashSet<_>>().len()
     }
 
     /// Keys waited for.

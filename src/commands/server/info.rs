@@ -190,7 +190,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("clients_in_timeout_table", world.blocked.timed());
     out.add("total_watched_keys", world.keyspace.env.effects.watched.keys());
     out.add("total_blocking_keys", world.blocked.keys());
-    out.add("total_blocking_keys_on_nokey", 0);
+    out.add("total_blocking_keys_on_nokey", world.blocked.keys_or_gone());
 }
 
 /// What the server's memory is used for, in bytes.

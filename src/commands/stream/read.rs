@@ -52,6 +52,8 @@ struct Wanted<'a> {
     /// Whether to wait, and until when.
     wait: Option<Option<UnixMillis>>,
     no_ack: bool,
+    /// XREADGROUP.
+    grouped: bool,
     group: &'a [u8],
     consumer: &'a [u8],
     /// The first key, and how many there are; as many ids follow.
@@ -271,7 +273,7 @@ fn only_with_group(option: &str) -> CommandError {
 impl<'a> Wanted<'a> {
     fn parse(ctx: &KeysCtx<'a>, grouped: bool) -> Result<Wanted<'a>, CommandError> {
         let args = ctx.args;
-        let mut wanted = Wanted { count: 0, wait: None, no_ack: false, group: b"", consumer: b"", first: 0, streams: 0 };
+        let mut wanted = Wanted { count: 0, wait: None, no_ack: false, grouped, group: b"", consumer: b"", first: 0, streams: 0 };
         let mut has_group = false;
         let mut i = 1;
         while i < args.len() {
@@ -330,7 +332,7 @@ impl<'a> Wanted<'a> {
     fn wait(&self, ctx: &mut KeysCtx<'_>, again: Option<OwnedRequest>) -> CommandResult {
         match self.wait {
             Some(deadline) if ctx.may_block => {
-                *ctx.block = Some(BlockOn { keys: self.keys().collect(), deadline, again });
+                *ctx.block = Some(BlockOn { keys: self.keys().collect(), deadline, again, or_gone: self.grouped });
                 Ok(Flow::Block)
             }
             _ => {
