@@ -218,9 +218,11 @@ fn check_file(path: &Path) {
                 assert!(access.idle.is_some_and(|seen| (seen as i64 - idle).abs() <= 2), "{shown}: {access:?}");
             }
             if name.starts_with("redis8.0") {
-                // A string that was edited before it was saved is not when it was loaded.
+                // A string that was edited before it was saved is not when it was loaded. And beside a very long key even a
+                // short string has a buffer of its own here.
                 let edited = encoding_of(entry) == "embstr" && wanted.get("encoding").unwrap().bytes() == b"raw";
-                assert!(edited || encoding_of(entry).as_bytes() == wanted.get("encoding").unwrap().bytes(), "{shown}");
+                let beside = key.len() > 1000;
+                assert!(edited || beside || encoding_of(entry).as_bytes() == wanted.get("encoding").unwrap().bytes(), "{shown}");
                 assert_eq!(i64::from(kind_of(entry)), wanted.get("rdb_type").and_then(Json::int).unwrap(), "{shown}");
             }
             // What is written again is the same value, and with what is kept in order the same bytes.

@@ -127,8 +127,16 @@ fn list<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Li
                 let container = if kind == kind::LIST_QUICKLIST_2 { input.len()? } else { node::PACKED };
                 let pack = match (container, kind) {
                     (node::PLAIN, _) => {
-                        let element = input.string()?;
-                        element.with_text(|text| quick.append_plain_node(text));
+                        let empty = match input.string()? {
+                            Element::Str([]) => true,
+                            element => {
+                                element.with_text(|text| quick.append_plain_node(text));
+                                false
+                            }
+                        };
+                        if empty {
+                            return Err(input.fault("a list's node without content"));
+                        }
                         continue;
                     }
                     (node::PACKED, kind::LIST_QUICKLIST_2) => listpack(input, |_, _| Ok(()))?,
@@ -409,7 +417,10 @@ fn zipmap<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Hash> {
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a zipmap" }),
     };
     outcome.map_err(|corrupt| packed(input, "Zipmap", corrupt))?;
-    Ok((!hash.is_empty()).then_some(hash))
+    if hash.is_empty() {
+        return Err(packed(input, "Zipmap", Corrupt { offset: 0, reason: "no pairs" }));
+    }
+    Ok(Some(hash))
 }
 
 fn hash_of_triplets<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, with_nearest: bool) -> Read<Hash> {
