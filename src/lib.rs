@@ -14,6 +14,7 @@ pub mod keyspace;
 pub mod latency;
 pub mod logging;
 pub mod net;
+pub mod persist;
 pub mod raw;
 pub mod resp;
 pub mod server;

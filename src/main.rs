@@ -114,7 +114,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match server::runtime() {
+    let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),
     };
@@ -128,11 +128,15 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         // Test suites recognise the process by this line.
         info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     }
+    info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
+    info!("Server initialized");
+    if let Err(failure) = server::load(&mut world) {
+        warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");
+        return ExitCode::FAILURE;
+    }
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
-        info!("Server initialized");
         for listener in &bound {
             match server::tcp_address(listener) {
                 Some(_) => info!("Ready to accept connections tcp"),
@@ -176,7 +180,12 @@ fn watch_signals(mailbox: &Mailbox) {
                 seen = true;
                 warn!("Received {name} scheduling shutdown...");
                 warn!("User requested shutdown...");
-                mailbox.post(Event::Signal(Shutdown::default()));
+                let wishes = mailbox.with(|engine| match name {
+                    "SIGTERM" => engine.world.config.shutdown_on_sigterm,
+                    _ => engine.world.config.shutdown_on_sigint,
+                });
+                let save = (wishes.save || wishes.nosave).then_some(wishes.save);
+                mailbox.post(Event::Signal(Shutdown { save, now: wishes.now, force: wishes.force, insist: false }));
             }
         });
     }

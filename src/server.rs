@@ -9,7 +9,8 @@ use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door};
-use crate::net::{io_thread, local};
+use crate::net::{io_thread, local, runtime};
+use crate::persist::{LoadFailure, Persistence};
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -113,10 +114,10 @@ impl Builder {
         self
     }
 
-    /// Starts the server on a thread of its own and returns when it listens.
+    /// Starts the server on a thread of its own and returns when it has loaded its data and listens.
     ///
     /// # Errors
-    /// An address that cannot be had, or no thread or runtime for the server.
+    /// An address that cannot be had, a broken data file, or no thread or runtime for the server.
     pub fn start(self) -> std::io::Result<Server> {
         let (ready, started) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
@@ -131,14 +132,18 @@ impl Builder {
                 }
             };
             let port = bound.iter().find_map(tcp_address);
-            let runtime = match runtime() {
+            let runtime = match runtime::engine() {
                 Ok(runtime) => runtime,
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     return;
                 }
             };
-            let world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            let mut world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            if let Err(failure) = load(&mut world) {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
+                return;
+            }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -157,17 +162,6 @@ impl Builder {
             Err(_) => Err(std::io::Error::other("the server's thread ended before it listened")),
         }
     }
-}
-
-/// A runtime for one thread. A long turn of ready connections is not cut by looks at the sockets, so that the engine finds
-/// them all in its mailbox.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1024).build()
-}
-
-/// A runtime for an I/O thread.
-pub fn io_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_io().event_interval(1024).build()
 }
 
 /// Binds everything that the configuration asks for. Optional addresses that this machine lacks are left out.
@@ -233,6 +227,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         config,
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
+        persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
@@ -253,6 +248,15 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
     };
     world.adopt_config();
     world
+}
+
+/// Fills a fresh world from the data file, if there is one.
+///
+/// # Errors
+/// The file is broken or cannot be read. It is left as it is.
+pub fn load(world: &mut World) -> Result<(), LoadFailure> {
+    let World { persistence, keyspace, config, .. } = world;
+    persistence.load(keyspace, config, false)
 }
 
 /// Serves until the engine ends.
@@ -367,31 +371,5 @@ fn resolved(config: &Config, port: u16) -> Config {
     match config.port_auto {
         true => Config { port: port as i64, port_auto: false, ..config.clone() },
         false => config.clone(),
-    }
-}
-
-/// Applies directives that changed at run time to what lives outside the world and cannot fail.
-pub fn apply_config(world: &mut World, names: &[&'static str]) {
-    world.adopt_config();
-    if names.contains(&"loglevel")
-        && let Some(log) = &world.log
-    {
-        log.set_level(world.config.loglevel);
-    }
-    if names.contains(&"port") {
-        world.identity.tcp_port = world.config.port as u16;
-    }
-    // Without a password everybody is the default user; and limits on requests may be others.
-    if names.contains(&"requirepass") || names.contains(&"proto-max-bulk-len") {
-        let open = world.config.requirepass.is_empty();
-        let ids: Vec<_> = world.sessions.ids().collect();
-        for id in ids {
-            let (known, unknown) = (world.limits(true), world.limits(false));
-            let Some(session) = world.sessions.get_mut(id) else { continue };
-            session.authenticated |= open;
-            if let Some(link) = &session.link {
-                link.set_limits(if session.authenticated { known } else { unknown });
-            }
-        }
     }
 }

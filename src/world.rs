@@ -3,9 +3,10 @@
 
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy, NotifyFlags};
+use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
+use crate::persist::Persistence;
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -34,6 +35,7 @@ pub struct World {
     pub stats: Stats,
     pub stream: WriteStream,
     pub slow: SlowRecords,
+    pub persistence: Persistence,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -108,6 +110,8 @@ impl World {
         settings.lazyfree_expire = config.lazyfree_lazy_expire;
         settings.bulk_max = config.proto_max_bulk_len as usize;
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
+        settings.rdb_compression = config.rdbcompression;
+        settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -117,6 +121,8 @@ impl World {
         settings.limits.set_value = config.set_max_listpack_value as usize;
         settings.limits.sorted_set_entries = config.zset_max_listpack_entries as usize;
         settings.limits.sorted_set_value = config.zset_max_listpack_value as usize;
+        settings.limits.stream_node_bytes = config.stream_node_max_bytes as usize;
+        settings.limits.stream_node_entries = config.stream_node_max_entries as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
@@ -129,7 +135,27 @@ impl World {
 
     /// How much one request may hold.
     pub fn limits(&self, authenticated: bool) -> Limits {
-        if authenticated { Limits::authenticated(self.config.proto_max_bulk_len as usize) } else { Limits::unauthenticated() }
+        let max_query = self.config.client_query_buffer_limit as usize;
+        if !authenticated {
+            return Limits::unauthenticated();
+        }
+        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
+    }
+
+    /// Saves the data before the server ends, if that is wanted or the configuration has save points.
+    ///
+    /// # Errors
+    /// It failed, and the end is not forced.
+    pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
+        if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            return Ok(());
+        }
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        let saved = self.persistence.save(&self.keyspace, &self.config);
+        if saved.is_err() {
+            tracing::warn!("Error trying to save the DB, can't exit.");
+        }
+        if wanted.force { Ok(()) } else { saved }
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -172,11 +198,14 @@ fn announced(flags: NotifyFlags) -> u16 {
 
 /// Those who want to hear of effects beside the parts of the server that always do: tests.
 #[derive(Default)]
-pub struct Listeners(Vec<Box<dyn FnMut(&Effect)>>);
+pub struct Listeners(Vec<Listener>);
+
+/// Hears of every effect.
+pub type Listener = Box<dyn FnMut(&Effect)>;
 
 impl Listeners {
     /// Adds a listener.
-    pub fn add(&mut self, listener: Box<dyn FnMut(&Effect)>) {
+    pub fn add(&mut self, listener: Listener) {
         self.0.push(listener);
     }
 

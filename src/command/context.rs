@@ -32,6 +32,9 @@ pub struct BlockOn {
     pub keys: Vec<usize>,
     /// When to give up; `None` never.
     pub deadline: Option<UnixMillis>,
+    /// What runs when a key is ready, if not the request as it came: one that says what "from now on" was at the first try.
+    /// Its keys are where they were.
+    pub again: Option<OwnedRequest>,
 }
 
 /// The keyspace seen from one selected database.

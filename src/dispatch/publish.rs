@@ -82,7 +82,7 @@ fn notify(world: &mut World, log: Vec<Effect>) {
                 world.blocked.database_changed(*a);
                 world.blocked.database_changed(*b);
             }
-            Effect::Flushed { .. } => {}
+            Effect::Flushed { db } => world.blocked.database_changed(*db),
         }
         world.listeners.hear(&effect);
     }

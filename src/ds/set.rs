@@ -67,6 +67,16 @@ impl Set {
         }
     }
 
+    /// Whether there is no member.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Set::Ints(ints) => ints.is_empty(),
+            Set::Packed(pack) => pack.is_empty(),
+            Set::Table(table) => table.0.is_empty(),
+        }
+    }
+
     /// Whether `element` is a member.
     #[inline]
     pub fn contains(&self, element: Element<'_>) -> bool {
@@ -218,11 +228,7 @@ impl Typed for Set {
     }
 
     fn is_empty(&self) -> bool {
-        match self {
-            Set::Ints(ints) => ints.is_empty(),
-            Set::Packed(pack) => pack.is_empty(),
-            Set::Table(table) => table.0.is_empty(),
-        }
+        Set::is_empty(self)
     }
 
     fn into_value(self) -> Value<Object> {

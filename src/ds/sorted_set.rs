@@ -79,6 +79,15 @@ impl SortedSet {
         }
     }
 
+    /// Whether there is no member.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            SortedSet::Packed(packed) => packed.is_empty(),
+            SortedSet::Tree(tree) => tree.is_empty(),
+        }
+    }
+
     /// The score of a member.
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
@@ -333,10 +342,7 @@ impl Typed for SortedSet {
     }
 
     fn is_empty(&self) -> bool {
-        match self {
-            SortedSet::Packed(packed) => packed.is_empty(),
-            SortedSet::Tree(tree) => tree.is_empty(),
-        }
+        self.is_empty()
     }
 
     #[inline]

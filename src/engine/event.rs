@@ -8,6 +8,8 @@ use crate::world::Shutdown;
 pub enum Event {
     /// Requests of one client, decoded.
     Batch(Box<Batch>),
+    /// A client's requests outgrew `client-query-buffer-limit`; its connection ends.
+    QueryTooLarge { client: ClientId, bytes: usize },
     /// A connection ended.
     Disconnected(ClientId),
     /// The process was asked to end.

@@ -4,7 +4,10 @@
 //! With one runtime on one thread (the default) the ring is a wake-up of a task on the same queue: the engine runs behind
 //! every connection that the same poll of the sockets made ready, and thus finds the work of all of them in its mailbox.
 
+#![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
+
 pub mod batch;
+mod config;
 pub mod cron;
 pub mod event;
 mod nap;
@@ -14,6 +17,7 @@ use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::{Output, ReplyWriter};
+use crate::resp::request::OwnedRequest;
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
 use crate::world::World;
@@ -37,13 +41,20 @@ const PREFETCH_WINDOW: usize = 16;
 pub struct Engine {
     pub world: World,
     /// Requests that wait for keys, with all that came behind them.
-    parked: HashMap<ClientId, Box<Batch>>,
+    parked: HashMap<ClientId, Parked>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     /// Batches whose next request waits for the end of a pause of clients.
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
+}
+
+/// A batch whose next request waits.
+struct Parked {
+    batch: Box<Batch>,
+    /// See `BlockOn::again`.
+    again: Option<OwnedRequest>,
 }
 
 /// Where the rest of the process talks to the engine from its own thread.
@@ -330,16 +341,13 @@ impl Engine {
             stats.bytes_out += bytes;
             session.bytes_out += bytes;
             stats.writes_processed += 1;
-            match &session.link {
-                Some(link) => {
-                    if bytes > 0 {
-                        link.send(&mut session.out);
-                    }
-                    if session.closing {
-                        link.close_after_send();
-                    }
+            if let Some(link) = &session.link {
+                if bytes > 0 {
+                    link.send(&mut session.out);
                 }
-                None => {}
+                if session.closing {
+                    link.close_after_send();
+                }
             }
         });
     }
@@ -435,7 +443,7 @@ impl Engine {
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
         self.world.keyspace.env.effects.watch_modified = true;
         session.blocked = true;
-        self.parked.insert(session.id, batch);
+        self.parked.insert(session.id, Parked { batch, again: block.again });
         if block.deadline.is_some() {
             mailbox.0.timers.notify_one();
         }
@@ -454,17 +462,18 @@ impl Engine {
     fn retry(&mut self, client: ClientId) {
         // The batch is out of the map while its request runs, so that whatever the request does (closing its own client
         // included, the class of CVE-2026-23479) cannot take it away underneath.
-        let Some(mut batch) = self.parked.remove(&client) else { return };
+        let Some(Parked { mut batch, again }) = self.parked.remove(&client) else { return };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else {
             self.world.blocked.remove(client);
             return;
         };
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
-        let step = dispatch::retry(&mut self.world, &mut session, batch.args(request), request.command());
+        let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);
-            self.parked.insert(client, batch);
+            self.parked.insert(client, Parked { batch, again });
             return;
         }
         batch.next += 1;
@@ -473,7 +482,7 @@ impl Engine {
 
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
     pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
-        let Some(mut batch) = self.parked.remove(&client) else { return false };
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
         let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
@@ -576,7 +585,17 @@ impl Engine {
         match event {
             Event::Batch(_) => {}
             Event::Disconnected(client) => self.forget(client),
-            Event::Signal(shutdown) => self.outcome = Some(event::Outcome { shutdown }),
+            Event::QueryTooLarge { client, bytes } => {
+                self.world.stats.query_buffer_limit_disconnections += 1;
+                tracing::warn!("Closing client id={} that reached max query buffer length ({bytes} bytes)", client.0);
+            }
+            // An end that was ordered was prepared by whoever ordered it.
+            Event::Signal(shutdown) if self.outcome.is_some() => self.outcome = Some(event::Outcome { shutdown }),
+            Event::Signal(shutdown) => {
+                if self.world.save_before_end(shutdown).is_ok() {
+                    self.outcome = Some(event::Outcome { shutdown });
+                }
+            }
         }
     }
 
@@ -622,7 +641,7 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => crate::server::apply_config(&mut self.world, &names),
+            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
                 self.run_resumed(mailbox);

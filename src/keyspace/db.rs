@@ -38,6 +38,12 @@ pub struct Settings {
     /// Longest string, in bytes.
     pub bulk_max: usize,
     pub hll_sparse_max_bytes: usize,
+    /// DUMP compresses long strings.
+    pub rdb_compression: bool,
+    /// RESTORE searches packed values for duplicates.
+    pub sanitize_dumps: bool,
+    /// RESTORE believes payloads whatever their checksum (DEBUG).
+    pub skip_dump_checksum: bool,
     /// Where collections change their encoding.
     pub limits: crate::ds::object::Limits,
 }
@@ -54,6 +60,9 @@ impl Default for Settings {
             lazyfree_expire: false,
             bulk_max: 512 << 20,
             hll_sparse_max_bytes: 3000,
+            rdb_compression: true,
+            sanitize_dumps: false,
+            skip_dump_checksum: false,
             limits: crate::ds::object::Limits::default(),
         }
     }
@@ -73,6 +82,8 @@ pub struct Env {
     pub no_touch: bool,
     /// Keys past their deadline are removed (DEBUG SET-ACTIVE-EXPIRE switches the sweep, not this).
     pub active_expire: bool,
+    /// The requests come from the primary or a file of the server's own: what another server settled is not refused.
+    pub obeys: bool,
     /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
     pub expiry_paused: bool,
 }
@@ -105,7 +116,7 @@ impl Env {
     pub fn lfu_decayed(&self, clock: u32) -> u32 {
         let (then, counter) = ((clock >> 8) & 0xffff, clock & 0xff);
         let minutes = self.lfu_minutes().wrapping_sub(then) & 0xffff;
-        let periods = if self.settings.lfu_decay_minutes == 0 { 0 } else { minutes / self.settings.lfu_decay_minutes };
+        let periods = minutes.checked_div(self.settings.lfu_decay_minutes).unwrap_or(0);
         counter.saturating_sub(periods)
     }
 
@@ -163,6 +174,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
+/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
+const HUGE_EFFORT: usize = 10_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
@@ -184,6 +197,7 @@ impl Keyspace {
                 lazyfree: LazyFree::default(),
                 no_touch: false,
                 active_expire: true,
+                obeys: false,
                 expiry_paused: false,
             },
             hash_seed: seed,
@@ -351,6 +365,26 @@ impl Keyspace {
         self.env.effects.swapped(a, b);
     }
 
+    /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
+    /// already the entry takes its place if `replace`, else it is dropped and the result is false.
+    pub fn file_loaded(&mut self, index: DbIndex, entry: Entry, replace: bool) -> bool {
+        let Db { table, meta } = &mut self.dbs[index.at()];
+        let hash = table.hash(entry.key());
+        if table.get(hash, entry.key()).is_some() {
+            if !replace {
+                return false;
+            }
+            if let Some(old) = table.remove(hash, entry.key()) {
+                meta.volatile -= old.deadline().is_some() as usize;
+                meta.fields.left(&old);
+            }
+        }
+        meta.volatile += entry.deadline().is_some() as usize;
+        meta.fields.arrived(&entry);
+        table.insert_unique(hash, entry);
+        true
+    }
+
     /// Keys in all databases.
     pub fn total_keys(&self) -> usize {
         self.dbs.iter().map(|db| db.table.len()).sum()
@@ -367,8 +401,19 @@ pub const PREFETCH_MIN_KEYS: usize = 4096;
 
 /// Frees an entry, on another thread if `lazily` and it is worth it.
 pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
-    if lazily && super::value::free_effort(&entry) > LAZY_FREE_MIN_EFFORT {
+    let effort = super::value::free_effort(&entry);
+    if lazily && effort > LAZY_FREE_MIN_EFFORT {
         env.lazyfree.send(Garbage::Entry(entry));
+    } else if effort > HUGE_EFFORT {
+        env.lazyfree.send(Garbage::Huge(entry.into_value()));
+    }
+}
+
+/// Sends the value away if dropping it would hold the engine up; the entry is an integer then, about to be overwritten.
+pub(super) fn send_huge_away(env: &mut Env, entry: &mut Entry) {
+    if super::value::free_effort(entry) > HUGE_EFFORT {
+        let value = entry.map_value(|value| (crate::raw::entry::Value::Int(0), value));
+        env.lazyfree.send(Garbage::Huge(value));
     }
 }
 
@@ -386,10 +431,11 @@ fn touch(entry: &mut Entry, env: &mut Env) {
 #[inline]
 fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
     let hash = table.hash(key);
-    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at)) {
-        if let Some(entry) = table.remove(hash, key) {
-            expire(meta, env, entry);
-        }
+    if meta.volatile > 0
+        && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at))
+        && let Some(entry) = table.remove(hash, key)
+    {
+        expire(meta, env, entry);
     }
     table.slot(hash, key)
 }

@@ -140,6 +140,9 @@ pub enum Effect {
     Swapped { a: DbIndex, b: DbIndex },
 }
 
+/// Requests on their way to the write stream, each with its database.
+pub type Propagated = Vec<(DbIndex, OwnedRequest)>;
+
 /// The log of one execution unit, and what is worth logging.
 #[derive(Default)]
 pub struct Effects {
@@ -246,7 +249,7 @@ impl Effects {
     }
 
     /// Takes the requests to propagate: those before the command's own, and those instead of it.
-    pub fn take_propagation(&mut self) -> (Vec<(DbIndex, OwnedRequest)>, Vec<(DbIndex, OwnedRequest)>) {
+    pub fn take_propagation(&mut self) -> (Propagated, Propagated) {
         self.is_rewritten = false;
         (std::mem::take(&mut self.before), std::mem::take(&mut self.rewritten))
     }

@@ -3,7 +3,7 @@
 //! Every method that changes something takes the `Event` that names the change. Removing, creating and re-deadlining keep
 //! the counters of volatile keys right. A `Handle` lives for one change; look the key up again for the next.
 
-use super::db::{DbMeta, Env};
+use super::db::{DbMeta, Env, send_huge_away};
 use super::effects::Event;
 use super::value::{Entry, Str, Text, Typed, ValueType, WrongType, type_of};
 use crate::raw::entry::{Lent, PayloadMut, Value};
@@ -87,7 +87,8 @@ impl<'a> Handle<'a> {
             Slot::Occupied(mut found) => {
                 let was_volatile = found.get().deadline().is_some();
                 self.meta.fields.left(&found.get());
-                found.update(|entry| {
+                found.update(|mut entry| {
+                    send_huge_away(self.env, &mut entry);
                     let entry = if was_volatile || deadline.is_some() { entry.set_deadline(deadline) } else { entry };
                     let mut entry = match number {
                         Some(n) => entry.set_value(Value::Int(n)),
@@ -397,7 +398,8 @@ impl<'a> Handle<'a> {
         match self.slot {
             Slot::Occupied(mut found) => {
                 self.meta.fields.left(&found.get());
-                found.update(|entry| {
+                found.update(|mut entry| {
+                    send_huge_away(self.env, &mut entry);
                     let mut entry = change(entry);
                     entry.set_clock(clock);
                     self.meta.fields.arrived(&entry);

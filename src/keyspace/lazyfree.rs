@@ -1,6 +1,7 @@
 //! Freeing on another thread: what takes long to drop is sent away, so that the engine never stands still for it.
 
-use super::value::Entry;
+use super::value::{Entry, Object};
+use crate::raw::entry::Value;
 use crate::raw::table::Table;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,8 @@ use std::sync::mpsc::{Sender, channel};
 pub enum Garbage {
     Table(Table<Entry>),
     Entry(Entry),
+    /// A value so large that it is sent away whether or not anybody asked for laziness; it does not count as lazily freed.
+    Huge(Value<Object>),
 }
 
 impl Garbage {
@@ -17,6 +20,7 @@ impl Garbage {
         match self {
             Garbage::Table(table) => table.len() as u64,
             Garbage::Entry(_) => 1,
+            Garbage::Huge(_) => 0,
         }
     }
 }

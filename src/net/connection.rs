@@ -224,6 +224,10 @@ impl Connection {
                     }
                     batch.filled += n;
                     batch.bytes_read += n;
+                    if batch.filled > self.limits.get().max_query {
+                        self.post.post(Event::QueryTooLarge { client, bytes: batch.filled });
+                        return Poll::Ready(());
+                    }
                 }
             }
             if batch.decode(commands, &self.limits.get()) == Decoded::Nothing {

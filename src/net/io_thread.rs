@@ -42,7 +42,7 @@ pub fn start(mailbox: &Mailbox, commands: &Arc<CommandTable>, threads: usize) ->
 }
 
 fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell: Arc<Bell>, commands: Arc<CommandTable>) {
-    let Ok(runtime) = crate::server::io_runtime() else { return };
+    let Ok(runtime) = super::runtime::io_thread() else { return };
     let thread = Rc::new(Thread {
         number,
         events,
@@ -86,6 +86,9 @@ fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell:
     });
 }
 
+/// Where a connection is filed, with the client that it belongs to: places are used again.
+type Place = Option<(ClientId, Rc<Connection>)>;
+
 /// One I/O thread.
 struct Thread {
     number: u16,
@@ -95,7 +98,7 @@ struct Thread {
     to_ring: Cell<bool>,
     ringer: RefCell<Option<Waker>>,
     spares: Spares,
-    places: RefCell<Vec<Option<(ClientId, Rc<Connection>)>>>,
+    places: RefCell<Vec<Place>>,
     commands: Arc<CommandTable>,
 }
 

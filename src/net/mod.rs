@@ -4,3 +4,4 @@ pub mod connection;
 pub mod io_thread;
 pub mod listener;
 pub mod local;
+pub mod runtime;

@@ -122,22 +122,37 @@ impl Member {
         prefetch(self.0.as_ptr());
     }
 
+    /// The score.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     pub(super) unsafe fn score(self) -> f64 {
         // SAFETY: the allocation starts with eight aligned bytes of score.
         f64::from_bits(u64::from_le(unsafe { self.0.cast::<u64>().read() }))
     }
 
     /// Overwrites the score. The caller keeps the tree in order.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     pub(super) unsafe fn set_score(self, score: f64) {
         // SAFETY: as in `score`; nothing borrows the first eight bytes.
         unsafe { self.0.cast::<u64>().write(score.to_bits().to_le()) }
     }
 
+    /// The score as an integer of the same order.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     pub(super) unsafe fn key(self) -> u64 {
         // SAFETY: the caller's promise is passed on.
         order_key(unsafe { self.score() })
     }
 
+    /// The member's bytes.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     pub(super) unsafe fn bytes<'a>(self) -> &'a [u8] {
         // SAFETY: `new` wrote a length and that many bytes behind it.
         unsafe {
@@ -147,11 +162,18 @@ impl Member {
     }
 
     /// Orders this member against a score key and member bytes.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     pub(super) unsafe fn cmp_to(self, key: u64, bytes: &[u8]) -> Ordering {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.key().cmp(&key).then_with(|| self.bytes().cmp(bytes)) }
     }
 
+    /// Bytes of the length field, and the length.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     unsafe fn lengths(self) -> (usize, usize) {
         // SAFETY: `new` wrote a well-formed varint behind the score.
         unsafe {
@@ -172,6 +194,10 @@ impl Member {
         }
     }
 
+    /// The layout of the allocation.
+    ///
+    /// # Safety
+    /// The member has not been freed.
     unsafe fn layout(self) -> Layout {
         // SAFETY: the caller's promise is passed on.
         let (head_len, len) = unsafe { self.lengths() };

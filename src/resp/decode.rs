@@ -29,6 +29,11 @@ pub const BULK_MAX_DEFAULT: usize = 512 * 1024 * 1024;
 /// Positions are kept in 32 bits, so nothing beyond this is looked at, and a request that cannot fit is refused.
 const INPUT_MAX: usize = u32::MAX as usize;
 
+/// Bytes of requests that may wait, by default.
+pub const QUERY_MAX_DEFAULT: usize = 1 << 30;
+/// Bytes of requests of a client that has yet to authenticate.
+pub const QUERY_MAX_UNAUTHENTICATED: usize = 1 << 20;
+
 /// How much one client may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -38,6 +43,8 @@ pub struct Limits {
     pub max_bulk: usize,
     /// Bytes of a line whose end has not arrived.
     pub max_inline: usize,
+    /// Bytes that may wait to be executed; the connection closes a client beyond it. (The decoder does not look at it.)
+    pub max_query: usize,
     /// Decides which error tells of the two limits above.
     pub authenticated: bool,
 }
@@ -45,7 +52,7 @@ pub struct Limits {
 impl Limits {
     /// For clients that may run commands; `max_bulk` is `proto-max-bulk-len`.
     pub const fn authenticated(max_bulk: usize) -> Self {
-        Limits { max_args: ARGS_MAX, max_bulk, max_inline: INLINE_MAX, authenticated: true }
+        Limits { max_args: ARGS_MAX, max_bulk, max_inline: INLINE_MAX, max_query: QUERY_MAX_DEFAULT, authenticated: true }
     }
 
     /// For clients that have yet to authenticate.
@@ -54,6 +61,7 @@ impl Limits {
             max_args: ARGS_MAX_UNAUTHENTICATED,
             max_bulk: BULK_MAX_UNAUTHENTICATED,
             max_inline: INLINE_MAX,
+            max_query: QUERY_MAX_UNAUTHENTICATED,
             authenticated: false,
         }
     }

@@ -150,10 +150,12 @@ impl<'a> ReplyWriter<'a> {
         self.raw(b"\r\n");
     }
 
-    /// An error line from bytes, which may hold arguments in any encoding.
+    /// An error line from bytes, which may hold arguments in any encoding. Line breaks at the end are dropped.
     pub fn error_bytes(&mut self, text: &[u8]) {
+        let is_break = |b: &u8| *b == b'\r' || *b == b'\n';
+        let end = text.iter().rposition(|b| !is_break(b)).map_or(0, |last| last + 1);
         self.raw(b"-");
-        self.out.bytes.extend(text.iter().map(|b| if *b == b'\r' || *b == b'\n' { b' ' } else { *b }));
+        self.out.bytes.extend(text[..end].iter().map(|b| if is_break(b) { b' ' } else { *b }));
         self.raw(b"\r\n");
     }
 

@@ -61,7 +61,7 @@ impl<'a> Args<'a> {
 }
 
 /// A request with bytes of its own: a queued command of MULTI, a blocked command, a request built by the server.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct OwnedRequest {
     bytes: Vec<u8>,
     spans: Vec<Span>,

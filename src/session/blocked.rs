@@ -115,6 +115,11 @@ impl Blocked {
         self.clients.len()
     }
 
+    /// Number of waiting clients that give up at some time.
+    pub fn timed(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// True if nobody waits.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()

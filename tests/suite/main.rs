@@ -3,6 +3,7 @@
 mod commands;
 mod errors;
 mod model;
+mod persist;
 mod regression;
 mod support;
 mod tidy;

@@ -2,19 +2,29 @@
 //! so collections need nothing here to be renamed, copied or expired.
 
 mod databases;
+mod dump;
 mod existence;
 mod lifetime;
 mod names;
 mod object;
 mod scan;
 
+pub use dump::payload as dump_payload;
+
 use crate::command::CommandSpec;
 use crate::command::context::Selected;
 use crate::keyspace::{Entry, Event};
 
 /// The topics of this family.
-pub const TOPICS: &[&[CommandSpec]] =
-    &[existence::COMMANDS, names::COMMANDS, lifetime::COMMANDS, scan::COMMANDS, object::COMMANDS, databases::COMMANDS];
+pub const TOPICS: &[&[CommandSpec]] = &[
+    existence::COMMANDS,
+    names::COMMANDS,
+    lifetime::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    databases::COMMANDS,
+    dump::COMMANDS,
+];
 
 /// Looks at a key as a read that leaves its access clock alone: it counts as a hit or a miss.
 fn look<R>(db: &mut Selected<'_>, key: &[u8], f: impl FnOnce(&Entry) -> R) -> Option<R> {

@@ -8,7 +8,7 @@ mod inside;
 mod moving;
 mod pop_many;
 mod sort;
-mod timeout;
+pub(super) mod timeout;
 
 use crate::command::CommandSpec;
 use crate::command::context::{BlockOn, KeysCtx};
@@ -120,6 +120,6 @@ fn wait(ctx: &mut KeysCtx<'_>, keys: std::ops::Range<usize>, deadline: Option<Un
         ctx.reply.null_array();
         return Ok(Flow::Done);
     }
-    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline });
+    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline, again: None });
     Ok(Flow::Block)
 }

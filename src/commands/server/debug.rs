@@ -3,6 +3,7 @@
 
 use super::config::{is_local, rewrite_file};
 use super::digest;
+use super::persistence::reload;
 use crate::clock;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
@@ -51,9 +52,8 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"HELP", 2) => help(ctx),
         (b"HTSTATS", 3..=4) => htstats(ctx),
         (b"HTSTATS-KEY", 3..=4) => htstats_key(ctx),
-        (b"LOADAOF", 2) | (b"RELOAD", 2..) => {
-            Err(CommandError::new("ERR Nothing to reload from: persistence is not part of this version"))
-        }
+        (b"LOADAOF", 2) => Err(CommandError::new("ERR Nothing to reload from: append-only files are not part of this version")),
+        (b"LISTPACK", 3) => listpack(ctx),
         (b"LOG", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(ctx.args.get(2)));
             done(ctx)
@@ -66,10 +66,15 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"POPULATE", 3..=5) => populate(ctx),
         (b"PROTOCOL", 3) => protocol(ctx),
         (b"QUICKLIST-PACKED-THRESHOLD", 3) => packed_threshold(ctx),
+        (b"RELOAD", 2..) => reload(ctx),
         (b"REPLYBUFFER", 4) => reply_buffer(ctx),
         (b"SDSLEN", 3) => sdslen(ctx),
         (b"SET-ACTIVE-EXPIRE", 3) => {
             ctx.world.keyspace.env.active_expire = leading_number(ctx.args.get(2)) != 0.0;
+            done(ctx)
+        }
+        (b"SET-SKIP-CHECKSUM-VALIDATION", 3) => {
+            ctx.world.keyspace.env.settings.skip_dump_checksum = leading_number(ctx.args.get(2)) != 0.0;
             done(ctx)
         }
         (b"SLEEP", 3) => sleep(ctx),
@@ -161,6 +166,19 @@ fn htstats_key(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(CommandError::new("ERR The value stored at the specified key is not represented using an hash table"));
     }
     ctx.reply.verbatim("txt", b"Hash table 0 stats (main hash table):\n");
+    Ok(Flow::Done)
+}
+
+/// Logs a packed value byte for byte.
+fn listpack(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let entry = ctx.world.keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
+    match entry.payload() {
+        Payload::Thin(_, packed) if encoding_of(&entry).starts_with("listpack") => {
+            tracing::info!("Listpack: {}", packed.as_slice().escape_ascii());
+        }
+        _ => return Err(CommandError::new("ERR Not a listpack encoded object.")),
+    }
+    ctx.reply.simple("Listpack structure printed on stdout");
     Ok(Flow::Done)
 }
 
@@ -388,6 +406,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell figures of a database's table.",
         "HTSTATS-KEY <key> [full]",
         "    Tell figures of a value's table.",
+        "LISTPACK <key>",
+        "    Log the raw bytes of a packed value.",
         "LOG <message>",
         "    Write a line to the log.",
         "OBJECT <key>",
@@ -401,6 +421,9 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Give elements of lists from this size on nodes of their own; 0: those above the size of a node.",
         "    verbatim, true, false.",
+        "RELOAD [<option> ...]",
+        "    Save the data, empty the memory and load the data again. NOSAVE, NOFLUSH: leave a step out; MERGE: let keys of",
+        "    the file replace those in memory.",
         "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
         "REPLYBUFFER RESIZING <0|1>",
         "    Accepted: buffers for replies are lent to clients, not owned by them.",
@@ -408,6 +431,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell the lengths of a key and its string.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Stop or resume the search for expired keys.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Believe RESTORE's payloads whatever their checksum.",
         "SLEEP <seconds>",
         "    Stand still.",
         "STRINGMATCH-LEN <len> <pattern>",

@@ -1,9 +1,13 @@
 //! A fingerprint of the data set for DEBUG DIGEST: 160 bits that do not depend on the order of keys or members, nor on how a
 //! value is encoded, so that tests can compare data before and after a reload or across replicas. Not for secrets.
 
+use crate::ds::hash::Hash;
+use crate::ds::list::List;
+use crate::ds::set::Set;
+use crate::ds::sorted_set::SortedSet;
+use crate::ds::stream::{StreamId, StreamValue};
 use crate::keyspace::value::{ValueType, type_of};
 use crate::keyspace::{Entry, Str};
-use crate::raw::entry::Payload;
 use std::fmt;
 
 /// 160 bits; zero for nothing.
@@ -62,9 +66,54 @@ pub(super) fn of_value(entry: &Entry) -> Digest {
                 digest.chain(&Digest::of(text.text(&mut itoa::Buffer::new())));
             }
         }
-        _ => {
-            if let Payload::Thin(_, packed) = entry.payload() {
-                digest.chain(&Digest::of(packed.as_slice()));
+        ValueType::Hash => {
+            // In no order: the encodings have different ones.
+            let mut fields = Digest::default();
+            if let Some(hash) = entry.lend::<Hash>() {
+                hash.for_each(|name, found| {
+                    let mut field = name.with_text(Digest::of);
+                    field.chain(&found.value.with_text(Digest::of));
+                    if found.deadline.is_some() {
+                        field.chain(&Digest::of(b"volatile"));
+                    }
+                    fields.add(&field);
+                });
+            }
+            digest.chain(&fields);
+        }
+        ValueType::List => {
+            if let Some(list) = entry.lend::<List>() {
+                list.for_range(0, list.len(), |element| digest.chain(&element.with_text(Digest::of)));
+            }
+        }
+        ValueType::Set => {
+            let mut members = Digest::default();
+            if let Some(set) = entry.lend::<Set>() {
+                set.each(|member| members.add(&member.with_text(Digest::of)));
+            }
+            digest.chain(&members);
+        }
+        ValueType::SortedSet => {
+            let mut members = Digest::default();
+            if let Some(set) = entry.lend::<SortedSet>() {
+                for pair in set.iter() {
+                    let mut member = pair.member.with_text(Digest::of);
+                    member.chain(&Digest::of(&pair.score().to_bits().to_le_bytes()));
+                    members.add(&member);
+                }
+            }
+            digest.chain(&members);
+        }
+        ValueType::Stream => {
+            if let Some(stream) = entry.lend::<StreamValue>() {
+                for item in stream.range(StreamId::MIN, StreamId::MAX, false) {
+                    digest.chain(&Digest::of(&item.id.ms.to_le_bytes()));
+                    digest.chain(&Digest::of(&item.id.seq.to_le_bytes()));
+                    for (name, value) in item.pairs() {
+                        digest.chain(&name.with_text(Digest::of));
+                        digest.chain(&value.with_text(Digest::of));
+                    }
+                }
             }
         }
     }

@@ -187,7 +187,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("tracking_clients", 0);
     out.add("pubsub_clients", world.pubsub.clients());
     out.add("watching_clients", world.keyspace.env.effects.watched.clients);
-    out.add("clients_in_timeout_table", 0);
+    out.add("clients_in_timeout_table", world.blocked.timed());
     out.add("total_watched_keys", world.keyspace.env.effects.watched.keys());
     out.add("total_blocking_keys", world.blocked.keys());
     out.add("total_blocking_keys_on_nokey", 0);
@@ -304,13 +304,17 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     out.add("current_fork_perc", "0.00");
     out.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    out.add("rdb_changes_since_last_save", world.keyspace.env.effects.dirty);
+    let persistence = &world.persistence;
+    out.add("rdb_changes_since_last_save", persistence.unsaved_changes(&world.keyspace));
     out.add("rdb_bgsave_in_progress", 0);
-    out.add("rdb_last_save_time", world.identity.started_unix_seconds);
-    out.add("rdb_last_bgsave_status", "ok");
+    out.add("rdb_last_save_time", persistence.last_save);
+    out.add("rdb_last_bgsave_status", if persistence.last_save_failed { "err" } else { "ok" });
     out.add("rdb_last_bgsave_time_sec", -1);
     out.add("rdb_current_bgsave_time_sec", -1);
-    out.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    out.add("rdb_saves", persistence.saves);
+    out.add("rdb_last_cow_size", 0);
+    out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
+    out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
     out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     out.add("aof_last_rewrite_time_sec", -1);
     out.add("aof_current_rewrite_time_sec", -1);
@@ -343,7 +347,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_input_repl_kbps", kilobytes(0));
     out.add("instantaneous_output_repl_kbps", kilobytes(0));
     out.add("rejected_connections", stats.rejected_connections);
-    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    out.add("expired_subkeys", keys.expired_fields);
     out.add("expired_keys", keys.expired);
     out.add("expired_stale_perc", format_args!("{:.2}", keys.expired_stale_percent));
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
@@ -467,7 +472,7 @@ fn keyspace(world: &World, out: &mut Fields<'_>) {
         let ttl = if db.meta.volatile == 0 { 0 } else { db.meta.ttl_mean as i64 };
         out.add(
             &format!("db{index}"),
-            format_args!("keys={},expires={},avg_ttl={ttl},subexpiry=0", db.table.len(), db.meta.volatile),
+            format_args!("keys={},expires={},avg_ttl={ttl},subexpiry={}", db.table.len(), db.meta.volatile, db.meta.fields.len()),
         );
     }
 }

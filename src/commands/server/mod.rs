@@ -7,6 +7,7 @@ mod digest;
 mod info;
 mod latency;
 mod memory;
+mod persistence;
 mod process;
 mod slowlog;
 
@@ -20,6 +21,7 @@ pub(super) const TOPICS: &[&[CommandSpec]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    persistence::COMMANDS,
     process::COMMANDS,
     slowlog::COMMANDS,
 ];

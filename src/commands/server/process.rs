@@ -137,7 +137,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const _: () = check(COMMANDS);
 
 fn lastsave(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    ctx.reply.integer(ctx.world.identity.started_unix_seconds);
+    ctx.reply.integer(ctx.world.persistence.last_save);
     Ok(Flow::Done)
 }
 
@@ -252,6 +252,7 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(CommandError::new("ERR No shutdown in progress."));
     }
     tracing::warn!("User requested shutdown...");
+    ctx.world.save_before_end(wanted).map_err(|_| CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."))?;
     ctx.world.orders.push_back(Order::Shutdown(wanted));
     Ok(Flow::Silent)
 }

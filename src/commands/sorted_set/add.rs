@@ -57,7 +57,15 @@ struct Options {
 }
 
 fn zadd(ctx: &mut KeysCtx<'_>) -> CommandResult {
-    let mut options = Options::default();
+    add_with_options(ctx, Options::default())
+}
+
+/// Reads options as ZADD does, so that a score spelled like one is a syntax error here too.
+fn zincrby(ctx: &mut KeysCtx<'_>) -> CommandResult {
+    add_with_options(ctx, Options { increment: true, ..Options::default() })
+}
+
+fn add_with_options(ctx: &mut KeysCtx<'_>, mut options: Options) -> CommandResult {
     let mut first = 2;
     // Scores begin like none of the options, so the usual request leaves here at once.
     while first < ctx.args.len() && ctx.args.get(first).first().is_some_and(u8::is_ascii_alphabetic) {
@@ -87,10 +95,6 @@ fn zadd(ctx: &mut KeysCtx<'_>) -> CommandResult {
         return Err(CommandError::new("ERR INCR option supports a single increment-element pair"));
     }
     add(ctx, options, first)
-}
-
-fn zincrby(ctx: &mut KeysCtx<'_>) -> CommandResult {
-    add(ctx, Options { increment: true, ..Options::default() }, 2)
 }
 
 /// Scores read before anything changes; more of them go to the heap.

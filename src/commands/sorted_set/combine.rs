@@ -4,14 +4,14 @@ use crate::command::context::{KeysCtx, Selected};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::ds::object::Limits;
-use crate::ds::parts::element::{Element, parse_int};
+use crate::ds::parts::element::Element;
 use crate::ds::set::Set;
 use crate::ds::sorted_set::{BATCH, SortedSet, SortedSetBuilder};
 use crate::keyspace::value::type_of;
 use crate::keyspace::{Event, ValueType};
 use crate::raw::entry::Lent;
 use crate::resp::request::Args;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -145,7 +145,7 @@ fn zintercard(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let mut count = 0;
     intersect(&mut sources, Aggregate::Sum, &mut |_, _| {
         count += 1;
-        count < limit
+        if count < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     ctx.reply.count(count);
     Ok(Flow::Done)
@@ -240,7 +240,7 @@ fn combine(
             let mut result = SortedSetBuilder::new(limits, 0);
             intersect(&mut sources, options.aggregate, &mut |member, score| {
                 result.push(member, score);
-                true
+                ControlFlow::Continue(())
             });
             result
         }
@@ -252,7 +252,7 @@ fn combine(
             result
         }
     };
-    Ok((result.finish(limits), options.scores))
+    Ok((if store { result.finish(limits) } else { result.finish_large() }, options.scores))
 }
 
 /// Where the keys are that are counted by argument `at`.
@@ -345,49 +345,30 @@ impl Source<'_> {
         match &self.members {
             Members::None => 0,
             Members::SortedSet(set) => set.len(),
-            Members::Set(set) => match &**set {
-                Set::Ints(ints) => ints.len(),
-                Set::Packed(packed) => packed.len(),
-                Set::Table(table) => table.0.len(),
-            },
+            Members::Set(set) => set.len(),
         }
     }
 
     /// The score of a member, not weighted.
     fn score(&self, member: &[u8]) -> Option<f64> {
-        let contains = match &self.members {
-            Members::None => false,
-            Members::SortedSet(set) => return set.score(member),
-            Members::Set(set) => match &**set {
-                Set::Ints(ints) => parse_int(member).is_some_and(|number| ints.contains(number)),
-                Set::Packed(packed) => packed.find(Element::Str(member), 0).is_some(),
-                Set::Table(table) => table.0.get(table.0.hash(member), member).is_some(),
-            },
-        };
-        contains.then_some(1.0)
+        match &self.members {
+            Members::None => None,
+            Members::SortedSet(set) => set.score(member),
+            Members::Set(set) => set.contains(Element::Str(member)).then_some(1.0),
+        }
     }
 
-    /// Shows every member with its score, not weighted, until `f` says false.
-    fn each(&self, f: &mut dyn FnMut(&[u8], f64) -> bool) {
-        match &self.members {
-            Members::None => {}
-            Members::SortedSet(set) => {
-                for pair in set.iter() {
-                    let score = pair.score();
-                    if !pair.member.with_text(|member| f(member, score)) {
-                        return;
-                    }
-                }
-            }
-            Members::Set(set) => {
-                // `all` stops at the first false.
-                match &**set {
-                    Set::Ints(ints) => ints.elements().all(|member| member.with_text(|member| f(member, 1.0))),
-                    Set::Packed(packed) => packed.iter().all(|member| member.with_text(|member| f(member, 1.0))),
-                    Set::Table(table) => table.0.iter().all(|member| f(member.bytes(), 1.0)),
-                };
-            }
-        }
+    /// Shows every member with its score, not weighted, until `f` says to stop.
+    fn each(&self, f: &mut dyn FnMut(&[u8], f64) -> ControlFlow<()>) {
+        // Stopping early is no failure.
+        let _ = match &self.members {
+            Members::None => ControlFlow::Continue(()),
+            Members::SortedSet(set) => set.iter().try_for_each(|pair| {
+                let score = pair.score();
+                pair.member.with_text(|member| f(member, score))
+            }),
+            Members::Set(set) => set.walk(|member| member.with_text(|member| f(member, 1.0))),
+        };
     }
 
     #[inline]
@@ -412,7 +393,7 @@ fn unite(sources: &mut [Source<'_>], aggregate: Aggregate, limits: &Limits) -> S
         let Members::SortedSet(set) = &source.members else {
             source.each(&mut |member, score| {
                 result.merge(member, source.weighted(score), combine);
-                true
+                ControlFlow::Continue(())
             });
             continue;
         };
@@ -437,8 +418,8 @@ fn unite(sources: &mut [Source<'_>], aggregate: Aggregate, limits: &Limits) -> S
     result
 }
 
-/// Shows the members that all sources have, until `found` says false.
-fn intersect(sources: &mut [Source<'_>], aggregate: Aggregate, found: &mut dyn FnMut(&[u8], f64) -> bool) {
+/// Shows the members that all sources have, until `found` says to stop.
+fn intersect(sources: &mut [Source<'_>], aggregate: Aggregate, found: &mut dyn FnMut(&[u8], f64) -> ControlFlow<()>) {
     sources.sort_by_key(Source::len);
     let Some((smallest, others)) = sources.split_first() else { return };
     smallest.each(&mut |member, score| {
@@ -446,7 +427,7 @@ fn intersect(sources: &mut [Source<'_>], aggregate: Aggregate, found: &mut dyn F
         for other in others {
             match other.score(member) {
                 Some(score) => total = aggregate.apply(total, score * other.weight),
-                None => return true,
+                None => return ControlFlow::Continue(()),
             }
         }
         found(member, total)
@@ -460,6 +441,6 @@ fn subtract(sources: &[Source<'_>], found: &mut dyn FnMut(&[u8], f64)) {
         if others.iter().all(|other| other.score(member).is_none()) {
             found(member, score);
         }
-        true
+        ControlFlow::Continue(())
     });
 }

@@ -3,9 +3,9 @@
 use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::list::timeout::deadline;
 use crate::ds::sorted_set::SortedSet;
 use crate::keyspace::Event;
-use crate::resp::number;
 use crate::resp::request::Args;
 use crate::types::UnixMillis;
 
@@ -101,7 +101,7 @@ const _: () = check(COMMANDS);
 
 fn bzmpop(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let request = Many::parse(ctx.args, 2)?;
-    let deadline = deadline(ctx.args.get(1), ctx.db.now())?;
+    let deadline = deadline(ctx.args, 1, ctx.db.now())?;
     if pop_first(ctx, &request)? {
         return Ok(Flow::Done);
     }
@@ -223,7 +223,7 @@ fn pop(ctx: &mut KeysCtx<'_>, end: End) -> CommandResult {
 
 fn pop_or_wait(ctx: &mut KeysCtx<'_>, end: End) -> CommandResult {
     let timeout_at = ctx.args.len() - 1;
-    let deadline = deadline(ctx.args.get(timeout_at), ctx.db.now())?;
+    let deadline = deadline(ctx.args, timeout_at, ctx.db.now())?;
     for at in 1..timeout_at {
         let key = ctx.args.get(at);
         if take(ctx, key, end, 1, Shape::KeyedFlat)? > 0 {
@@ -290,24 +290,6 @@ fn wait(ctx: &mut KeysCtx<'_>, keys: std::ops::Range<usize>, deadline: Option<Un
         ctx.reply.null_array();
         return Ok(Flow::Done);
     }
-    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline });
+    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline, again: None });
     Ok(Flow::Block)
-}
-
-/// The time at which a timeout in seconds is over; none for zero, which waits for ever.
-fn deadline(text: &[u8], now: UnixMillis) -> Result<Option<UnixMillis>, CommandError> {
-    const OUT_OF_RANGE: CommandError = CommandError::new("ERR timeout is out of range");
-
-    let seconds = number::parse_f64(text).ok_or(error::TIMEOUT_NOT_A_FLOAT)?;
-    let millis = (seconds * 1000.0).ceil();
-    if millis < 0.0 {
-        return Err(error::TIMEOUT_NEGATIVE);
-    }
-    if millis >= i64::MAX as f64 {
-        return Err(OUT_OF_RANGE);
-    }
-    match millis as i64 {
-        0 => Ok(None),
-        millis => now.checked_add(millis).map(Some).ok_or(OUT_OF_RANGE),
-    }
 }

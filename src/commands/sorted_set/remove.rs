@@ -5,7 +5,6 @@ use crate::command::context::KeysCtx;
 use crate::command::spec::*;
 use crate::ds::sorted_set::SortedSet;
 use crate::keyspace::Event;
-use crate::keyspace::value::Typed;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {

@@ -245,19 +245,22 @@ fn parse_set(args: Args<'_>) -> Result<SetOptions<'_>, CommandError> {
     let mut i = 3;
     while i < args.len() {
         let conditional = options.when != When::Always;
-        let timed = options.keep_ttl || options.expiry.is_some();
-        if args.is(i, "NX") && !conditional {
+        // Saying the same again is allowed.
+        let same = |when: When<'_>| !conditional || options.when == when;
+        if args.is(i, "NX") && same(When::Missing) {
             options.when = When::Missing;
-        } else if args.is(i, "XX") && !conditional {
+        } else if args.is(i, "XX") && same(When::Present) {
             options.when = When::Present;
         } else if args.is(i, "IFEQ") && !conditional && i + 1 < args.len() {
             options.when = When::Equal(args.get(i + 1));
             i += 1;
         } else if args.is(i, "GET") {
             options.get = true;
-        } else if args.is(i, "KEEPTTL") && !timed {
+        } else if args.is(i, "KEEPTTL") && options.expiry.is_none() {
             options.keep_ttl = true;
-        } else if !timed && let Some(expiry) = Expiry::parse(args, i) {
+        } else if !options.keep_ttl
+            && let Some(expiry) = Expiry::parse(args, i).filter(|e| options.expiry.is_none_or(|known| known.is_like(e)))
+        {
             options.expiry = Some(expiry);
             i += 1;
         } else {

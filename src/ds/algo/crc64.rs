@@ -33,6 +33,11 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     crc_fast::checksum(CrcAlgorithm::Crc64Redis, bytes)
 }
 
+/// The checksum of two pieces in a row, from that of each and the length of the second.
+pub fn combine(first: u64, second: u64, second_len: u64) -> u64 {
+    crc_fast::checksum_combine(CrcAlgorithm::Crc64Redis, first, second, second_len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +65,8 @@ mod tests {
                 crc.update(&bytes[..cut]);
                 crc.update(&bytes[cut..len]);
                 assert_eq!(crc.value(), model(&bytes[..len]));
+                let (first, second) = (checksum(&bytes[..cut]), checksum(&bytes[cut..len]));
+                assert_eq!(combine(first, second, (len - cut) as u64), model(&bytes[..len]), "{len} {cut}");
             }
         }
     }

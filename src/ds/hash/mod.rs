@@ -113,6 +113,17 @@ impl Hash {
         }
     }
 
+    /// Prepares for deadlines of fields, as the original does also when it sets none in the end.
+    pub fn expect_deadlines(&mut self, limits: &Limits) {
+        if let Hash::Packed(pack) = self {
+            if pack.would_fit((pack.len() / PAIR).saturating_mul(DEADLINE_BYTES_MAX)) {
+                self.add_deadlines();
+            } else {
+                self.spread(limits, 0);
+            }
+        }
+    }
+
     /// Sets a field; true if it is new.
     #[inline]
     pub fn set(&mut self, name: &[u8], value: &[u8], deadline: Deadline, limits: &Limits) -> bool {
@@ -160,18 +171,11 @@ impl Hash {
 
     /// Gives a field a deadline (in Unix milliseconds, above 0) or takes it away; false if there is no such field.
     pub fn set_deadline(&mut self, name: &[u8], deadline: Option<i64>, limits: &Limits) -> bool {
-        if let Hash::Packed(pack) = self {
-            if deadline.is_none() {
-                return pack.find(Element::Str(name), PAIR - 1).is_some();
-            }
-            if pack.would_fit((pack.len() / PAIR).saturating_mul(DEADLINE_BYTES_MAX)) {
-                self.add_deadlines();
-            } else {
-                self.spread(limits, 0);
-            }
+        if deadline.is_some() {
+            self.expect_deadlines(limits);
         }
         match self {
-            Hash::Packed(_) => false,
+            Hash::Packed(pack) => pack.find(Element::Str(name), PAIR - 1).is_some(),
             Hash::PackedWithTtls(pack) => {
                 let Some(head) = pack.find(Element::Str(name), TRIPLET - 1) else { return false };
                 let value = pack.next(head).map(|at| pack.get(at).to_vec()).unwrap_or_default();

@@ -23,7 +23,7 @@ impl Hash {
                 return;
             }
         };
-        if self.len() > 0 {
+        if !self.is_empty() {
             let index = rng.below(self.len() as u64) as i64 * step as i64;
             if let Some(at) = pack.seek(index) {
                 show(pack, at, f);

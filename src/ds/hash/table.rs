@@ -79,13 +79,17 @@ impl FieldTable {
                 true
             }
             Slot::Occupied(mut place) => {
-                let old = place.get().deadline();
-                let kept = if deadline == Deadline::Keep { old } else { None };
-                if kept != old || !place.with_mut(|field| field.overwrite(value)) {
+                let (old, done) = place.with_mut(|field| {
+                    let old = field.deadline();
+                    let stays = old.is_none() || deadline == Deadline::Keep;
+                    (old, stays && field.overwrite(value))
+                });
+                if !done {
+                    let kept = old.filter(|_| deadline == Deadline::Keep);
                     place.replace(Field::new(name, value, kept));
-                }
-                if let (Some(old), None) = (old, kept) {
-                    self.deadlines.remove(&(old, hash));
+                    if let (Some(old), None) = (old, kept) {
+                        self.deadlines.remove(&(old, hash));
+                    }
                 }
                 false
             }

@@ -1,3 +1,5 @@
+//! Hashes against a naive model, through every encoding.
+
 use super::*;
 use crate::clock::Rng;
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+//! HyperLogLog against known bytes, exact counts and damaged input.
+
 use super::*;
 
 fn xorshift(seed: u64) -> impl FnMut(u64) -> u64 {

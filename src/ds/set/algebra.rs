@@ -173,7 +173,7 @@ fn asks_others(first: &Set, others: &mut [&Set]) -> bool {
 fn remainder(mut rest: Set, first: &Set, others: &[&Set], limits: &Limits) -> Set {
     first.each(|element| rest.insert_new(element, limits));
     for set in others {
-        if rest.len() == 0 {
+        if rest.is_empty() {
             break;
         }
         set.each(|element| {

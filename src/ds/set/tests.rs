@@ -136,12 +136,12 @@ fn popping_takes_what_it_shows() {
         let count = rng.below(70) as usize;
         let before = model.len();
         let mut show = |element: Element<'_>| assert!(model.remove(&element.to_vec()), "{element:?}");
-        if count % 3 == 0 {
+        if count.is_multiple_of(3) {
             set.pop(&mut || rng.next(), &mut show);
         } else {
             set.pop_many(count, &limits, &mut || rng.next(), &mut show);
         }
-        let taken = if count % 3 == 0 { 1 } else { count };
+        let taken = if count.is_multiple_of(3) { 1 } else { count };
         assert_eq!(model.len(), before.saturating_sub(taken));
         assert_eq!(contents(&set), model);
     }

@@ -80,6 +80,11 @@ impl SortedSetBuilder {
         SortedSet::Packed(packed)
     }
 
+    /// The set in its large encoding, whatever its size: for a result that is shown and dropped. Zeros keep their signs so.
+    pub fn finish_large(self) -> SortedSet {
+        SortedSet::Tree(Big::new(self.members.finish()))
+    }
+
     fn measure(&mut self, member: &[u8]) {
         self.longest = self.longest.max(member.len());
         self.text_bytes += member.len();

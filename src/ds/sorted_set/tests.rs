@@ -1,3 +1,5 @@
+//! Sorted sets against a naive model, in both encodings.
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -89,7 +91,7 @@ fn play(limits: &Limits, names: u64, steps: usize, seed: u64) {
     let mut model = Model::new();
     for step in 0..steps {
         let name = rng.below(names);
-        let member = if name % 2 == 0 { format!("{name}") } else { format!("m{name}") }.into_bytes();
+        let member = if name.is_multiple_of(2) { format!("{name}") } else { format!("m{name}") }.into_bytes();
         match rng.below(12) {
             0..=2 => assert_eq!(set.remove(&member), model.remove(&member)),
             3 => {

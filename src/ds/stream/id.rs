@@ -35,6 +35,16 @@ impl StreamId {
         }
     }
 
+    /// The text that clients see, without an allocation.
+    pub fn text(self) -> IdText {
+        let mut text = IdText { bytes: [0; IdText::LEN_MAX], len: 0 };
+        let mut number = itoa::Buffer::new();
+        text.push(number.format(self.ms).as_bytes());
+        text.push(b"-");
+        text.push(number.format(self.seq).as_bytes());
+        text
+    }
+
     /// The 16 bytes, big endian, under which a data file keeps the id.
     pub fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
@@ -44,6 +54,27 @@ impl StreamId {
     pub fn from_bytes(bytes: [u8; 16]) -> StreamId {
         let both = u128::from_be_bytes(bytes);
         StreamId { ms: (both >> 64) as u64, seq: both as u64 }
+    }
+}
+
+/// An id as text.
+#[derive(Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; IdText::LEN_MAX],
+    len: usize,
+}
+
+impl IdText {
+    /// Two numbers of 64 bits and the sign between them.
+    const LEN_MAX: usize = 41;
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+        self.len += part.len();
     }
 }
 
@@ -64,6 +95,8 @@ mod tests {
         assert_eq!((StreamId::MAX.next(), StreamId::MIN.previous()), (None, None));
         let id = StreamId::new(0x0102, 3);
         assert_eq!(StreamId::from_bytes(id.to_bytes()), id);
+        assert_eq!(id.text().as_bytes(), b"258-3");
+        assert_eq!(StreamId::MAX.text().as_bytes(), StreamId::MAX.to_string().as_bytes());
         assert_eq!((id.to_bytes()[7], id.to_string()), (2, "258-3".to_string()));
     }
 }

@@ -19,7 +19,7 @@ use crate::ds::parts::corrupt::Corrupt;
 use crate::ds::parts::listpack::Listpack;
 
 pub use group::{Consumer, ConsumerId, Group, Nack};
-pub use id::StreamId;
+pub use id::{IdText, StreamId};
 pub use node::{Entry, Pairs};
 
 /// Most bytes of fields and values that an entry, or of all that a node, may hold.
@@ -79,20 +79,20 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Entries that a group has yet to be given. `None` if deletions made that unknowable.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// Entries that a group has yet to be given. `None` if deletions made that unknowable; negative if what a data file or
+    /// SETID told of the group contradicts the stream.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
         if self.entries_added == 0 || self.len == 0 {
             return Some(0);
         }
         if group.last_id < self.first_id && self.max_deleted_id < self.first_id {
-            return Some(self.len);
+            return Some(self.len as i64);
         }
         let read = match group.entries_read {
-            Some(read) if !self.may_miss_after(group.last_id) => read,
+            Some(read) if self.may_count_on(group.last_id) => read,
             _ => self.entries_up_to(group.last_id)?,
         };
-        // Both come from data files and SETID, which may contradict each other.
-        Some(self.entries_added.saturating_sub(read))
+        Some((self.entries_added as i64).saturating_sub_unsigned(read))
     }
 
     /// How many entries there ever were up to this id, if that can be told.
@@ -127,16 +127,17 @@ impl Counters {
             return;
         }
         match group.entries_read {
-            Some(read) if !self.may_miss_after(group.last_id) => group.entries_read = Some(read.saturating_add(1)),
+            Some(read) if self.may_count_on(group.last_id) => group.entries_read = Some(read.saturating_add(1)),
             _ if self.entries_added > 0 => group.entries_read = self.entries_up_to(id),
             _ => {}
         }
         group.last_id = id;
     }
 
-    /// Whether an entry at or after this id was deleted.
-    fn may_miss_after(&self, id: StreamId) -> bool {
-        self.len > 0 && self.max_deleted_id != StreamId::MIN && id <= self.max_deleted_id
+    /// Whether a group that was given the entries up to this id has counted them right: it began where entries still are,
+    /// and none at or after the id was deleted.
+    fn may_count_on(&self, id: StreamId) -> bool {
+        id >= self.first_id && (self.len == 0 || self.max_deleted_id == StreamId::MIN || id > self.max_deleted_id)
     }
 }
 
@@ -317,9 +318,28 @@ impl Stream {
         removed
     }
 
+    /// Lends a group, to be changed while the entries are read. `None` if there is none of this name.
+    pub fn with_group<R>(&mut self, name: &[u8], f: impl FnOnce(&Stream, &mut Group) -> R) -> Option<R> {
+        let mut groups = std::mem::take(&mut self.groups);
+        let result = groups.get_mut(name).map(|group| f(self, group));
+        self.groups = groups;
+        result
+    }
+
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Number of nodes that the original's tree of ids has: XINFO tells it. Exact for small streams, else a guess.
+    pub fn tree_nodes(&self) -> usize {
+        const COUNTED_MAX: usize = 4096;
+
+        if self.nodes.len() > COUNTED_MAX {
+            return self.nodes.len() + self.nodes.len() / 64;
+        }
+        let keys: Vec<[u8; 16]> = self.nodes.keys().map(|id| id.to_bytes()).collect();
+        tree_nodes(&keys, 0)
     }
 
     /// The nodes as they are saved, with the ids they are kept by.
@@ -415,6 +435,15 @@ fn has_room(node: &Listpack, bytes: usize, limits: NodeLimits) -> bool {
     }
     let Some(master) = node::master(node) else { return false };
     limits.entries == 0 || master.live.saturating_add(master.deleted) < limits.entries
+}
+
+/// Nodes of a tree of sorted `keys` that share their first `depth` bytes: a node per run of bytes that all keys below it
+/// share, per branching and per key.
+fn tree_nodes(keys: &[[u8; 16]], depth: usize) -> usize {
+    let [first, .., last] = keys else { return 1 + (!keys.is_empty() && depth < size_of::<StreamId>()) as usize };
+    let shared = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    let below: usize = keys.chunk_by(|a, b| a[shared] == b[shared]).map(|keys| tree_nodes(keys, shared + 1)).sum();
+    (shared > depth) as usize + 1 + below
 }
 
 /// The bounds of a range as ids: an excluded one is moved by one. `None` if that leaves no id.

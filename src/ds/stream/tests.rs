@@ -261,3 +261,19 @@ fn lag_is_known_unless_deletions_hide_it() {
     stream.trim(Keep::Len(0), false, None);
     assert_eq!(lag(&stream, &group_at(2, None)), Some(0));
 }
+
+#[test]
+fn the_tree_of_ids_has_as_many_nodes_as_the_original() {
+    let nodes = |ids: &[StreamId]| {
+        let mut stream = Stream::new();
+        for id in ids {
+            stream.append(*id, std::iter::once((&b"f"[..], &b"v"[..])), NodeLimits { bytes: 0, entries: 1 }).unwrap();
+        }
+        stream.tree_nodes()
+    };
+    let id = StreamId::new;
+    assert_eq!(nodes(&[]), 1);
+    assert_eq!(nodes(&[id(5, 0)]), 2);
+    assert_eq!(nodes(&[id(9, 0), id(9, 1)]), 4);
+    assert_eq!(nodes(&[id(101, 0), id(112, 0), id(115, 2)]), 8);
+}

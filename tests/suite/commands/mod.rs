@@ -1,7 +1,10 @@
 //! Commands by their families, as transcripts.
 
 mod bitmaps;
+mod dump;
 mod expiry;
+mod geo;
+mod hashes;
 mod hyperloglogs;
 mod introspection;
 mod keys;
@@ -14,5 +17,6 @@ mod session;
 mod sets;
 mod sort;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod transactions;

@@ -194,6 +194,10 @@ fn the_server_as_a_whole() {
         []
         > MODULE UNLOAD foo
         -ERR MODULE command not allowed. If the enable-module-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
+        > MODULE LOAD /nonexistent.so
+        -ERR MODULE command not allowed. If the enable-module-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
+        > MODULE LOADEX
+        -ERR wrong number of arguments for 'module|loadex' command
         > LOLWUT VERSION abc
         -ERR value is not an integer or out of range
         > LASTSAVE x
@@ -210,6 +214,10 @@ fn the_server_as_a_whole() {
         -ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
         "#,
     );
+    for container in ["MODULE HELP", "LATENCY HELP", "CONFIG HELP", "MEMORY HELP", "SLOWLOG HELP", "COMMAND HELP", "CLIENT HELP"]
+    {
+        assert!(kit.run(container).contains("Subcommands are:"), "{container}");
+    }
     assert!(kit.run("LOLWUT").contains("Redis ver. 8.0.0"));
     assert!(kit.run("LASTSAVE").parse::<i64>().unwrap() > 0);
     assert_eq!(kit.run("SHUTDOWN NOSAVE"), "");

@@ -117,3 +117,48 @@ fn other_keys_are_weights_and_answers() {
         "#,
     );
 }
+
+#[test]
+fn fields_of_hashes_are_weights_and_answers() {
+    check(
+        r#"
+        > RPUSH l 1 2 3
+        > HSET h1 f 3 g a
+        > HSET h2 f 1
+        > HSET h3 f 2 g ""
+        > SORT l BY h*->f
+        ["2", "3", "1"]
+        > SORT l GET h*->g GET h*->
+        ["a", nil, nil, nil, "", nil]
+        > SORT l GET h*->none
+        [nil, nil, nil]
+        "#,
+    );
+}
+
+#[test]
+fn sets_and_sorted_sets_are_sorted() {
+    check(
+        r#"
+        > SADD s 3 1 2
+        > SORT s DESC
+        ["3", "2", "1"]
+        > SADD t b c a
+        > SORT t ALPHA
+        ["a", "b", "c"]
+        > SORT t BY nosort STORE d
+        3
+        > LRANGE d 0 -1
+        ["a", "b", "c"]
+        > ZADD z 1 30 2 20 3 10
+        > SORT z
+        ["10", "20", "30"]
+        > SORT z BY nosort
+        ["30", "20", "10"]
+        > SORT z BY nosort DESC LIMIT 1 2
+        ["20", "30"]
+        > SORT z BY nosort LIMIT 1 1
+        ["20"]
+        "#,
+    );
+}

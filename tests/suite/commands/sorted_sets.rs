@@ -127,6 +127,8 @@ fn zadd_refuses_what_it_cannot_read() {
         -ERR value is not a valid float
         > EXISTS z
         0
+        > ZINCRBY z NX a
+        -ERR syntax error
         > ZINCRBY z 1
         -ERR wrong number of arguments for 'zincrby' command
         > SET s v
@@ -196,6 +198,8 @@ fn zero_loses_its_sign_in_small_sets() {
         "-0"
         > ZADD y 0 a
         0
+        > ZUNION 1 z WEIGHTS -1 WITHSCORES
+        ["a", "-0"]
         "#,
     );
 }
@@ -735,6 +739,32 @@ fn union_intersection_and_difference() {
     "#;
     check(transcript);
     check(&format!("# config zset-max-listpack-entries 0\n{transcript}"));
+}
+
+#[test]
+fn members_of_plain_sets_count_one_each() {
+    let transcript = r#"
+        > ZADD z 5 a 6 7 7 c
+        3
+        > SADD ints 7 8
+        2
+        > SADD words a b 7
+        3
+        > ZUNION 3 z ints words WEIGHTS 1 10 100 WITHSCORES
+        ["c", "7", "8", "10", "b", "100", "a", "105", "7", "116"]
+        > ZINTER 3 words z ints AGGREGATE MAX WITHSCORES
+        ["7", "6"]
+        > ZINTERCARD 2 ints words
+        1
+        > ZDIFF 3 z ints words WITHSCORES
+        ["c", "7"]
+        > ZDIFFSTORE d 2 words ints
+        2
+        > ZRANGE d 0 -1 WITHSCORES
+        ["a", "1", "b", "1"]
+    "#;
+    check(transcript);
+    check(&format!("# config set-max-intset-entries 0\n# config set-max-listpack-entries 0\n{transcript}"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod compare;
 pub mod generate;
+pub mod json;
 pub mod notation;
 pub mod reply;
 pub mod spawn;
