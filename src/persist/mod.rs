@@ -94,7 +94,8 @@ impl Persistence {
         let Some(loaded) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(()) };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
-        info!("Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
+        let empty = if loaded.empty > 0 { format!(", empty keys skipped: {}", loaded.empty) } else { String::new() };
+        info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", loaded.keys, loaded.expired);
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
     }

@@ -46,9 +46,14 @@ impl Sink for Content {
     }
 }
 
+/// Those of the configuration's defaults.
+fn limits() -> Limits {
+    Limits { hash_entries: 512, ..Limits::default() }
+}
+
 fn load(bytes: &[u8], checksum: bool, deep: bool) -> Result<Content, LoadError> {
     let mut content = Content::default();
-    let options = Options { limits: &Limits::default(), checksum, deep };
+    let options = Options { limits: &limits(), checksum, deep };
     let used = read(bytes, bytes.len() as u64, options, &mut content)?;
     assert_eq!(used, bytes.len() as u64);
     Ok(content)
@@ -213,7 +218,9 @@ fn check_file(path: &Path) {
                 assert!(access.idle.is_some_and(|seen| (seen as i64 - idle).abs() <= 2), "{shown}: {access:?}");
             }
             if name.starts_with("redis8.0") {
-                assert_eq!(encoding_of(entry).as_bytes(), wanted.get("encoding").unwrap().bytes(), "{shown}");
+                // A string that was edited before it was saved is not when it was loaded.
+                let edited = encoding_of(entry) == "embstr" && wanted.get("encoding").unwrap().bytes() == b"raw";
+                assert!(edited || encoding_of(entry).as_bytes() == wanted.get("encoding").unwrap().bytes(), "{shown}");
                 assert_eq!(i64::from(kind_of(entry)), wanted.get("rdb_type").and_then(Json::int).unwrap(), "{shown}");
             }
             // What is written again is the same value, and with what is kept in order the same bytes.
@@ -229,7 +236,7 @@ fn check_file(path: &Path) {
 fn through_bytes(entry: &Entry) -> Entry {
     let mut bytes = Vec::new();
     Encoder::new(true).value(entry, &mut bytes);
-    let rules = Rules { limits: &Limits::default(), flavor: Flavor::Redis, deep: true };
+    let rules = Rules { limits: &limits(), flavor: Flavor::Redis, deep: true };
     let mut input = Reader::new(Slice::new(&bytes));
     match value(&mut input, rules, kind_of(entry), entry.key(), entry.deadline()) {
         Ok(Decoded::Entry(again)) => again,
@@ -290,7 +297,7 @@ fn damaged_files_are_refused_without_harm() {
                 }
             }
             let mut content = Content::default();
-            let options = Options { limits: &Limits::default(), checksum: false, deep: rng.below(2) == 0 };
+            let options = Options { limits: &limits(), checksum: false, deep: rng.below(2) == 0 };
             refused += read(&damaged[..], damaged.len() as u64, options, &mut content).is_err() as usize;
             // What got through can be looked at, written and read.
             for (entry, _) in content.entries.values() {
@@ -321,7 +328,7 @@ fn checksums_are_compared_when_there_is_one() {
 /// Values in forms that only old servers wrote.
 #[test]
 fn old_forms() {
-    let rules = Rules { limits: &Limits::default(), flavor: Flavor::Redis, deep: true };
+    let rules = Rules { limits: &limits(), flavor: Flavor::Redis, deep: true };
     let read = |kind: u8, bytes: &[u8]| match value(&mut Reader::new(Slice::new(bytes)), rules, kind, b"k", None) {
         Ok(Decoded::Entry(entry)) => format!("{} {:?}", encoding_of(&entry), describe(&entry)).replace("Text", ""),
         Ok(Decoded::Empty) => "empty".into(),
@@ -351,9 +358,14 @@ fn old_forms() {
     let hash = "listpackex List([List([([97]), ([98]), Number(\"1000\")]), List([([99]), ([100])])])";
     assert_eq!(deadlines(24, b"\xe8\x03\0\0\0\0\0\0\x02\x01\x01a\x01b\x00\x01c\x01d"), hash);
     assert_eq!(deadlines(22, b"\x02\x43\xe8\x01a\x01b\x00\x01c\x01d"), hash);
-    // Triplets out of order are put in order.
-    let triplets = b"\x17\x17\0\0\0\x06\0\x81c\x02\x81d\x02\0\x01\x81a\x02\x81b\x02\xc3\xe8\x02\xff";
-    assert_eq!(deadlines(23, triplets), hash);
+    // Triplets out of order are put in order, or refused when payloads are looked at closely.
+    let triplets = b"\x18\x18\0\0\0\x06\0\x81c\x02\x81d\x02\0\x01\x81a\x02\x81b\x02\xc3\xe8\x02\xff";
+    assert!(deadlines(23, triplets).contains("integrity check failed"));
+    let rules = Rules { deep: false, ..rules };
+    match value(&mut Reader::new(Slice::new(triplets)), rules, 23, b"k", None) {
+        Ok(Decoded::Entry(entry)) => assert!(hash.ends_with(&format!("{:?}", describe(&entry)).replace("Text", ""))),
+        _ => panic!("not read"),
+    }
 }
 
 /// What a random value is made of: short numbers and texts, and long ones.
@@ -372,7 +384,7 @@ fn values_go_through_bytes() {
     use redstart::ds::object::Typed;
     use redstart::ds::sorted_set::SortedSetBuilder;
     let rng = &mut Rng(0xbead_5eed);
-    let limits = Limits::default();
+    let limits = limits();
     for round in 0..400 {
         let most = [3, 30, 130, 700][rng.below(4)];
         let len = 1 + rng.below(most);
@@ -441,7 +453,8 @@ fn dumps_of_other_servers() {
         let request = [&b"RESTORE"[..], b"key", b"0", &payload].into_iter().collect();
         assert_eq!(kit.run_request(&request), "+OK", "{server} {key}");
         assert_eq!(kit.run("TYPE key"), format!("+{kind}"), "{server} {key}");
-        if server == "redis8.0" && (encoding != "hashtable" || kind == "string") {
+        // Redis keeps the nearest deadline of a hash that has none any more.
+        if server == "redis8.0" && key != "hashttl:persisted" && (encoding != "hashtable" || kind == "string") {
             let keyspace = &mut kit.world.keyspace;
             let entry = keyspace.peek(redstart::types::DbIndex(0), b"key").unwrap();
             let told = redstart::commands::keys::dump_payload(&entry, true);
@@ -490,7 +503,8 @@ fn servers_save_and_load() {
     );
     drop(server);
     let content = load(&bytes, true, true).unwrap();
-    assert_eq!(content.entries.len(), 3);
+    // With or without the one that is past its deadline, as it was seen in time or not.
+    assert!((3..=4).contains(&content.entries.len()));
     let mut damaged = bytes.clone();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&file, &damaged).unwrap();

@@ -3,7 +3,8 @@
 //! A control byte below 32 announces that many literals plus one. Otherwise its top three bits are the length of a
 //! reference minus two (seven: one more byte adds to it), and its low five bits with the next byte are the distance
 //! minus one. The compressor is greedy with one candidate per three-byte hash, indexing only the last two positions of
-//! a reference, as liblzf's fast setting does, so files come out about as large as those of other servers.
+//! a reference, as liblzf's fast setting does. Hash, first position and the moments of giving up are those of liblzf, too,
+//! so that DUMP answers and files hold the same bytes as those of other servers.
 
 const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
@@ -57,12 +58,15 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
         let slot = &mut table.slots[hash(key)];
         let candidate = slot.checked_sub(base).map(|position| position as usize);
         *slot = base + at as u32;
-        let Some(from) = candidate.filter(|&from| at - from <= DISTANCE_MAX && self::key(input, from) == key) else {
+        // The first position is never referred to: liblzf cannot tell it from an empty slot.
+        let usable = |&from: &usize| from > 0 && at - from <= DISTANCE_MAX && self::key(input, from) == key;
+        let Some(from) = candidate.filter(usable) else {
             at += 1;
             continue;
         };
-        let limit = (input.len() - at).min(REFERENCE_MAX);
+        let limit = reference_limit(input.len() - at);
         let len = 3 + common_prefix(&input[from + 3..], &input[at + 3..at + limit]);
+        writer.expect_reference(at - flushed)?;
         writer.literals(&input[flushed..at])?;
         writer.reference(at - from, len)?;
         at += len;
@@ -74,6 +78,7 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
             table.slots[hash(self::key(input, position))] = base + position as u32;
         }
     }
+    writer.expect_end(at - flushed)?;
     writer.literals(&input[flushed..])?;
     Some(writer.len)
 }
@@ -149,6 +154,29 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Where liblzf's next byte would go after so many literals, for each run of which it leaves a byte ahead.
+    fn position(&self, literals: usize) -> usize {
+        self.len + literals + literals / LITERALS_MAX + 1
+    }
+
+    /// Gives up where liblzf does: a literal would be written at or behind the end.
+    fn expect_literals(&self, literals: usize) -> Option<()> {
+        (literals == 0 || self.position(literals - 1) < self.out.len()).then_some(())
+    }
+
+    /// Gives up where liblzf does ahead of a reference that follows so many literals.
+    fn expect_reference(&self, literals: usize) -> Option<()> {
+        self.expect_literals(literals)?;
+        let unused_run = usize::from(literals.is_multiple_of(LITERALS_MAX));
+        (self.position(literals) - unused_run + 4 < self.out.len()).then_some(())
+    }
+
+    /// Gives up where liblzf does ahead of the last bytes, behind so many literals.
+    fn expect_end(&self, literals: usize) -> Option<()> {
+        self.expect_literals(literals)?;
+        (self.position(literals) + 3 <= self.out.len()).then_some(())
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
         self.out.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
         self.len += bytes.len();
@@ -173,14 +201,20 @@ impl Writer<'_> {
     }
 }
 
+/// How far liblzf looks for equal bytes when so many are left: at the end of the input not quite to it.
+fn reference_limit(left: usize) -> usize {
+    let room = left.saturating_sub(2).min(REFERENCE_MAX);
+    room.max(if room > 16 { 19 } else { 3 })
+}
+
 /// The three bytes at a position.
 fn key(input: &[u8], at: usize) -> u32 {
     u32::from(input[at]) << 16 | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2])
 }
 
-/// Multiplicative hashing, the top bits of the product.
+/// liblzf's hash of three bytes, on which it depends what is found.
 fn hash(key: u32) -> usize {
-    (key.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+    ((key >> (24 - HASH_BITS)).wrapping_sub(key.wrapping_mul(5)) & ((1 << HASH_BITS) - 1)) as usize
 }
 
 /// How many leading bytes `a` shares with `b`, looking at no more than all of `b`.
@@ -238,12 +272,24 @@ mod tests {
         for input in samples() {
             let mut out = vec![0; input.len() * 2 + 8];
             let len = compress(&input, &mut out, &mut shared).unwrap();
-            let mut fresh = vec![0; len];
+            let mut fresh = vec![0; input.len() * 2 + 8];
             assert_eq!(compress(&input, &mut fresh, &mut Table::new()), Some(len));
-            assert_eq!(fresh, out[..len]);
+            assert_eq!(fresh[..len], out[..len]);
             assert_eq!(decompress(&out[..len], input.len()), Ok(input.clone()));
             assert_eq!(compress(&input, &mut out[..len - 1], &mut shared), None, "one byte short");
         }
+    }
+
+    /// As Redis 8 compresses these strings.
+    #[test]
+    fn gives_the_bytes_of_liblzf() {
+        let packed = |input: &[u8]| {
+            let mut out = vec![0; input.len() - 4];
+            compress(input, &mut out, &mut Table::new()).map(|len| out[..len].to_vec())
+        };
+        assert_eq!(packed(&b"x".repeat(98)).as_deref(), Some(&b"\x01xx\xe0\x55\x00\x01xx"[..]));
+        let abc = packed(&b"abc".repeat(0x153 / 3));
+        assert_eq!(abc.as_deref(), Some(&b"\x03abca\xe0\xff\x02\xe1\x3c\x07\x01bc"[..]));
     }
 
     #[test]

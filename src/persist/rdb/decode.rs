@@ -83,9 +83,9 @@ pub fn value<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8, key: 
     })
 }
 
-/// A fault in a packed value that was just read.
-fn packed<S: Source>(input: &Reader<S>, corrupt: Corrupt) -> LoadError {
-    input.fault(format!("{} (byte {} of a packed value)", corrupt.reason, corrupt.offset))
+/// A fault in a packed value that was just read. Tools look for these words in the log.
+fn packed<S: Source>(input: &Reader<S>, what: &str, corrupt: Corrupt) -> LoadError {
+    input.fault(format!("{what} integrity check failed: {} (byte {})", corrupt.reason, corrupt.offset))
 }
 
 fn string<S: Source>(input: &mut Reader<S>, key: &[u8], deadline: Option<i64>) -> Result<Entry> {
@@ -118,7 +118,7 @@ fn list<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Li
                 refused = outcome.err();
             }
             if let Some(corrupt) = refused {
-                return Err(packed(input, corrupt));
+                return Err(packed(input, "List ziplist", corrupt));
             }
         }
         _ => {
@@ -132,7 +132,7 @@ fn list<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Li
                         continue;
                     }
                     (node::PACKED, kind::LIST_QUICKLIST_2) => listpack(input, |_, _| Ok(()))?,
-                    (node::PACKED, _) => from_ziplist(input)?,
+                    (node::PACKED, _) => from_ziplist(input, "Ziplist")?,
                     _ => return Err(input.fault("unknown kind of a list's node")),
                 };
                 quick.append_pack_node(pack);
@@ -158,17 +158,17 @@ fn listpack<S: Source>(
         Element::Str(bytes) => Listpack::from_bytes_checked(bytes, check),
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a listpack" }),
     };
-    outcome.map_err(|corrupt| packed(input, corrupt))
+    outcome.map_err(|corrupt| packed(input, "Listpack", corrupt))
 }
 
 /// A listpack of the elements of a ziplist.
-fn from_ziplist<S: Source>(input: &mut Reader<S>) -> Result<Listpack> {
+fn from_ziplist<S: Source>(input: &mut Reader<S>, what: &str) -> Result<Listpack> {
     let mut pack = Listpack::new();
     let outcome = match input.string()? {
         Element::Str(bytes) => legacy::ziplist(bytes, |element| append(&mut pack, element)),
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a ziplist" }),
     };
-    outcome.map(|()| pack).map_err(|corrupt| packed(input, corrupt))
+    outcome.map(|()| pack).map_err(|corrupt| packed(input, what, corrupt))
 }
 
 fn append(pack: &mut Listpack, element: Element<'_>) -> std::result::Result<(), &'static str> {
@@ -189,7 +189,7 @@ fn refuse_duplicates<S: Source>(input: &Reader<S>, rules: Rules<'_>, pack: &List
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     for element in pack.iter().step_by(step) {
         if !seen.insert(element.to_vec()) {
-            return Err(input.fault("duplicates in a packed value"));
+            return Err(input.fault("Listpack integrity check failed: duplicates"));
         }
     }
     Ok(())
@@ -219,7 +219,7 @@ fn set_of_ints<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Set> 
         Element::Str(bytes) => Intset::from_redis_bytes_validated(bytes),
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of an intset" }),
     };
-    let ints = outcome.map_err(|corrupt| packed(input, corrupt))?;
+    let ints = outcome.map_err(|corrupt| packed(input, "Intset", corrupt))?;
     if ints.len() <= rules.limits.set_intset {
         return Ok(Some(Set::Ints(ints)));
     }
@@ -273,7 +273,7 @@ fn text_score<S: Source>(input: &mut Reader<S>) -> Result<f64> {
 
 /// Accepts scores, which are at odd places.
 fn check_score(at: usize, element: Element<'_>) -> std::result::Result<(), &'static str> {
-    let fine = at % 2 == 0
+    let fine = at.is_multiple_of(2)
         || match element {
             Element::Int(_) => true,
             Element::Str(text) => parse_f64(text).is_some_and(|score| !score.is_nan()),
@@ -284,7 +284,7 @@ fn check_score(at: usize, element: Element<'_>) -> std::result::Result<(), &'sta
 fn sorted_set_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, is_ziplist: bool) -> Read<SortedSet> {
     let pack = match is_ziplist {
         true => {
-            let pack = from_ziplist(input)?;
+            let pack = from_ziplist(input, "Zset ziplist")?;
             for (at, element) in pack.iter().enumerate() {
                 check_score(at, element).map_err(|reason| input.fault(reason))?;
             }
@@ -378,7 +378,7 @@ fn hash_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) ->
     let limits = rules.limits;
     let pack = match kind {
         kind::HASH_LISTPACK => listpack(input, |_, _| Ok(()))?,
-        kind::HASH_ZIPLIST => from_ziplist(input)?,
+        kind::HASH_ZIPLIST => from_ziplist(input, "Hash ziplist")?,
         _ => return zipmap(input, rules),
     };
     let len = pack.len();
@@ -408,7 +408,7 @@ fn zipmap<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Hash> {
         }),
         Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a zipmap" }),
     };
-    outcome.map_err(|corrupt| packed(input, corrupt))?;
+    outcome.map_err(|corrupt| packed(input, "Zipmap", corrupt))?;
     Ok((!hash.is_empty()).then_some(hash))
 }
 
@@ -438,6 +438,9 @@ fn hash_of_triplets<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, with_nea
         return Err(input.fault("a field without a value or deadline"));
     }
     refuse_duplicates(input, rules, &pack, 3)?;
+    if rules.deep && !sorted {
+        return Err(input.fault("Listpack integrity check failed: deadlines out of order"));
+    }
     if sorted && len / 3 <= limits.hash_entries {
         return Ok((len > 0).then_some(Hash::PackedWithTtls(pack)));
     }

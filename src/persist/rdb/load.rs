@@ -19,6 +19,8 @@ pub trait Sink {
     fn function(&mut self, _code: &[u8]) {}
     /// The entries of a database are about to come, so many of them.
     fn expect(&mut self, _db: u64, _keys: u64) {}
+    /// A key without a value: some old servers wrote such.
+    fn empty(&mut self, _key: &[u8]) {}
     /// An entry. An error is a reason why it cannot be.
     fn entry(&mut self, db: u64, entry: Entry, access: AccessMark) -> std::result::Result<(), &'static str>;
 }
@@ -122,7 +124,7 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
         input.text(&mut key)?;
         match decode::value(&mut input, rules, code, &key, deadline)? {
             Decoded::Entry(entry) => sink.entry(db, entry, access).map_err(|reason| input.fault(reason))?,
-            Decoded::Empty => warn!("Key '{}' is left out: it holds nothing.", String::from_utf8_lossy(&key)),
+            Decoded::Empty => sink.empty(&key),
             Decoded::Module(name) => {
                 let key = String::from_utf8_lossy(&key);
                 warn!("Key '{key}' is left out: it belongs to the module type '{name}', and there are no modules here.");
@@ -171,6 +173,8 @@ pub struct Loaded {
     pub keys: u64,
     /// Keys left out because their deadline was over.
     pub expired: u64,
+    /// Keys left out because they held nothing.
+    pub empty: u64,
     pub bytes: u64,
 }
 
@@ -226,6 +230,15 @@ impl Sink for Filling<'_> {
 
     fn function(&mut self, _code: &[u8]) {
         self.functions += 1;
+    }
+
+    fn empty(&mut self, key: &[u8]) {
+        /// Keys named in the log.
+        const NAMED_MAX: u64 = 10;
+        if self.loaded.empty < NAMED_MAX {
+            info!("skipping empty key: {}", String::from_utf8_lossy(key));
+        }
+        self.loaded.empty += 1;
     }
 
     fn entry(&mut self, db: u64, mut entry: Entry, access: AccessMark) -> std::result::Result<(), &'static str> {

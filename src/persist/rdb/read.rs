@@ -183,6 +183,7 @@ pub struct Reader<S> {
     plain: Vec<u8>,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "it reads a length, it has none")]
 impl<S: Source> Reader<S> {
     /// A reader of a source's bytes.
     pub fn new(source: S) -> Self {

@@ -53,7 +53,8 @@ fn node<S: Source>(input: &mut Reader<S>, stream: &mut Stream) -> Result<()> {
         Element::Int(_) => Some("a number in place of a stream's node"),
     };
     match outcome {
-        Some(reason) => Err(input.fault(reason)),
+        // Tools look for these words in the log.
+        Some(reason) => Err(input.fault(format!("Stream listpack integrity check failed: {reason}"))),
         None => Ok(()),
     }
 }
@@ -105,7 +106,7 @@ fn consumer<S: Source>(
         kind::STREAM_3 => Some(i64::from_le_bytes(input.bytes()?)).filter(|at| *at != -1),
         _ => Some(seen_at),
     };
-    let consumer: ConsumerId = group.create(&name, seen_at).ok_or_else(|| input.fault("duplicate consumers of a group"))?;
+    let consumer: ConsumerId = group.create(&name, seen_at).ok_or_else(|| input.fault("Duplicate stream consumer detected"))?;
     group.consumer_mut(consumer).active_at = active_at;
     for _ in 0..input.count(ID_LEN)? {
         let id = StreamId::from_bytes(input.bytes()?);
