@@ -183,7 +183,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("maxclients", world.config.maxclients);
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
-    out.add("blocked_clients", world.blocked.len());
+    out.add("blocked_clients", world.sessions.iter().filter(|session| session.blocked).count());
     out.add("tracking_clients", 0);
     out.add("pubsub_clients", world.pubsub.clients());
     out.add("watching_clients", world.keyspace.env.effects.watched.clients);
