@@ -4,6 +4,7 @@
 //!
 //! redis-rs is linked in; redis-py and redis-cli are used where they are installed, else a line says that they were left out.
 
+use crate::support::client::PATIENCE;
 use crate::support::spawn::Server as Spawned;
 use redis::{Commands, Connection, RedisResult, Value};
 use redstart::server::{Port, Server};
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Requests in the long pipeline of each session.
 const PIPELINE: usize = 10_000;
@@ -68,6 +70,21 @@ fn redis_cli_reads_commands_from_its_input() {
     }
 }
 
+/// Its clients hear that a server was dropped, whichever thread serves them.
+#[tokio::test]
+async fn a_dropped_server_lets_go_of_its_clients() {
+    for threads in ["1", "2"] {
+        let server = Server::builder().set("io-threads", threads).start().expect("it starts");
+        let mut idle = TcpStream::connect(server.address()).await.expect("the server is there");
+        let mut waiting = TcpStream::connect(server.address()).await.expect("the server is there");
+        exchange(&mut idle, "PING\r\n", "+PONG\r\n").await;
+        exchange(&mut waiting, "PING\r\nBLPOP list 0\r\n", "+PONG\r\n").await;
+        drop(server);
+        expect_end(&mut idle).await;
+        expect_end(&mut waiting).await;
+    }
+}
+
 #[tokio::test]
 async fn two_servers_in_one_process() {
     let start = || Server::builder().port(Port::Auto).start().expect("it starts");
@@ -85,8 +102,7 @@ async fn two_servers_in_one_process() {
 
     let address = first.address();
     drop(first);
-    // The end of the stream, or a reset: either way the server has let go of its client.
-    assert!(matches!(to_first.read(&mut [0; 16]).await, Ok(0) | Err(_)));
+    expect_end(&mut to_first).await;
     let refused = TcpStream::connect(address).await.expect_err("nobody listens any more");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     exchange(&mut to_second, "GET k\r\n", "$3\r\ntwo\r\n").await;
@@ -107,8 +123,15 @@ fn spawn() -> (Spawned, PathBuf) {
 async fn exchange(stream: &mut TcpStream, request: &str, expected: &str) {
     stream.write_all(request.as_bytes()).await.expect("the request is taken");
     let mut reply = vec![0; expected.len()];
-    stream.read_exact(&mut reply).await.expect("a reply");
+    let read = timeout(PATIENCE, stream.read_exact(&mut reply)).await.expect("a reply in time");
+    read.expect("a reply");
     assert_eq!(String::from_utf8_lossy(&reply), expected, "{request}");
+}
+
+/// The end of the stream, or a reset: either way the server has let go of its client.
+async fn expect_end(stream: &mut TcpStream) {
+    let read = timeout(PATIENCE, stream.read(&mut [0; 16])).await.expect("an end in time");
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }
 
 fn redis_rs_session(c: &mut Connection, resp3: bool) -> RedisResult<()> {

@@ -46,7 +46,8 @@ fn rows_state_the_facts() {
             wrong.push(format!("{}: no such command is known", row.name));
             continue;
         };
-        let shown = Flag::ALL.iter().filter(|f| !matches!(f, Flag::MayReplicate | Flag::Transaction | Flag::TouchesArbitraryKeys));
+        let shown =
+            Flag::ALL.iter().filter(|f| !matches!(f, Flag::MayReplicate | Flag::Transaction | Flag::TouchesArbitraryKeys));
         let categories = row.all_categories();
         let (first, last, step) = legacy_range(row);
         let found = [

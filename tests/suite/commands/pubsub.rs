@@ -281,8 +281,13 @@ fn monitors_see_what_runs() {
     kit.play("2> MONITOR\n+OK\n> SET k \"a b\"\n+OK\n> CONFIG GET port\n> AUTH default secret\n> MULTI\n> GET k\n> EXEC");
     let seen: Vec<String> =
         kit.take_heard(2).split(" ;; ").map(|l| l.split_once('[').map_or("", |(_, l)| l).to_owned()).collect();
-    let wanted =
-        [r#"0 ] "SET" "k" "a b""#, r#"0 ] "AUTH" "(redacted)" "(redacted)""#, r#"0 ] "MULTI""#, r#"0 ] "GET" "k""#, r#"0 ] "EXEC""#];
+    let wanted = [
+        r#"0 ] "SET" "k" "a b""#,
+        r#"0 ] "AUTH" "(redacted)" "(redacted)""#,
+        r#"0 ] "MULTI""#,
+        r#"0 ] "GET" "k""#,
+        r#"0 ] "EXEC""#,
+    ];
     assert_eq!(seen, wanted);
     assert!(kit.run("CLIENT LIST").contains("flags=O "));
     assert_eq!(kit.run_as(2, "RESET"), "+RESET");
