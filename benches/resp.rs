@@ -1,10 +1,11 @@
-//! Times the request decoder on warm buffers: `cargo bench --bench resp`.
+//! Times the request decoder and the reply writer on warm buffers: `cargo bench --bench resp`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use redstart::resp::decode::{Decoder, Limits, Step};
 use redstart::resp::number;
+use redstart::resp::reply::{Output, ReplyWriter};
 
 /// One request as clients send it.
 fn encode(args: &[Vec<u8>], out: &mut Vec<u8>) {
@@ -55,12 +56,52 @@ fn decode_ns(request: &[Vec<u8>], pipeline: usize) -> f64 {
     total / pipeline as f64
 }
 
+/// Nanoseconds for one reply.
+fn write_ns(resp3: bool, write: impl Fn(&mut ReplyWriter<'_>)) -> f64 {
+    let mut out = Output::default();
+    best_ns(|| {
+        out.clear();
+        write(&mut ReplyWriter::new(&mut out, resp3));
+        black_box(&out.bytes);
+    })
+}
+
+fn replies() {
+    let (short, long) = ([b'v'; 32], [b'v'; 1024]);
+    let print = |name: &str, ns: f64| println!("reply {name:<22} {ns:7.1} ns");
+    print("OK", write_ns(false, |reply| reply.ok()));
+    print("nil", write_ns(false, |reply| reply.null()));
+    print("integer 1", write_ns(false, |reply| reply.integer(black_box(1))));
+    print("integer 1234567890", write_ns(false, |reply| reply.integer(black_box(1_234_567_890))));
+    print("bulk, 32 bytes", write_ns(false, |reply| reply.bulk(black_box(&short))));
+    print("bulk, 1 KB", write_ns(false, |reply| reply.bulk(black_box(&long))));
+    print("double 0.1, RESP2", write_ns(false, |reply| reply.double(black_box(0.1))));
+    print("double 0.1, RESP3", write_ns(true, |reply| reply.double(black_box(0.1))));
+    for (name, resp3) in [("map of 10, RESP2", false), ("map of 10, RESP3", true)] {
+        let ns = write_ns(resp3, |reply| {
+            reply.map(10);
+            for _ in 0..10 {
+                reply.bulk(black_box(b"field"));
+                reply.bulk(black_box(&short));
+            }
+        });
+        print(name, ns);
+    }
+    let deferred = write_ns(false, |reply| {
+        let array = reply.array_deferred();
+        (0..10).for_each(|_| reply.bulk(black_box(&short)));
+        reply.finish(array, 10);
+    });
+    print("deferred array of 10", deferred);
+}
+
 fn main() {
     println!("SET, 32-byte value, alone    {:7.1} ns", decode_ns(&set(32), 1));
     println!("SET, 32-byte value, P16      {:7.1} ns", decode_ns(&set(32), 16));
     println!("SET, 1 KB value, P16         {:7.1} ns", decode_ns(&set(1024), 16));
     println!("GET, P16                     {:7.1} ns", decode_ns(&set(0)[..2], 16));
     println!("MSET of 10 keys              {:7.1} ns", decode_ns(&mset(10), 1));
+    replies();
 
     let mut out = Vec::with_capacity(64);
     let mut print = |name: &str, value: f64| {

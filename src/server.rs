@@ -286,6 +286,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let outcome = ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() });
     // The surroundings know the mailbox and the mailbox knows them.
     mailbox.with(|engine| engine.world.outside = None);
+    mailbox.forget_clients();
     outcome
 }
 

@@ -161,6 +161,16 @@ impl Mailbox {
         self.0.free_homes.borrow_mut().push(at);
     }
 
+    /// Lets go of all clients, at the end. Connections know the mailbox and the mailbox knows them, by their places and by the
+    /// links of sessions: without this none of them would be freed, and no socket closed.
+    pub fn forget_clients(&self) {
+        self.0.homes.borrow_mut().iter_mut().for_each(|home| *home = None);
+        self.with(|engine| {
+            let clients: Vec<ClientId> = engine.world.sessions.ids().collect();
+            clients.into_iter().for_each(|client| engine.forget(client));
+        });
+    }
+
     /// Adds an I/O thread; returns its number, from 1 on.
     pub fn add_remote(&self, remote: Remote) -> u16 {
         let mut remotes = self.0.remotes.borrow_mut();

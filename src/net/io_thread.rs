@@ -52,6 +52,7 @@ fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell:
         places: RefCell::default(),
         commands,
     });
+    let owner = thread.clone();
     runtime.block_on(async move {
         let ringing = thread.clone();
         local::spawn(async move { std::future::poll_fn(|context| ringing.ring(context)).await });
@@ -84,6 +85,8 @@ fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell:
         });
         let _ = ended.await;
     });
+    // Connections know their thread and the thread knows them: they and their sockets go only if it forgets them.
+    owner.places.borrow_mut().clear();
 }
 
 /// Where a connection is filed, with the client that it belongs to: places are used again.
