@@ -10,7 +10,7 @@ use crate::resp::decode::{Decoder, Limits, ProtocolError, Step};
 use crate::resp::reply::Output;
 use crate::resp::request::{Args, Span};
 use crate::types::ClientId;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Room for requests in a new batch.
 pub const INPUT_BYTES: usize = 32 * 1024;
@@ -58,7 +58,10 @@ pub trait Post {
 /// Batches that nobody uses at the moment.
 #[derive(Default)]
 #[allow(clippy::vec_box)] // A batch travels by its box; unboxing it here would copy it twice.
-pub struct Spares(RefCell<Vec<Box<Batch>>>);
+pub struct Spares {
+    batches: RefCell<Vec<Box<Batch>>>,
+    dropped: Cell<usize>,
+}
 
 /// Spare batches kept for the next busy moment.
 const SPARE_BATCHES_MAX: usize = 128;
@@ -67,17 +70,25 @@ impl Spares {
     /// A batch as good as new.
     #[inline]
     pub fn lend(&self) -> Box<Batch> {
-        self.0.borrow_mut().pop().unwrap_or_default()
+        self.batches.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Keeps a batch for later if it is worth it.
     #[inline]
     pub fn give_back(&self, mut batch: Box<Batch>) {
-        let mut spare = self.0.borrow_mut();
+        let mut spare = self.batches.borrow_mut();
         if spare.len() < SPARE_BATCHES_MAX && batch.is_reusable() {
             batch.reset();
             spare.push(batch);
+        } else {
+            self.dropped.set(self.dropped.get() + 1);
         }
+    }
+
+    /// How many batches were too many, or too large, to be kept since the last call. After a burst their memory is worth
+    /// giving back to the system.
+    pub fn take_dropped(&self) -> usize {
+        self.dropped.take()
     }
 }
 

@@ -34,6 +34,7 @@ pub async fn run(mailbox: Mailbox) {
             }
             engine.finish_turn(&mailbox);
         });
+        mailbox.trim_after_burst();
     }
 }
 

@@ -195,6 +195,14 @@ impl Mailbox {
         f(&mut self.0.engine.borrow_mut())
     }
 
+    /// Gives the memory of a burst back to the system, when there was one.
+    pub fn trim_after_burst(&self) {
+        const BURST: usize = 64;
+        if self.0.spares.take_dropped() > BURST {
+            crate::raw::alloc::trim();
+        }
+    }
+
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
