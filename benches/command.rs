@@ -71,14 +71,14 @@ impl Bench {
     }
 
     /// Times requests made from these templates in turn. In a template `{key}` is one of the keys, `{miss}` none of them,
-    /// `{field}` a number below 64.
+    /// `{n}` a number below their count, `{field}` one below 64.
     fn time(&mut self, name: &str, templates: &[&str]) {
         let keys = self.keys;
         let mut requests = Vec::with_capacity(REQUESTS);
         for i in 0..REQUESTS {
             let template = templates[i % templates.len()];
             requests.push(expand(template, &mut |what| match what {
-                "key" => self.below(keys),
+                "key" | "n" => self.below(keys),
                 "miss" => keys + self.below(keys),
                 _ => self.below(64),
             }));
@@ -94,7 +94,7 @@ impl Bench {
             }
             best = best.min(started.elapsed().as_nanos() as f64 / (CALLS / REQUESTS * REQUESTS) as f64);
         }
-        println!("{name:<28}{best:>9.1} ns");
+        println!("{name:<30}{best:>9.1} ns");
     }
 }
 
@@ -108,7 +108,11 @@ fn expand(template: &str, choose: &mut dyn FnMut(&str) -> u64) -> OwnedRequest {
         match word.find('{').zip(word.find('}')) {
             Some((open, close)) => {
                 let n = choose(&word[open + 1..close]);
-                let text = if &word[open..=close] == "{field}" { format!("{n:02}") } else { format!("{n:012}") };
+                let text = match &word[open + 1..close] {
+                    "n" => format!("{n}"),
+                    "field" => format!("{n:02}"),
+                    _ => format!("{n:012}"),
+                };
                 request.push(format!("{}{text}{}", &word[..open], &word[close + 1..]).as_bytes());
             }
             None => request.push(word.as_bytes()),
@@ -135,17 +139,17 @@ fn main() {
     bench.time("EXISTS", &["EXISTS key:{key}"]);
     bench.time("MGET of 10", &[&format!("MGET{}", " key:{key}".repeat(10))]);
     bench.time("MSET of 10", &[&format!("MSET{}", format!(" key:{{key}} {value}").repeat(10))]);
-    bench.time("SETBIT", &["SETBIT bits {key} 1"]);
+    bench.time("SETBIT", &["SETBIT bits {n} 1"]);
     bench.time("PFADD", &["PFADD visits {key}"]);
     bench.time("HSET, 64 fields", &["HSET hash f{field} value"]);
     bench.time("HGET, 64 fields", &["HGET hash f{field}"]);
     bench.time("HSET, N fields", &["HSET large {key} value"]);
     bench.time("HGET, N fields", &["HGET large {key}"]);
     bench.time("LPUSH, RPOP", &[&format!("LPUSH list {value}"), "RPOP list"]);
-    bench.time("LRANGE of 100", &["LPUSH range a b c d e f g h i j", "LTRIM range 0 99", "LRANGE range 0 99"]);
+    bench.time("LPUSH, LTRIM, LRANGE of 100", &["LPUSH range a b c d e f g h i j", "LTRIM range 0 99", "LRANGE range 0 99"]);
     bench.time("SADD, N members", &["SADD set {key}"]);
     bench.time("SISMEMBER, N members", &["SISMEMBER set {key}"]);
-    bench.time("ZADD, N members", &["ZADD ranks {field} {key}"]);
+    bench.time("ZADD, N members", &["ZADD ranks {n} {key}"]);
     bench.time("ZSCORE, N members", &["ZSCORE ranks {key}"]);
     bench.time("ZRANGE of 10", &["ZRANGE ranks 100 109"]);
     bench.time("XADD", &["XADD stream MAXLEN ~ 1000 * field value"]);
