@@ -9,8 +9,9 @@ mod transaction;
 
 use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
-use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Handler};
+use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::keyspace::value::{ValueType, type_of};
 use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
@@ -117,8 +118,11 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     }
     let waits = match &result {
         Ok(Flow::Block) => true,
-        // A key of another type is not what the client waits for; only XREADGROUP is told.
-        Err(refusal) => again && *refusal == error::WRONGTYPE && spec.name != "XREADGROUP",
+        // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
+        // type is an error all the same.
+        Err(refusal) => {
+            again && *refusal == error::WRONGTYPE && spec.name != "XREADGROUP" && waits_beside_another_type(world, session, spec)
+        }
         Ok(_) => false,
     };
     world.stats.per_command[at as usize].calls += !waits as u64;
@@ -197,6 +201,19 @@ fn invoke(
         }
         Handler::Container => Err(admit::bad_subcommand(spec, args)),
     }
+}
+
+/// True if one of the keys that the client waits for exists with a type that its command has nothing to do with.
+fn waits_beside_another_type(world: &mut World, session: &Session, spec: &CommandSpec) -> bool {
+    let wanted = match spec.group {
+        Group::List => ValueType::List,
+        Group::SortedSet => ValueType::SortedSet,
+        Group::Stream => ValueType::Stream,
+        _ => return false,
+    };
+    let keyspace = &mut world.keyspace;
+    let mut keys = world.blocked.keys_of(session.id);
+    keys.any(|key| keyspace.peek(session.db, key).is_some_and(|entry| type_of(&entry) != wanted))
 }
 
 /// Applies CLIENT REPLY to what was just written.

@@ -113,6 +113,11 @@ impl Blocked {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    /// The keys that a client waits for.
+    pub fn keys_of(&self, client: ClientId) -> impl Iterator<Item = &[u8]> {
+        self.clients.get(&client).into_iter().flat_map(|waiting| waiting.keys.iter().map(|key| &**key))
+    }
+
     /// True if this client waits.
     pub fn contains(&self, client: ClientId) -> bool {
         self.clients.contains_key(&client)
