@@ -14,7 +14,7 @@ const CHUNK_MIN: usize = SEGMENT_BYTES;
 const CHUNK_MAX: usize = 32 << 20;
 /// From this size of the heap on, huge pages are asked for: never, as it stands. Random reads gained a tenth by them, but
 /// the first touch of each held the engine for 5 ms on a virtual machine, where growing without them stays below 1 ms.
-const HUGE_FROM: usize = usize::MAX;
+const HUGE_FROM: usize = usize::MAX / 2;
 /// Free pages that keep their memory: this many, or a thirty-second of those in use.
 const WARM_MIN: usize = 32;
 const HEAP_AREA: usize = 64 << 10;
