@@ -8,7 +8,7 @@
 //! ~ SET greeting hello PXAT 1700000010000
 //! ! set greeting
 //! ! expire greeting
-//! # advance 10001
+//! ## advance 10001
 //! > GET greeting
 //! nil
 //! "#);
