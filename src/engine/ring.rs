@@ -93,7 +93,9 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        // The reader is to see that nobody writes any more.
+        // The reader is to see that nobody writes any more: the writing end goes first, or a reader that is quick looks too
+        // early and sleeps for ever.
+        drop(self.ring.replace(RingBuffer::new(1).0));
         self.bell.ring();
     }
 }

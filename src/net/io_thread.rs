@@ -74,7 +74,7 @@ fn run(number: u16, events: Sender<Event>, orders: Receiver<ToConnection>, bell:
                         return Poll::Ready(());
                     }
                     bell.about_to_sleep(context.waker());
-                    if orders.is_empty() {
+                    if orders.is_empty() && !orders.is_abandoned() {
                         return Poll::Pending;
                     }
                     bell.stay_awake();
