@@ -17,6 +17,7 @@
 use super::shared::SharedBytes;
 use super::table::{Item, Ref};
 use super::thin::ThinBytes;
+use super::varint;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -145,16 +146,6 @@ struct Shape {
     value_at: usize,
 }
 
-fn varint_len(n: usize) -> usize {
-    match n {
-        0..0x80 => 1,
-        0x80..0x4000 => 2,
-        0x4000..0x20_0000 => 3,
-        0x20_0000..0x1000_0000 => 4,
-        _ => 5,
-    }
-}
-
 const fn align8(n: usize) -> usize {
     (n + 7) & !7
 }
@@ -165,7 +156,7 @@ impl<B> Entry<B> {
     #[inline]
     pub fn with_string(key: &[u8], deadline: Option<i64>, bytes: &[u8], plain: bool) -> Self {
         let head = Self::head_len(key.len(), deadline.is_some());
-        let total = head + varint_len(bytes.len()) + bytes.len();
+        let total = head + varint::len(bytes.len()) + bytes.len();
         if total > INLINE_TOTAL_MAX {
             return Self::with_value(key, deadline, Value::Shared(SharedBytes::new(bytes)));
         }
@@ -329,7 +320,7 @@ impl<B> Entry<B> {
         let mut this = self;
         let kind = this.byte(0) & KIND;
         let head = this.head_end();
-        let total = head + varint_len(bytes.len()) + bytes.len();
+        let total = head + varint::len(bytes.len()) + bytes.len();
         if total <= INLINE_TOTAL_MAX {
             let old = this.total();
             this.drop_word();
@@ -372,7 +363,7 @@ impl<B> Entry<B> {
                 let shape = this.shape();
                 let kind = this.byte(0) & KIND;
                 let inline = kind == EMBEDDED || kind == RAW;
-                let key_head = shape.key_at - varint_len(shape.key_len);
+                let key_head = shape.key_at - varint::len(shape.key_len);
                 let new_key_head = if deadline.is_some() { key_head + 8 } else { key_head - 8 };
                 // The key's length and bytes, and an inline value behind them, move by eight bytes as one piece. A word
                 // is aligned already and moves by eight as well.
@@ -432,11 +423,6 @@ impl<B> Entry<B> {
         self.total()
     }
 
-    /// Reads the first bytes of the block into the cache ahead of use.
-    pub fn touch(&self) {
-        std::hint::black_box(self.byte(0));
-    }
-
     fn pack(value: Value<B>) -> (u8, u64) {
         match value {
             Value::Int(n) => (INT, n as u64),
@@ -453,7 +439,7 @@ impl<B> Entry<B> {
     }
 
     fn head_len(key_len: usize, ttl: bool) -> usize {
-        HEADER + if ttl { 8 } else { 0 } + varint_len(key_len) + key_len
+        HEADER + if ttl { 8 } else { 0 } + varint::len(key_len) + key_len
     }
 
     #[inline]
@@ -603,31 +589,15 @@ impl<B> Entry<B> {
 
     #[inline]
     fn read_varint(&self, at: usize) -> (usize, usize) {
-        let first = self.byte(at);
-        if first < 0x80 {
-            return (first as usize, 1);
-        }
-        let (mut value, mut width) = ((first & 0x7f) as usize, 1);
-        loop {
-            let byte = self.byte(at + width);
-            value |= ((byte & 0x7f) as usize) << (7 * width);
-            width += 1;
-            if byte < 0x80 {
-                return (value, width);
-            }
-        }
+        // SAFETY: callers pass the offset of a length that a constructor wrote.
+        unsafe { varint::read(self.at(at)) }
     }
 
+    /// Returns the offset behind the length.
     #[inline]
-    fn write_varint(&mut self, at: usize, mut n: usize) -> usize {
-        let mut at = at;
-        while n >= 0x80 {
-            self.set_byte(at, n as u8 | 0x80);
-            n >>= 7;
-            at += 1;
-        }
-        self.set_byte(at, n as u8);
-        at + 1
+    fn write_varint(&mut self, at: usize, n: usize) -> usize {
+        // SAFETY: callers made room for the length.
+        at + unsafe { varint::write(self.at(at), n) }
     }
 }
 

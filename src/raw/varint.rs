@@ -1,6 +1,7 @@
 //! Lengths in as few bytes as they need: seven bits a byte, lowest first, the high bit set on all but the last.
 
 /// Bytes that `n` takes. `n` is below 2^35.
+#[inline]
 pub fn len(n: usize) -> usize {
     match n {
         0..0x80 => 1,
@@ -15,6 +16,7 @@ pub fn len(n: usize) -> usize {
 ///
 /// # Safety
 /// `len(n)` bytes at `at` can be written.
+#[inline]
 pub unsafe fn write(at: *mut u8, mut n: usize) -> usize {
     let mut width = 0;
     // SAFETY: the caller's promise; the loop writes `len(n)` bytes.
