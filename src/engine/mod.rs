@@ -44,6 +44,8 @@ pub struct Engine {
     parked: HashMap<ClientId, Parked>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
+    /// The batches of a turn; empty between turns, kept for its memory.
+    batches: Vec<Box<Batch>>,
     /// Batches whose next request waits for the end of a pause of clients.
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
@@ -124,7 +126,14 @@ pub enum NewSocket {
 impl Mailbox {
     /// The mailbox of a new engine.
     pub fn new(world: World) -> Self {
-        let engine = Engine { world, parked: HashMap::new(), resumed: Vec::new(), postponed: Vec::new(), outcome: None };
+        let engine = Engine {
+            world,
+            parked: HashMap::new(),
+            resumed: Vec::new(),
+            batches: Vec::new(),
+            postponed: Vec::new(),
+            outcome: None,
+        };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
             queue: RefCell::default(),
@@ -320,7 +329,7 @@ impl Engine {
         let start = Instant::now();
         let commands = self.world.stats.commands;
         self.world.keyspace.refresh_clock();
-        let mut batches: Vec<Box<Batch>> = Vec::with_capacity(queue.len());
+        let mut batches = std::mem::take(&mut self.batches);
         while let Some(event) = queue.pop_front() {
             match event {
                 Event::Batch(batch) => batches.push(batch),
@@ -331,6 +340,7 @@ impl Engine {
             }
         }
         self.run_batches(&mut batches, mailbox);
+        self.batches = batches;
         self.finish_turn(mailbox);
         let stats = &mut self.world.stats;
         let nanos = start.elapsed().as_nanos() as u64;
