@@ -41,10 +41,6 @@ pub async fn run(mailbox: Mailbox) {
 /// Share of a tick that expiry may take, in percent, at the default effort; each further step of effort adds two.
 const EXPIRE_SHARE_PERCENT: u64 = 25;
 const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
-/// The sweep is cut into slices of this length, so that no client waits longer for it.
-const EXPIRE_SLICE: Duration = Duration::from_millis(1);
-/// Clients looked at in one tick, at least; all are looked at within a second.
-const CLIENTS_PER_TICK_MIN: usize = 5;
 
 impl Engine {
     /// One tick.
@@ -85,7 +81,7 @@ impl Engine {
         let share = EXPIRE_SHARE_PERCENT + EXPIRE_SHARE_PER_EFFORT * effort;
         let budget = period * share as u32 / 100;
         let start = Instant::now();
-        let swept = world.keyspace.sweep_expired(budget.min(EXPIRE_SLICE.max(budget)));
+        let swept = world.keyspace.sweep_expired(budget);
         world.stats.active_expire_nanos += start.elapsed().as_nanos() as u64;
         let env = &mut world.keyspace.env;
         if swept.out_of_time {
@@ -107,7 +103,6 @@ impl Engine {
         if timeout == 0 && !limited(limits.normal) && (world.pubsub.clients() == 0 || !limited(limits.pubsub)) {
             return;
         }
-        let _ = CLIENTS_PER_TICK_MIN;
         let ids: Vec<_> = world.sessions.ids().collect();
         for id in ids {
             let Some(session) = world.sessions.get_mut(id) else { continue };

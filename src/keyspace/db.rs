@@ -4,7 +4,7 @@ use super::effects::{Effects, Event};
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
-use super::value::{Entry, type_of};
+use super::value::Entry;
 use crate::clock::{Clock, Rng};
 use crate::raw::table::{Ref, Slot, Table};
 use crate::resp::request::OwnedRequest;
@@ -457,9 +457,4 @@ pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
     env.effects.propagate_before(meta.index, || OwnedRequest::build([if unlink { &b"UNLINK"[..] } else { &b"DEL"[..] }, key]));
     env.effects.went_away(meta.index, key, Event::EXPIRED);
     discard(env, entry, unlink);
-}
-
-/// Kept for callers that ask for a type only.
-pub fn value_type(entry: &Entry) -> super::value::ValueType {
-    type_of(entry)
 }
