@@ -100,9 +100,7 @@ pub(super) unsafe extern "C" fn allocate(ud: *mut c_void, block: *mut c_void, ol
     }
     let (Some(before), Some(after)) = (layout(old.max(1)), layout(new)) else { return std::ptr::null_mut() };
     // SAFETY: sizes are not zero, and the block was allocated here with the size `old`.
-    let made = unsafe {
-        if block.is_null() { std::alloc::alloc(after) } else { std::alloc::realloc(block.cast(), before, new) }
-    };
+    let made = unsafe { if block.is_null() { std::alloc::alloc(after) } else { std::alloc::realloc(block.cast(), before, new) } };
     if made.is_null() {
         if !shared.in_lua.get() {
             std::alloc::handle_alloc_error(after);

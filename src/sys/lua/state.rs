@@ -537,9 +537,7 @@ impl State {
         self.prepare()?;
         let was = self.shared().in_lua.replace(true);
         // SAFETY: there is room for the function or the message; errors are returned.
-        let code = unsafe {
-            ffi::luaL_loadbufferx(self.l, source.as_ptr().cast(), source.len(), name.as_ptr(), c"t".as_ptr())
-        };
+        let code = unsafe { ffi::luaL_loadbufferx(self.l, source.as_ptr().cast(), source.len(), name.as_ptr(), c"t".as_ptr()) };
         self.shared().in_lua.set(was);
         if code == 0 { Ok(()) } else { Err(LuaError::Value) }
     }
