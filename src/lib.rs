@@ -24,6 +24,7 @@
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
 //! | `persist` | RDB files |
+//! | `migration` | sending keys to another server (MIGRATE) |
 //! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
@@ -63,6 +64,7 @@ pub mod histogram;
 pub mod keyspace;
 pub mod latency;
 pub mod logging;
+pub mod migration;
 pub mod net;
 pub mod persist;
 pub mod raw;

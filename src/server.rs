@@ -8,6 +8,7 @@ use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
+use crate::migration::{Connections, Job};
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
 use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
@@ -319,6 +320,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
+        migration: Default::default(),
+        scheduled_end: None,
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
@@ -364,8 +367,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         }
     });
     let doors = RefCell::new(doors.collect());
-    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
-    mailbox.with(|engine| engine.world.outside = Some(surroundings));
+    let surroundings: Rc<Surroundings> = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
+    mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     local::spawn(cron::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
@@ -379,6 +382,10 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         let _ = done.send(outcome);
     });
     let outcome = ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() });
+    for path in surroundings.doors.borrow().iter().map(|door| door.path()).filter(|path| !path.is_empty()) {
+        tracing::info!("Removing the unix socket file.");
+        let _ = std::fs::remove_file(path);
+    }
     // The surroundings know the mailbox and the mailbox knows them.
     mailbox.with(|engine| engine.world.outside = None);
     mailbox.forget_clients();
@@ -426,6 +433,16 @@ impl Outside for Surroundings {
             "bind" => (name, "Failed to bind to specified addresses.".to_owned()),
             _ => (name, "Unable to listen on this port. Check server logs.".to_owned()),
         })
+    }
+
+    fn migrate(&self, job: Job, connections: Connections) {
+        let mailbox = self.mailbox.clone();
+        local::spawn(async move {
+            // If the thread is lost the client goes on waiting, until it is told otherwise or its patience ends.
+            if let Ok(outcome) = tokio::task::spawn_blocking(move || job.run(&connections)).await {
+                mailbox.post(Event::Migrated(Box::new(outcome)));
+            }
+        });
     }
 
     fn listeners(&self) -> Vec<String> {

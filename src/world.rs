@@ -6,14 +6,15 @@ use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
+use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
-use crate::session::{Blocked, Pause, PubSub, Registry, Session};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session, Watch};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,6 +37,10 @@ pub struct World {
     pub stream: WriteStream,
     pub slow: SlowRecords,
     pub persistence: Persistence,
+    /// Keys on their way to other servers.
+    pub migration: Migration,
+    /// A signal asked for the end, and nothing has been done about it yet.
+    pub scheduled_end: Option<Shutdown>,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -196,6 +201,14 @@ fn announced(flags: NotifyFlags) -> u16 {
     if classes & FORMS == 0 || classes & !FORMS == 0 { 0 } else { classes }
 }
 
+/// What MIGRATE knows from one request to the next.
+#[derive(Default)]
+pub struct Migration {
+    pub connections: Connections,
+    /// Keys whose arrival is waited for, by the client that waits.
+    pub under_way: HashMap<ClientId, Vec<Watch>>,
+}
+
 /// Those who want to hear of effects beside the parts of the server that always do: tests.
 #[derive(Default)]
 pub struct Listeners(Vec<Listener>);
@@ -230,12 +243,15 @@ pub trait Outside {
     /// The directive that cannot be obeyed, and why. Then nothing has changed.
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
 
+    /// Has a job done on a thread that may wait, and its outcome brought to the engine.
+    fn migrate(&self, job: Job, connections: Connections);
+
     /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }
 
 /// What only the engine, or the server around it, can do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
     /// End the server.
     Shutdown(Shutdown),
@@ -247,6 +263,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// Send keys to another server; the client waits.
+    Migrate(Box<Job>),
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

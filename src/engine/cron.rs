@@ -50,6 +50,10 @@ impl Engine {
         if world.debug.pause_cron {
             return;
         }
+        if world.scheduled_end.is_some() {
+            self.end_as_scheduled();
+        }
+        let world = &mut self.world;
         world.stats.cron_ticks += 1;
         let start = Instant::now();
         let millis = Clock::Real.micros() / 1000;
@@ -69,6 +73,7 @@ impl Engine {
             self.expire(period);
         }
         self.look_at_clients(millis);
+        self.world.migration.connections.trim();
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;

@@ -12,6 +12,8 @@ pub enum Event {
     QueryTooLarge { client: ClientId, bytes: usize },
     /// A connection ended.
     Disconnected(ClientId),
+    /// Keys were sent to another server, or not.
+    Migrated(Box<crate::migration::Outcome>),
     /// The process was asked to end.
     Signal(Shutdown),
 }

@@ -14,6 +14,7 @@ mod nap;
 pub mod ring;
 
 use crate::command::context::BlockOn;
+use crate::commands::keys::migrate::{self, Settled};
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::{Output, ReplyWriter};
@@ -341,7 +342,7 @@ impl Engine {
                 Event::Batch(batch) => batches.push(batch),
                 other => {
                     self.run_batches(&mut batches, mailbox);
-                    self.handle(other);
+                    self.handle(other, mailbox);
                 }
             }
         }
@@ -519,14 +520,18 @@ impl Engine {
 
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
     pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+        self.end_wait(client, |reply| match error {
+            Some(text) => reply.error(text),
+            None => reply.null_array(),
+        })
+    }
+
+    /// Ends a client's wait with the reply that `answer` writes. False if it does not wait.
+    fn end_wait(&mut self, client: ClientId, answer: impl FnOnce(&mut ReplyWriter<'_>)) -> bool {
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
-        let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-        match error {
-            Some(text) => reply.error(text),
-            None => reply.null_array(),
-        }
+        answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
         batch.next += 1;
         self.release(session, batch);
         self.settle_watching();
@@ -538,6 +543,36 @@ impl Engine {
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
+    }
+
+    /// Ends the server if a signal asked for it, unless the data cannot be saved.
+    pub(super) fn end_as_scheduled(&mut self) {
+        let Some(shutdown) = self.world.scheduled_end.take() else { return };
+        match self.world.save_before_end(shutdown) {
+            Ok(()) => self.world.orders.push_back(crate::world::Order::Shutdown(shutdown)),
+            Err(_) => tracing::warn!("A signal asked for the end, but there were errors; see above. The server goes on."),
+        }
+    }
+
+    /// Has keys sent to another server.
+    fn send_keys(&mut self, job: crate::migration::Job) {
+        if let Some(outside) = self.world.outside.clone() {
+            outside.migrate(job, self.world.migration.connections.clone());
+        }
+    }
+
+    /// Keys were sent: those that arrived go, and the client hears of it, unless it waits no longer.
+    fn settle_migration(&mut self, outcome: crate::migration::Outcome, mailbox: &Mailbox) {
+        let client = outcome.job.client;
+        self.world.keyspace.refresh_clock();
+        let settled = migrate::settle(&mut self.world, outcome);
+        dispatch::publish::close_background(&mut self.world);
+        match settled {
+            Settled::Again(job) => return self.send_keys(*job),
+            Settled::Done(None) => self.end_wait(client, |reply| reply.ok()),
+            Settled::Done(Some(failure)) => self.end_wait(client, |reply| reply.error(&failure)),
+        };
+        self.run_resumed(mailbox);
     }
 
     /// Nobody waits any more: changes of keys need not be logged for it.
@@ -618,10 +653,11 @@ impl Engine {
         looked.max(1)
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: Event, mailbox: &Mailbox) {
         match event {
             Event::Batch(_) => {}
             Event::Disconnected(client) => self.forget(client),
+            Event::Migrated(outcome) => self.settle_migration(*outcome, mailbox),
             Event::QueryTooLarge { client, bytes } => {
                 self.world.stats.query_buffer_limit_disconnections += 1;
                 tracing::warn!("Closing client id={} that reached max query buffer length ({bytes} bytes)", client.0);
@@ -629,8 +665,10 @@ impl Engine {
             // An end that was ordered was prepared by whoever ordered it.
             Event::Signal(shutdown) if self.outcome.is_some() => self.outcome = Some(event::Outcome { shutdown }),
             Event::Signal(shutdown) => {
-                if self.world.save_before_end(shutdown).is_ok() {
-                    self.outcome = Some(event::Outcome { shutdown });
+                self.world.scheduled_end = Some(shutdown);
+                // While cron stands still, for tests, SHUTDOWN ABORT has time to come.
+                if !self.world.debug.pause_cron {
+                    self.end_as_scheduled();
                 }
             }
         }
@@ -684,6 +722,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::Migrate(job) => self.send_keys(*job),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

@@ -3,9 +3,11 @@
 mod clients;
 mod commands;
 mod errors;
+mod migration;
 mod model;
 mod persist;
 mod regression;
+mod shutdown;
 mod support;
 mod tidy;
 mod tls;

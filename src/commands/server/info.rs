@@ -361,7 +361,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
-    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
+    out.add("migrate_cached_sockets", world.migration.connections.len());
+    out.zeros(&["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
     out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
     out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
     out.add("unexpected_error_replies", stats.unexpected_errors);

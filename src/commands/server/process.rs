@@ -249,7 +249,12 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(error::SYNTAX);
     }
     if abort {
-        return Err(CommandError::new("ERR No shutdown in progress."));
+        if ctx.world.scheduled_end.take().is_none() {
+            return Err(CommandError::new("ERR No shutdown in progress."));
+        }
+        tracing::warn!("Shutdown manually aborted.");
+        ctx.reply.ok();
+        return Ok(Flow::Done);
     }
     tracing::warn!("User requested shutdown...");
     ctx.world.save_before_end(wanted).map_err(|_| CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."))?;
