@@ -6,5 +6,6 @@ mod errors;
 mod model;
 mod persist;
 mod regression;
+mod snapshot;
 mod support;
 mod tidy;

@@ -31,11 +31,6 @@ impl Frames {
         self.bytes.len() + self.shared_bytes
     }
 
-    /// True if nothing is in them.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.strings.is_empty()
-    }
-
     /// Empties them, keeping the memory unless it is much.
     pub fn clear(&mut self) {
         const KEPT_MAX: usize = 256 << 10;
