@@ -9,3 +9,4 @@ mod regression;
 mod snapshot;
 mod support;
 mod tidy;
+mod tls;
