@@ -1,13 +1,16 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+mod users;
+
+use crate::acl::Acl;
+use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
-use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
 use crate::stats::Stats;
@@ -22,6 +25,7 @@ use std::time::Instant;
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
     /// Clients that are shown every command, with their places in the registry.
@@ -133,15 +137,6 @@ impl World {
         self.keyspace.env.effects.notify = self.announced | heard;
     }
 
-    /// How much one request may hold.
-    pub fn limits(&self, authenticated: bool) -> Limits {
-        let max_query = self.config.client_query_buffer_limit as usize;
-        if !authenticated {
-            return Limits::unauthenticated();
-        }
-        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
-    }
-
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
     ///
     /// # Errors
@@ -164,7 +159,7 @@ impl World {
         let micros = (nanos / 1000) as i64;
         let slow = self.config.slowlog_log_slower_than;
         if slow >= 0 && micros >= slow && !spec.has(Flag::SkipSlowlog) {
-            self.slow.note(session, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
+            self.slow.note(session, spec, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && micros / 1000 >= threshold {
@@ -298,13 +293,22 @@ const SLOW_ARG_BYTES_MAX: usize = 128;
 
 impl SlowRecords {
     #[cold]
-    fn note(&mut self, session: &Session, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
+    fn note(
+        &mut self,
+        session: &Session,
+        spec: &CommandSpec,
+        args: Args<'_>,
+        micros: u64,
+        now_micros: i64,
+        max_len: i64,
+    ) {
         if max_len <= 0 {
             self.entries.clear();
             return;
         }
         let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
-        let mut kept: Vec<Box<[u8]>> = args.from(0).take(shown).map(cut).collect();
+        let visible = |i: usize| if is_secret(spec, args, i) { REDACTED } else { args.get(i) };
+        let mut kept: Vec<Box<[u8]>> = (0..shown).map(visible).map(cut).collect();
         if args.len() > shown {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
         }

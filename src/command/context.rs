@@ -23,6 +23,8 @@ pub struct KeysCtx<'a> {
     pub block: &'a mut Option<BlockOn>,
     /// Inside MULTI or a script nobody waits: a blocking command answers as its timeout would.
     pub may_block: bool,
+    /// The client's user may read all keys: asked for by commands that read keys which they find in other keys.
+    pub reads_every_key: bool,
 }
 
 /// What a blocked client waits for.

@@ -4,6 +4,7 @@
 
 mod admit;
 mod monitor;
+mod permit;
 pub mod publish;
 mod transaction;
 
@@ -48,7 +49,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
-    if let Err(refusal) = admit::admit(world, session, spec, args) {
+    if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
     if world.is_special() || session.is_special() {
@@ -88,14 +89,22 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     }
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
-    after(session, start, Step::Next)
+    after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
-/// Runs a request that waited for keys once more: it was counted and admitted when it came.
+/// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
     match command {
-        Some(at) => run(world, session, args, at, start, true),
+        Some(at) => {
+            let spec = world.commands.get(at).spec;
+            if session.guarded
+                && let Err(refusal) = permit::admit(world, session, at, spec, args)
+            {
+                return refuse(world, session, start, refusal, Some(at));
+            }
+            run(world, session, args, at, start, true)
+        }
         None => Step::Next,
     }
 }
@@ -107,7 +116,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let mut result = invoke(world, session, args, spec, &mut block, true);
+    let mut result = invoke(world, session, args, at, &mut block, true);
     if result == Ok(Flow::RunQueue) {
         result = transaction::run_queue(world, session);
     }
@@ -168,13 +177,15 @@ fn invoke(
     world: &mut World,
     session: &mut Session,
     args: Args<'_>,
-    spec: &'static CommandSpec,
+    at: u16,
     block: &mut Option<BlockOn>,
     may_block: bool,
 ) -> CommandResult {
+    let spec = world.commands.get(at).spec;
     match spec.run {
         Handler::Keys(run) => {
             world.keyspace.env.no_touch = session.no_touch;
+            let reads_every_key = !session.guarded || permit::reads_every_key(session, at, spec, args);
             let mut ctx = KeysCtx {
                 args,
                 reply: ReplyWriter::new(&mut session.out, session.resp3),
@@ -182,6 +193,7 @@ fn invoke(
                 spec,
                 block,
                 may_block,
+                reads_every_key,
             };
             run(&mut ctx)
         }

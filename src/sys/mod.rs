@@ -3,4 +3,5 @@
 
 pub mod mem;
 pub mod process;
+pub mod random;
 pub mod time;
