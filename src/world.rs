@@ -116,6 +116,7 @@ impl World {
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
         settings.rdb_compression = config.rdbcompression;
         settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
+        settings.sanitize_by_user = config.sanitize_dump_payload == SanitizeDumpPayload::Clients;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -293,15 +294,7 @@ const SLOW_ARG_BYTES_MAX: usize = 128;
 
 impl SlowRecords {
     #[cold]
-    fn note(
-        &mut self,
-        session: &Session,
-        spec: &CommandSpec,
-        args: Args<'_>,
-        micros: u64,
-        now_micros: i64,
-        max_len: i64,
-    ) {
+    fn note(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
         if max_len <= 0 {
             self.entries.clear();
             return;

@@ -173,7 +173,8 @@ impl Selector {
         let (access, pattern) = match rule.strip_prefix(b"%") {
             None => (Access::ALL, &rule[1..]),
             Some(rest) => {
-                let end = memchr::memchr(b'~', rest).ok_or(RuleError::Syntax)?;
+                // Without `~` it is a pattern for the empty key.
+                let end = memchr::memchr(b'~', rest).unwrap_or(rest.len());
                 let access = match &*rest[..end].to_ascii_uppercase() {
                     b"R" => Access::READ,
                     b"W" => Access::WRITE,
@@ -181,7 +182,7 @@ impl Selector {
                     // A pattern without any access would be no permission at all (CVE-2024-31227).
                     _ => return Err(RuleError::Syntax),
                 };
-                (access, &rest[end + 1..])
+                (access, rest.get(end + 1..).unwrap_or_default())
             }
         };
         if has_blanks(pattern) {

@@ -8,7 +8,7 @@ mod permit;
 pub mod publish;
 mod transaction;
 
-use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
+use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
@@ -120,11 +120,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     if result == Ok(Flow::RunQueue) {
         result = transaction::run_queue(world, session);
     }
-    if let Some(timer) = timer {
-        let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.note_duration(at, nanos, world.config.latency_tracking);
-        world.note_duration(session, spec, args, nanos);
-    }
+    let nanos = timer.map(|timer| timer.elapsed().as_nanos() as u64);
     let waits = match &result {
         Ok(Flow::Block) => true,
         // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
@@ -134,7 +130,6 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         }
         Ok(_) => false,
     };
-    world.stats.per_command[at as usize].calls += !waits as u64;
     if waits {
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
@@ -142,6 +137,11 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             publish::close_unit(world, session.db, args, false, false);
         }
         return Step::Wait(block.unwrap_or_default());
+    }
+    world.stats.per_command[at as usize].calls += 1;
+    if let Some(nanos) = nanos {
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
+        world.note_duration(session, spec, args, nanos);
     }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
@@ -185,7 +185,7 @@ fn invoke(
     match spec.run {
         Handler::Keys(run) => {
             world.keyspace.env.no_touch = session.no_touch;
-            let reads_every_key = !session.guarded || permit::reads_every_key(session, at, spec, args);
+            let rights = if session.guarded { permit::rights(session, at, spec, args) } else { Rights::ALL };
             let mut ctx = KeysCtx {
                 args,
                 reply: ReplyWriter::new(&mut session.out, session.resp3),
@@ -193,7 +193,7 @@ fn invoke(
                 spec,
                 block,
                 may_block,
-                reads_every_key,
+                rights,
             };
             run(&mut ctx)
         }

@@ -3,6 +3,7 @@
 
 use crate::acl::log::{Note, Reason};
 use crate::acl::{Denial, Place};
+use crate::command::context::Rights;
 use crate::command::error::{self, CommandError};
 use crate::command::permission;
 use crate::command::spec::{Begin, CommandSpec, Flag};
@@ -72,11 +73,13 @@ pub fn check(
     denied
 }
 
-/// For commands that read keys whose names other keys hold, which no rule about keys can judge: whether the user may read
-/// every key. No other command asks.
-pub fn reads_every_key(session: &Session, at: u16, spec: &CommandSpec, args: Args<'_>) -> bool {
+/// The rights of a client's user that handlers themselves ask for.
+pub fn rights(session: &Session, at: u16, spec: &CommandSpec, args: Args<'_>) -> Rights {
+    let Some(user) = &session.user else { return Rights::ALL };
+    // No other command asks for the keys that no rule finds.
     let asks = spec.keys.iter().any(|rule| rule.begin == Begin::Unknown);
-    asks && session.user.as_ref().is_none_or(|user| permission::reads_every_key(user, at, spec, args))
+    let reads_every_key = asks && permission::reads_every_key(user, at, spec, args);
+    Rights { reads_every_key, trusted_payloads: user.skip_sanitize }
 }
 
 /// What a command of a transaction is answered with that may not run any more when EXEC comes.

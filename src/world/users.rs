@@ -152,7 +152,7 @@ fn limits(acl: &Acl, config: &Config, session: &Session) -> Limits {
 }
 
 fn settle(acl: &Acl, config: &Config, session: &mut Session) {
-    let limited = session.user.as_ref().is_some_and(|user| !user.is_unlimited());
+    let limited = session.user.as_ref().is_some_and(|user| !user.is_unlimited() || user.skip_sanitize);
     session.guarded = limited || must_log_in(acl, session);
     if let Some(link) = &session.link {
         link.set_limits(limits(acl, config, session));
@@ -173,9 +173,10 @@ fn follow(acl: &Acl, session: &mut Session) -> bool {
 /// True if the client's user allows all of its subscriptions.
 fn may_listen_on(user: &User, session: &Session) -> bool {
     let kinds = [(Topic::Pattern, true), (Topic::Channel, false), (Topic::Shard, false)];
-    session.subscriptions.iter().all(|mine| {
-        kinds.iter().all(|(topic, is_pattern)| mine.names(*topic).all(|name| user.may_listen(name, *is_pattern)))
-    })
+    session
+        .subscriptions
+        .iter()
+        .all(|mine| kinds.iter().all(|(topic, is_pattern)| mine.names(*topic).all(|name| user.may_listen(name, *is_pattern))))
 }
 
 /// Takes all rights from a client that is about to be closed.

@@ -95,10 +95,11 @@ fn dryrun(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let Some(user) = ctx.world.acl.get(name) else { return not_found(b"User", name) };
     let (bytes, spans) = ctx.args.parts();
     let request = Args::new(bytes, &spans[3..]);
-    let found = ctx.world.commands.lookup(request).map(|at| (at, ctx.world.commands.get(at).spec));
+    let table = &ctx.world.commands;
     // A container stands for itself only where no subcommand is given.
-    let found = found.filter(|(_, spec)| request.len() == 1 || !matches!(spec.run, Handler::Container));
-    let Some((at, spec)) = found else { return not_found(b"Command", request.get(0)) };
+    let found = table.lookup(request).filter(|at| request.len() == 1 || table.get(*at).subcommands.is_empty());
+    let Some(at) = found else { return not_found(b"Command", request.get(0)) };
+    let spec = table.get(at).spec;
     if !spec.arity.allows(request.len()) {
         return Err(error::wrong_arity(spec.name));
     }

@@ -78,7 +78,7 @@ struct Options<'a> {
 }
 
 fn sort_with(ctx: &mut KeysCtx<'_>, may_store: bool) -> CommandResult {
-    let mut options = parse(ctx.args, may_store, ctx.reads_every_key)?;
+    let mut options = parse(ctx.args, may_store, ctx.rights.reads_every_key)?;
     let collection = match ctx.db.read(ctx.args.get(1)) {
         Some(entry) => Collection::of(entry).ok_or(error::WRONGTYPE)?,
         None => Collection::None,

@@ -1,8 +1,8 @@
 //! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
 //! monitoring tools look for them; what does not exist here is left out or stands at zero.
 
-use crate::clock::Clock;
 use crate::acl::log::Reason;
+use crate::clock::Clock;
 use crate::command::context::ServerCtx;
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
