@@ -8,3 +8,4 @@ mod persist;
 mod regression;
 mod support;
 mod tidy;
+mod tls;
