@@ -1,5 +1,6 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
+use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
 use crate::commands;
@@ -165,6 +166,10 @@ impl Builder {
                 }
             };
             let mut world = world(config, clock, port.or(tls_port).map_or(0, |a| a.port()), String::new());
+            if let Err(errors) = world.load_users() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
+                return;
+            }
             if let Err(failure) = load(&mut world) {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
                 return;
@@ -303,12 +308,14 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 /// A fresh world.
 pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
+    let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
+        acl,
         blocked: Default::default(),
         pubsub: Default::default(),
         monitors: Vec::new(),
@@ -338,6 +345,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         outside: None,
         log: None,
         memory_short: false,
+        is_restricted: false,
+        in_transaction: false,
         measure_all: false,
     };
     world.adopt_config();
@@ -370,6 +379,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let surroundings: Rc<Surroundings> = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     local::spawn(cron::run(mailbox.clone()));
+    local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");

@@ -12,6 +12,7 @@ pub mod cron;
 pub mod event;
 mod nap;
 pub mod ring;
+pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::commands::keys::migrate::{self, Settled};
@@ -51,6 +52,7 @@ pub struct Engine {
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
+    snapshot: snapshot::Pace,
 }
 
 /// A batch whose next request waits.
@@ -77,6 +79,7 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    snapshots: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -140,6 +143,7 @@ impl Mailbox {
             batches: Vec::new(),
             postponed: Vec::new(),
             outcome: None,
+            snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -152,6 +156,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -222,6 +227,11 @@ impl Mailbox {
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
+    }
+
+    /// Waits until a snapshot is to be carried on.
+    pub async fn snapshot_wanted(&self) {
+        self.0.snapshots.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -366,6 +376,10 @@ impl Engine {
             self.carry_out(order, mailbox);
             self.send_replies();
         }
+        if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
+            self.snapshot.is_driven = true;
+            mailbox.0.snapshots.notify_one();
+        }
     }
 
     fn send_replies(&mut self) {
@@ -403,6 +417,11 @@ impl Engine {
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
+            if session.closing {
+                // Another client closed it in this turn: nothing of it runs any more.
+                self.world.sessions.put_back(session);
+                continue;
+            }
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -723,6 +742,7 @@ impl Engine {
             }
             Order::Resume => self.resume(mailbox),
             Order::Migrate(job) => self.send_keys(*job),
+            Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

@@ -8,6 +8,7 @@ mod model;
 mod persist;
 mod regression;
 mod shutdown;
+mod snapshot;
 mod support;
 mod tidy;
 mod tls;
