@@ -7,7 +7,7 @@ use redstart::engine::event::Event;
 use redstart::net::listener::Kind;
 use redstart::server::StartError;
 use redstart::world::Shutdown;
-use redstart::{clock::Clock, logging, net::local, server, sys};
+use redstart::{check, clock::Clock, logging, net::local, server, sys};
 use std::process::ExitCode;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,8 +35,11 @@ fn main() -> ExitCode {
         cli::Command::Help => return refuse(&cli::help_text()),
         cli::Command::TestMemory(_) => return refuse("Memory tests are not part of Redstart; memtester(8) does this well."),
         cli::Command::CheckSystem => return print("[OK] Redstart never forks: overcommit and huge pages need no setting.\n"),
-        cli::Command::CheckRdb(_) => return refuse("Checking RDB files is not part of this version; see README.md."),
-        cli::Command::CheckAof(_) => return refuse("Checking append-only files is not part of this version; see README.md."),
+        cli::Command::CheckRdb(arguments) => return verdict(check::rdb::run(&arguments, &mut std::io::stdout().lock())),
+        cli::Command::CheckAof(arguments) => {
+            let (mut answers, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+            return verdict(check::aof::run(&arguments, &mut answers, &mut out));
+        }
     };
     match options.load(std::io::stdin()) {
         Ok(config) if config.sentinel_mode => refuse("Sentinel mode is not part of this version; see README.md."),
@@ -48,6 +51,15 @@ fn main() -> ExitCode {
 fn print(text: &str) -> ExitCode {
     print!("{text}");
     ExitCode::SUCCESS
+}
+
+/// What a checking tool ends with.
+fn verdict(result: std::io::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        // What is told may go nowhere (a closed pipe); the answer then is no.
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn refuse(text: &str) -> ExitCode {

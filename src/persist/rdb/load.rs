@@ -13,6 +13,12 @@ use tracing::{info, warn};
 
 /// Takes what a file holds, in its order.
 pub trait Sink {
+    /// A part begins at this offset, with this byte: a type, or an opcode. For those who tell where they are.
+    fn part(&mut self, _offset: u64, _code: u8) {}
+    /// A value is about to be read.
+    fn value(&mut self, _key: &[u8]) {}
+    /// The checksum was found to be right, or there is none.
+    fn checksum(&mut self, _present: bool) {}
     /// A fact about the file.
     fn aux(&mut self, _name: &[u8], _value: &[u8]) {}
     /// A library of functions, as its source text.
@@ -56,7 +62,9 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
     let (mut deadline, mut access) = (None, AccessMark::default());
     let (mut key, mut value) = (Vec::new(), Vec::new());
     loop {
+        let offset = input.source.offset();
         let code = input.byte()?;
+        sink.part(offset, code);
         match code {
             opcode::EOF => break,
             opcode::EXPIRE_SECONDS => {
@@ -122,6 +130,7 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
             _ => {}
         }
         input.text(&mut key)?;
+        sink.value(&key);
         match decode::value(&mut input, rules, code, &key, deadline)? {
             Decoded::Entry(entry) => sink.entry(db, entry, access).map_err(|reason| input.fault(reason))?,
             Decoded::Empty => sink.empty(&key),
@@ -143,6 +152,7 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
             let reason = format!("CRC error, wrong checksum: {stored:016x} in the file, {computed:016x} computed");
             return Err(input.fault(reason));
         }
+        sink.checksum(stored != 0);
     }
     Ok(input.source.offset())
 }
