@@ -47,6 +47,19 @@ pub fn room(state: &mut State, n: u32, what: &str) -> Outcome {
     state.reserve(n).map_err(|_| LuaError::text(format!("stack overflow ({what})")))
 }
 
+/// Counts what a function does, so that a long one can be ended from outside.
+#[derive(Default)]
+pub struct Steps(u32);
+
+impl Steps {
+    #[inline]
+    pub fn step(&mut self, state: &mut State) -> Outcome {
+        const BETWEEN_LOOKS: u32 = 4096;
+        self.0 = self.0.wrapping_add(1);
+        if self.0.is_multiple_of(BETWEEN_LOOKS) { state.give_way() } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! Numbers without a fraction become integers, others the shortest float that holds them; a table whose keys are 1 to n is
 //! an array; tables within 16 others, functions and the like become nil.
 
-use super::arguments;
+use super::arguments::{self, Steps};
 use crate::sys::lua::{LuaError, LuaFn, Outcome, State, Type};
 
 const FUNCTIONS: &[(&str, LuaFn)] =
@@ -40,7 +40,7 @@ fn pack(state: &mut State) -> Outcome<usize> {
     if count == 0 {
         return Err(LuaError::argument(0, "MessagePack pack needs input."));
     }
-    let mut packer = Packer { out: Vec::new(), bytes_max: state.memory_left() };
+    let mut packer = Packer { out: Vec::new(), bytes_max: state.memory_left(), steps: Steps::default() };
     for at in 1..=count {
         arguments::room(state, 1, "in function mp_check")?;
         state.push_copy(at as i32)?;
@@ -54,6 +54,7 @@ struct Packer {
     out: Vec<u8>,
     /// A table may hold another one many times, so that a small value makes a long text.
     bytes_max: usize,
+    steps: Steps,
 }
 
 impl Packer {
@@ -62,6 +63,7 @@ impl Packer {
         if self.out.len() > self.bytes_max {
             return Err(LuaError::Memory);
         }
+        self.steps.step(state)?;
         match state.type_of(-1) {
             Type::String => self.text(state.bytes(-1).unwrap_or_default()),
             Type::Boolean => self.out.push(if state.truth(-1) { 0xC3 } else { 0xC2 }),
@@ -222,7 +224,7 @@ fn unpack_some(state: &mut State, limit: i64, offset: i64) -> Outcome<usize> {
     };
     let all = limit == 0 && offset == 0;
     let limit = if all { i64::from(i32::MAX) } else { limit };
-    let mut unpacker = Unpacker { rest, depth: 0 };
+    let mut unpacker = Unpacker { rest, depth: 0, steps: Steps::default() };
     let mut count = 0;
     while !unpacker.rest.is_empty() && (count as i64) < limit {
         unpacker.value(state)?;
@@ -241,6 +243,7 @@ fn unpack_some(state: &mut State, limit: i64, offset: i64) -> Outcome<usize> {
 struct Unpacker<'t> {
     rest: &'t [u8],
     depth: usize,
+    steps: Steps,
 }
 
 impl<'t> Unpacker<'t> {
@@ -263,6 +266,7 @@ impl<'t> Unpacker<'t> {
 
     /// Pushes the next value.
     fn value(&mut self, state: &mut State) -> Outcome {
+        self.steps.step(state)?;
         let [kind] = self.array()?;
         arguments::room(state, 1, TOO_MANY)?;
         match kind {

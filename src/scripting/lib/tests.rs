@@ -1,7 +1,7 @@
 //! The libraries as scripts see them.
 
 use super::ALL;
-use crate::sys::lua::{Machine, State};
+use crate::sys::lua::{LuaError, Machine, State};
 
 const LIMIT: usize = 256 << 20;
 
@@ -170,6 +170,7 @@ fn structures_are_written_and_read() {
 fn nesting_and_length_have_an_end() {
     on_a_large_stack(|| {
         let mut machine = machine();
+        machine.set_memory_limit(16 << 20);
         let mut state = machine.state();
         for (endless, expected) in [
             ("local c = cjson.new() c.encode_max_depth(2^31 - 1) local t = {} t[1] = t return c.encode(t)", "excessive nesting"),
@@ -184,6 +185,12 @@ fn nesting_and_length_have_an_end() {
             let error = run(&mut state, endless).unwrap_err();
             assert!(error.contains(expected), "{endless}: {error}");
             state.collect();
+        }
+        // One that takes long can be ended like any other script.
+        state.set_hook(Some((|_| Err(LuaError::text("ended")), 1_000_000)));
+        let slow = "local t = {} for i = 1, 5 do t = {t, t, t, t, t, t, t, t} end ";
+        for ended in ["return cjson.encode(t)", "return cmsgpack.pack(t)"] {
+            assert_eq!(run(&mut state, &format!("{slow}{ended}")), Err("test:1: ended".into()));
         }
     });
 }

@@ -615,6 +615,14 @@ impl State {
         self.shared().used()
     }
 
+    /// Lets the hook run, as it does while Lua's own code does: for functions that may take long.
+    pub fn give_way(&mut self) -> Outcome {
+        match self.shared().hook.get() {
+            Some(hook) => hook(self),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes of memory that the interpreter may still take.
     pub fn memory_left(&self) -> usize {
         self.shared().left()

@@ -2,8 +2,8 @@
 //!
 //! The text ends at its first zero byte, as it does in the original.
 
-use super::super::arguments;
-use super::super::number::leading_number;
+use super::arguments::{self, Steps};
+use super::number::leading_number;
 use super::{Opt, Options};
 use crate::sys::lua::{LuaError, Outcome, State};
 
@@ -25,6 +25,7 @@ pub fn decode(state: &mut State) -> Outcome<usize> {
         depth_max: options.get(Opt::DecodeMaxDepth),
         invalid_numbers: options.get(Opt::DecodeInvalid) != 0,
         string: Vec::new(),
+        steps: Steps::default(),
     };
     let first = decoder.token();
     decoder.value(state, first)?;
@@ -82,11 +83,13 @@ struct Decoder<'t> {
     invalid_numbers: bool,
     /// The last string.
     string: Vec<u8>,
+    steps: Steps,
 }
 
 impl Decoder<'_> {
     /// Pushes the value that begins with this token.
     fn value(&mut self, state: &mut State, first: Placed) -> Outcome {
+        self.steps.step(state)?;
         match first.0 {
             Token::String => state.push_bytes(&self.string),
             Token::Number(number) => state.push_number(number),

@@ -1,6 +1,7 @@
 //! `cjson.encode`.
 
-use super::super::number::write_g;
+use super::arguments::Steps;
+use super::number::write_g;
 use super::{Opt, Options, is_null};
 use crate::sys::lua::{LuaError, Outcome, State, Type};
 
@@ -9,7 +10,7 @@ pub fn encode(state: &mut State) -> Outcome<usize> {
         return Err(LuaError::argument(1, "expected 1 argument"));
     }
     let options = Options::load(state)?;
-    let mut encoder = Encoder { out: Vec::new(), bytes_max: state.memory_left(), options };
+    let mut encoder = Encoder { out: Vec::new(), bytes_max: state.memory_left(), options, steps: Steps::default() };
     encoder.value(state, 0)?;
     state.push_bytes(&encoder.out)?;
     Ok(1)
@@ -20,6 +21,7 @@ struct Encoder {
     /// A table may hold another one many times, so that a small value makes a text without end.
     bytes_max: usize,
     options: Options,
+    steps: Steps,
 }
 
 /// Place of the value that is written, and of its key in a walk.
@@ -32,6 +34,7 @@ impl Encoder {
         if self.out.len() > self.bytes_max {
             return Err(LuaError::Memory);
         }
+        self.steps.step(state)?;
         match state.type_of(VALUE) {
             Type::String => self.string(state.bytes(VALUE).unwrap_or_default()),
             Type::Number => self.number(state, VALUE)?,
