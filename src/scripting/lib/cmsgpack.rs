@@ -158,13 +158,13 @@ impl Packer {
     fn integer(&mut self, n: i64) {
         let (kind, bytes) = match n {
             -32..=127 => return self.out.push(n as u8),
-            0..=0xFF => (0xCC, 1),
-            0..=0xFFFF => (0xCD, 2),
-            0..=0xFFFF_FFFF => (0xCE, 4),
-            0.. => (0xCF, 8),
-            -0x80.. => (0xD0, 1),
-            -0x8000.. => (0xD1, 2),
-            -0x8000_0000.. => (0xD2, 4),
+            128..0x100 => (0xCC, 1),
+            0x100..0x1_0000 => (0xCD, 2),
+            0x1_0000..0x1_0000_0000 => (0xCE, 4),
+            0x1_0000_0000.. => (0xCF, 8),
+            -0x80..-32 => (0xD0, 1),
+            -0x8000..-0x80 => (0xD1, 2),
+            -0x8000_0000..-0x8000 => (0xD2, 4),
             _ => (0xD3, 8),
         };
         self.out.push(kind);
