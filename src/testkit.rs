@@ -103,7 +103,7 @@ impl Kit {
 
     /// Runs a request; the reply in one-line notation.
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let command = dispatch::lookup(&self.world.commands, request.args());
         dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
         self.world.stream.flush();

@@ -57,6 +57,7 @@ errors! {
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
+    UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     NOAUTH = "NOAUTH Authentication required.";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";
     AUTH_NOT_CONFIGURED = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";

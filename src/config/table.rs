@@ -283,18 +283,10 @@ pub const DIRECTIVES: &[Directive] = &[
         .hidden()
         .no_effect("slots are migrated key by key"),
     boolean("cluster-slot-stats-enabled", field!(cluster_slot_stats_enabled)).hidden().no_effect("slots are not measured"),
-    int("commandlog-large-reply-max-len", field!(commandlog_large_reply_max_len), 0, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-large-request-max-len", field!(commandlog_large_request_max_len), 0, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-reply-larger-than", field!(commandlog_reply_larger_than), -1, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-request-larger-than", field!(commandlog_request_larger_than), -1, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
+    int("commandlog-large-reply-max-len", field!(commandlog_large_reply_max_len), 0, i64::MAX).hidden(),
+    int("commandlog-large-request-max-len", field!(commandlog_large_request_max_len), 0, i64::MAX).hidden(),
+    int("commandlog-reply-larger-than", field!(commandlog_reply_larger_than), -1, i64::MAX).hidden(),
+    int("commandlog-request-larger-than", field!(commandlog_request_larger_than), -1, i64::MAX).hidden(),
     string("debug-context", field!(debug_context)).keeps_empty().hidden().no_effect("there is no crash report"),
     boolean("dual-channel-replication-enabled", field!(dual_channel_replication_enabled))
         .hidden()

@@ -71,6 +71,9 @@ fn run_one(
     let nanos = timer.elapsed().as_nanos() as u64;
     world.stats.note_duration(at, nanos, world.config.latency_tracking);
     world.note_duration(session, spec, args, nanos);
+    if world.slow.log.may_note(session.out.bytes.len().max(args.buffer_bytes())) || !session.out.references.is_empty() {
+        world.note_sizes(session, spec, args, start);
+    }
     world.stats.per_command[at as usize].calls += 1;
     let flow = match result {
         Ok(Flow::Silent) => {

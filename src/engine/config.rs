@@ -10,6 +10,9 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     {
         log.set_level(world.config.loglevel);
     }
+    if names.contains(&"maxmemory") {
+        crate::dispatch::memory::limit_changed(world);
+    }
     if names.contains(&"port") {
         world.identity.tcp_port = world.config.port as u16;
     }

@@ -13,7 +13,10 @@ pub async fn run(mailbox: Mailbox) {
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
-            let wait = next.map(|at| at - world.keyspace.env.clock.micros() / 1000);
+            let wait = match world.memory.unfinished {
+                true => Some(0),
+                false => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
+            };
             (world.config.hz.clamp(1, 500) as u64, wait)
         });
         let period = Duration::from_micros(1_000_000 / hz);
@@ -28,10 +31,12 @@ pub async fn run(mailbox: Mailbox) {
             engine.world.keyspace.refresh_clock();
             engine.expire_blocked(&mailbox);
             engine.expire_pause(&mailbox);
+            crate::dispatch::memory::go_on(&mut engine.world);
             if last.elapsed() >= period {
                 last = Instant::now();
                 engine.tick(period);
             }
+            engine.serve_after_background(&mailbox);
             engine.finish_turn(&mailbox);
         });
         mailbox.trim_after_burst();
@@ -69,6 +74,7 @@ impl Engine {
             self.expire(period);
         }
         self.look_at_clients(millis);
+        crate::dispatch::memory::refresh(&mut self.world);
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
@@ -82,7 +88,9 @@ impl Engine {
         let budget = period * share as u32 / 100;
         let start = Instant::now();
         let swept = world.keyspace.sweep_expired(budget);
-        world.stats.active_expire_nanos += start.elapsed().as_nanos() as u64;
+        let taken = start.elapsed();
+        world.stats.active_expire_nanos += taken.as_nanos() as u64;
+        world.note_latency("expire-cycle", taken);
         let env = &mut world.keyspace.env;
         if swept.out_of_time {
             env.stats.expired_time_cap_reached += 1;

@@ -14,9 +14,10 @@ mod nap;
 pub mod ring;
 
 use crate::command::context::BlockOn;
+use crate::command::error::{self, CommandError};
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
-use crate::resp::reply::{Output, ReplyWriter};
+use crate::resp::reply::Output;
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
@@ -328,7 +329,7 @@ impl Engine {
     fn turn(&mut self, queue: &mut VecDeque<Event>, mailbox: &Mailbox) {
         let start = Instant::now();
         let commands = self.world.stats.commands;
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let mut batches = std::mem::take(&mut self.batches);
         while let Some(event) = queue.pop_front() {
             match event {
@@ -355,6 +356,9 @@ impl Engine {
     pub(crate) fn finish_turn(&mut self, mailbox: &Mailbox) {
         self.world.stream.flush();
         self.send_replies();
+        if self.world.memory.unfinished {
+            mailbox.0.timers.notify_one();
+        }
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
@@ -480,8 +484,18 @@ impl Engine {
         }
     }
 
+    /// Runs requests that waited for keys which something else than a request changed.
+    pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
+        if self.world.blocked.has_ready() {
+            self.serve_blocked();
+            self.run_resumed(mailbox);
+        }
+    }
+
     /// Runs the requests of clients whose keys are ready again, in the order in which they began to wait.
     fn serve_blocked(&mut self) {
+        // What made them ready may have taken long (a transaction, DEBUG SLEEP): a key past its deadline by now is no answer.
+        self.world.keyspace.refresh_clock();
         while let Some(clients) = self.world.blocked.next_ready() {
             for client in clients {
                 self.retry(client);
@@ -512,15 +526,12 @@ impl Engine {
     }
 
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
-    pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+    pub fn unblock(&mut self, client: ClientId, error: Option<CommandError>) -> bool {
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
-        let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-        match error {
-            Some(text) => reply.error(text),
-            None => reply.null_array(),
-        }
+        let request = batch.requests[batch.next];
+        dispatch::give_up(&mut self.world, &mut session, batch.args(request), request.command(), error);
         batch.next += 1;
         self.release(session, batch);
         self.settle_watching();
@@ -672,9 +683,14 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
+            Order::ConfigChanged(names) => {
+                config::apply(&mut self.world, &names);
+                if self.world.memory.unfinished {
+                    mailbox.0.timers.notify_one();
+                }
+            }
             Order::Unblock { client, error } => {
-                self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),

@@ -1,6 +1,7 @@
 //! A database: one table of entries and a few counters. `Keyspace` is all databases and what they share (`Env`).
 
 use super::effects::{Effects, Event};
+use super::evict::Evictor;
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
@@ -165,12 +166,15 @@ pub struct DbMeta {
     pub ttl_mean: f64,
     /// Where the expiry sweep goes on.
     pub sweep_at: usize,
+    /// Where eviction goes on to look for keys with a deadline.
+    pub evict_at: usize,
 }
 
 /// All databases and what they share.
 pub struct Keyspace {
     dbs: Vec<Db>,
     pub env: Env,
+    pub(super) evictor: Evictor,
     hash_seed: u64,
 }
 
@@ -200,6 +204,7 @@ impl Keyspace {
                 obeys: false,
                 expiry_paused: false,
             },
+            evictor: Evictor::default(),
             hash_seed: seed,
         };
         keyspace.env.settings.limits.hash_seed = seed;

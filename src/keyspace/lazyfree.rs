@@ -13,6 +13,8 @@ pub enum Garbage {
     Entry(Entry),
     /// A value so large that it is sent away whether or not anybody asked for laziness; it does not count as lazily freed.
     Huge(Value<Object>),
+    /// Anything else, and of how many objects it consists.
+    Other(Box<dyn Send>, u64),
 }
 
 impl Garbage {
@@ -21,6 +23,7 @@ impl Garbage {
             Garbage::Table(table) => table.len() as u64,
             Garbage::Entry(_) => 1,
             Garbage::Huge(_) => 0,
+            Garbage::Other(_, objects) => *objects,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod db;
 pub mod effects;
+pub mod evict;
 pub mod expire;
 pub mod fields;
 pub mod handle;

@@ -110,6 +110,13 @@ pub fn used() -> usize {
     small + large
 }
 
+/// This thread's share of [`used`]: what it allocated less what it freed, whoever's it was, so it may be below zero. Two
+/// loads, for those who ask often.
+#[inline]
+pub fn used_by_thread() -> isize {
+    own_heap().map_or(0, |heap| heap.small.load(Ordering::Relaxed).wrapping_add(heap.large.load(Ordering::Relaxed)) as isize)
+}
+
 /// Bytes of address space mapped for blocks, used or not.
 pub fn reserved() -> usize {
     pool::lock().reserved

@@ -54,6 +54,20 @@ impl<'a> Args<'a> {
         self.get(i).eq_ignore_ascii_case(word.as_bytes())
     }
 
+    /// Bytes of the buffer in which the request lies, at least as many as it has itself.
+    #[inline]
+    pub fn buffer_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes that the request takes on the wire, framing included.
+    pub fn wire_bytes(&self) -> usize {
+        const FRAME: usize = "$\r\n\r\n".len();
+        let digits = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1;
+        let args = self.spans.iter().map(|&(_, len)| FRAME + digits(len as usize) + len as usize).sum::<usize>();
+        "*\r\n".len() + digits(self.spans.len()) + args
+    }
+
     /// The request's bytes and spans, to be kept or passed on.
     pub fn parts(&self) -> (&'a [u8], &'a [Span]) {
         (self.bytes, self.spans)

@@ -285,8 +285,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("rss_overhead_bytes", memory.resident as i64 - memory.reserved as i64);
     out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
+    out.add("mem_not_counted_for_evict", world.memory_not_counted());
     out.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
@@ -354,7 +354,10 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
-    out.zeros(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    out.zeros(&["evicted_clients", "evicted_scripts"]);
+    let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
+    out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
+    out.add("current_eviction_exceeded_time", exceeded);
     out.add("keyspace_hits", keys.hits);
     out.add("keyspace_misses", keys.misses);
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));

@@ -150,34 +150,38 @@ impl<T: Item> Table<T> {
         None
     }
 
-    /// Shows `f` up to `n` items from random buckets, in no fair distribution, only those whose
-    /// stored tag has a bit of `tag_mask` if that is not 0. Looks at a bounded number of buckets,
-    /// so it may find fewer than `n`, and may show an item twice. For choosing what to evict.
-    pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) {
+    /// Shows `f` up to `n` items from random buckets, only those whose stored tag has a bit of `tag_mask` if that is not 0.
+    /// Looks at a bounded number of buckets, so it may find fewer than `n`, and may show an item twice. A bucket is read from
+    /// a random slot on: who chooses what to evict from the first few would never meet those that came last. Returns how many
+    /// were shown.
+    pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) -> usize {
         const AT_ONCE: usize = 4;
         if self.len == 0 {
-            return;
+            return 0;
         }
         let mut left = n;
         let mut rounds = n.saturating_mul(2).saturating_add(8);
         while left > 0 && rounds > 0 {
             rounds -= 1;
-            let mut picks = [0; AT_ONCE];
+            let mut picks = [(0, 0); AT_ONCE];
             let width = left.div_ceil(SLOTS / 2).min(AT_ONCE);
             let picks = &mut picks[..width];
-            for pick in &mut *picks {
-                *pick = below(rng(), self.buckets);
+            for (pick, first) in &mut *picks {
+                let random = rng();
+                *pick = below(random, self.buckets);
+                *first = (random as u32 & 0xffff) * SLOTS as u32 >> 16;
                 prefetch(self.bucket(*pick).as_ptr().cast());
             }
-            for &mut pick in &mut *picks {
+            for &mut (pick, _) in &mut *picks {
                 self.prefetch_tagged(self.bucket(pick), tag_mask);
             }
-            for &mut pick in &mut *picks {
+            for &mut (pick, first) in &mut *picks {
                 let mut at = Some(self.bucket(pick));
                 while let Some(bucket) = at {
                     // SAFETY: a bucket of the table, which is borrowed.
                     let bucket = unsafe { bucket.as_ref() };
-                    for slot in Slots(tagged(bucket, tag_mask)).take(left) {
+                    let (ahead, behind) = split_at(tagged(bucket, tag_mask), first);
+                    for slot in Slots(ahead).chain(Slots(behind)).take(left) {
                         f(&self.borrow(bucket.word(slot)));
                         left -= 1;
                     }
@@ -185,6 +189,30 @@ impl<T: Item> Table<T> {
                 }
             }
         }
+        n - left
+    }
+
+    /// Shows `f` items whose stored tag has a bit of `tag_mask`, in the order of the buckets from `*cursor` on, until `n` were
+    /// shown (the rest of a bucket is shown too), or one if that took `buckets` buckets. Goes once around the table at the most and leaves the cursor behind the
+    /// last bucket seen. For tags that too few items have for [`Table::sample`]. Returns how many were shown.
+    pub fn seek(&self, cursor: &mut usize, n: usize, buckets: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) -> usize {
+        let (mut shown, mut looked) = (0, 0);
+        while looked < self.buckets && shown < n && (shown == 0 || looked < buckets) {
+            let index = if *cursor < self.buckets { *cursor } else { 0 };
+            let mut at = Some(self.bucket(index));
+            while let Some(bucket) = at {
+                // SAFETY: a bucket of the table, which is borrowed.
+                let bucket = unsafe { bucket.as_ref() };
+                for slot in Slots(tagged(bucket, tag_mask)) {
+                    f(&self.borrow(bucket.word(slot)));
+                    shown += 1;
+                }
+                at = bucket.child();
+            }
+            *cursor = index + 1;
+            looked += 1;
+        }
+        shown
     }
 
     /// The word of item `nth` of a bucket and its children, if there are so many.
@@ -224,6 +252,13 @@ fn tagged(bucket: &Bucket, tag_mask: u8) -> u32 {
         return used;
     }
     Slots(used).filter(|&slot| bucket.word(slot) as u8 & tag_mask & 7 != 0).fold(0, |mask, slot| mask | 1 << slot)
+}
+
+/// The slots of a set from `first` on, and those before it.
+#[inline]
+fn split_at(slots: u32, first: u32) -> (u32, u32) {
+    let before = (1 << first) - 1;
+    (slots & !before, slots & before)
 }
 
 /// A number below `bound` from a random one, without division.

@@ -2,6 +2,7 @@
 
 mod bitmaps;
 mod dump;
+mod eviction;
 mod expiry;
 mod geo;
 mod hashes;
