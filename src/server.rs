@@ -230,6 +230,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         config,
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
+        recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         orders: Default::default(),
         identity: Identity {
@@ -277,6 +278,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     // A refusal is in the log; the server is of use without.
     let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings));
+    mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
     local::spawn(cron::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {

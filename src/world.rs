@@ -15,6 +15,7 @@ use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
+use crate::sys::crash::Recent;
 use crate::types::ClientId;
 use commandlog::{CommandLog, Remarkable};
 use std::collections::VecDeque;
@@ -39,6 +40,8 @@ pub struct World {
     pub stats: Stats,
     pub stream: WriteStream,
     pub slow: SlowRecords,
+    /// The commands that ran last, for the report on a crash, which finds them by their address.
+    pub recent: Box<Recent>,
     pub persistence: Persistence,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
@@ -107,6 +110,8 @@ impl World {
         let config = &self.config;
         let settings = &mut self.keyspace.env.settings;
         settings.lfu = matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        let lru = matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru);
+        settings.shared_numbers = config.maxmemory == 0 || !(lru || settings.lfu);
         settings.lfu_log_factor = config.lfu_log_factor as u32;
         settings.lfu_decay_minutes = config.lfu_decay_time as u32;
         settings.lazyfree_user_del = config.lazyfree_lazy_user_del;

@@ -68,7 +68,7 @@ pub const DIRECTIVES: &[Directive] = &[
     choice("syslog-facility", pick!(syslog_facility: SyslogFacility))
         .immutable()
         .no_effect("log to a file or to standard output instead"),
-    boolean("crash-log-enabled", field!(crash_log_enabled)).no_effect("a panic is always logged"),
+    boolean("crash-log-enabled", field!(crash_log_enabled)),
     boolean("crash-memcheck-enabled", field!(crash_memcheck_enabled)).no_effect("crashes do not start a memory test"),
     boolean("hide-user-data-from-log", field!(hide_user_data_from_log)),
     int("databases", field!(databases), 1, INT).immutable(),
@@ -247,7 +247,7 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("commands are not sampled"),
     int("cluster-ping-interval", field!(cluster_ping_interval), 0, i64::MAX).hidden().no_effect("the bus has its own pace"),
     // Tests and debugging
-    boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden().no_effect("a panic always ends the process"),
+    boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden(),
     int("watchdog-period", field!(watchdog_period), 0, INT).hidden().no_effect("there is no software watchdog"),
     // Other servers' names: accepted so that their files load
     boolean("io-threads-do-reads", field!(io_threads_do_reads)).immutable().hidden().no_effect("socket threads always read"),

@@ -125,9 +125,20 @@ pub fn give_up(world: &mut World, session: &mut Session, args: Args<'_>, command
     after(session, start, Step::Next);
 }
 
+/// Answers a request that was done and waited until garbage was freed.
+pub fn freed(world: &mut World, session: &mut Session, command: Option<u16>) {
+    let start = session.out.mark();
+    ReplyWriter::new(&mut session.out, session.resp3).ok();
+    if let Some(at) = command {
+        world.stats.per_command[at as usize].calls += 1;
+    }
+    after(session, start, Step::Next);
+}
+
 #[inline]
 fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark, again: bool) -> Step {
     let spec = world.commands.get(at).spec;
+    world.recent.note(&spec.name);
     // Commands of constant time share the batch's measurement; only the others are worth two looks at the clock.
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
@@ -159,8 +170,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
     }
-    // The buffer holds what other requests hold as well; long replies are references.
-    let bytes = session.out.bytes.len().max(args.buffer_bytes());
+    // Bounds first: what is written may be replies to other requests as well, and long values are references.
+    let bytes = session.out.bytes.len().max(args.wire_bytes_bound());
     if world.slow.log.may_note(bytes) || !session.out.references.is_empty() {
         world.note_sizes(session, spec, args, start);
     }

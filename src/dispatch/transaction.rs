@@ -65,13 +65,14 @@ fn run_one(
     unit: &mut Vec<(DbIndex, OwnedRequest)>,
 ) -> Flow {
     let spec = world.commands.get(at).spec;
+    world.recent.note(&spec.name);
     let dirty = world.keyspace.env.effects.dirty;
     let timer = Instant::now();
     let result = invoke(world, session, args, spec, &mut None, false);
     let nanos = timer.elapsed().as_nanos() as u64;
     world.stats.note_duration(at, nanos, world.config.latency_tracking);
     world.note_duration(session, spec, args, nanos);
-    if world.slow.log.may_note(session.out.bytes.len().max(args.buffer_bytes())) || !session.out.references.is_empty() {
+    if world.slow.log.may_note(session.out.bytes.len().max(args.wire_bytes_bound())) || !session.out.references.is_empty() {
         world.note_sizes(session, spec, args, start);
     }
     world.stats.per_command[at as usize].calls += 1;

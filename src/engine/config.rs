@@ -10,6 +10,9 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     {
         log.set_level(world.config.loglevel);
     }
+    if names.contains(&"crash-log-enabled") {
+        crate::sys::crash::configure(world.config.crash_log_enabled, world.config.use_exit_on_panic);
+    }
     if names.contains(&"maxmemory") {
         crate::dispatch::memory::limit_changed(world);
     }

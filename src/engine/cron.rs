@@ -13,9 +13,10 @@ pub async fn run(mailbox: Mailbox) {
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
-            let wait = match world.memory.unfinished {
-                true => Some(0),
-                false => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
+            let wait = match (world.memory.unfinished, engine.waits_for_freeing()) {
+                (true, _) => Some(0),
+                (_, true) => Some(1),
+                _ => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
             };
             (world.config.hz.clamp(1, 500) as u64, wait)
         });
@@ -31,6 +32,9 @@ pub async fn run(mailbox: Mailbox) {
             engine.world.keyspace.refresh_clock();
             engine.expire_blocked(&mailbox);
             engine.expire_pause(&mailbox);
+            if engine.waits_for_freeing() {
+                engine.finish_freed(&mailbox);
+            }
             crate::dispatch::memory::go_on(&mut engine.world);
             if last.elapsed() >= period {
                 last = Instant::now();

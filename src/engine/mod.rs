@@ -43,6 +43,8 @@ pub struct Engine {
     pub world: World,
     /// Requests that wait for keys, with all that came behind them.
     parked: HashMap<ClientId, Parked>,
+    /// Of those, who waits until garbage is freed, and for how much of it.
+    freeing: Vec<(ClientId, u64)>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     /// The batches of a turn; empty between turns, kept for its memory.
@@ -130,6 +132,7 @@ impl Mailbox {
         let engine = Engine {
             world,
             parked: HashMap::new(),
+            freeing: Vec::new(),
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
@@ -470,6 +473,13 @@ impl Engine {
 
     /// Files a client that waits for keys, with the requests it may have sent behind the one that waits.
     fn park(&mut self, session: &mut Session, batch: Box<Batch>, block: BlockOn, mailbox: &Mailbox) {
+        if let Some(ticket) = block.freed {
+            self.freeing.push((session.id, ticket));
+            session.blocked = true;
+            self.parked.insert(session.id, Parked { batch, again: None });
+            mailbox.0.timers.notify_one();
+            return;
+        }
         let args = batch.args(batch.requests[batch.next]);
         let keys = block.keys.iter().map(|at| args.get(*at).into()).collect();
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
@@ -523,6 +533,28 @@ impl Engine {
         }
         batch.next += 1;
         self.release(session, batch);
+    }
+
+    /// True if a client waits until garbage is freed.
+    pub fn waits_for_freeing(&self) -> bool {
+        !self.freeing.is_empty()
+    }
+
+    /// Answers the clients whose garbage is freed.
+    pub fn finish_freed(&mut self, mailbox: &Mailbox) {
+        let lazyfree = &self.world.keyspace.env.lazyfree;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.freeing).into_iter().partition(|(_, ticket)| lazyfree.is_freed(*ticket));
+        self.freeing = rest;
+        for (client, _) in done {
+            let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { continue };
+            let Some(mut session) = self.world.sessions.take(client, batch.slot) else { continue };
+            self.world.sessions.lend_output(&mut session);
+            dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
+            batch.next += 1;
+            self.release(session, batch);
+        }
+        self.run_resumed(mailbox);
     }
 
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
@@ -656,6 +688,7 @@ impl Engine {
     pub fn forget(&mut self, client: ClientId) {
         self.parked.remove(&client);
         self.world.blocked.remove(client);
+        self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
             self.world.let_go(&mut session);

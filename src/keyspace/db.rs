@@ -32,6 +32,8 @@ pub struct Settings {
     pub lfu: bool,
     pub lfu_log_factor: u32,
     pub lfu_decay_minutes: u32,
+    /// OBJECT REFCOUNT may call small numbers shared: there is no limit on memory that ranks keys by their use.
+    pub shared_numbers: bool,
     pub lazyfree_user_del: bool,
     pub lazyfree_user_flush: bool,
     pub lazyfree_server_del: bool,
@@ -55,6 +57,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            shared_numbers: true,
             lazyfree_user_del: false,
             lazyfree_user_flush: false,
             lazyfree_server_del: false,

@@ -54,10 +54,11 @@ impl<'a> Args<'a> {
         self.get(i).eq_ignore_ascii_case(word.as_bytes())
     }
 
-    /// Bytes of the buffer in which the request lies, at least as many as it has itself.
+    /// A bound on `wire_bytes` that needs no look at the arguments: the buffer may hold other requests as well.
     #[inline]
-    pub fn buffer_bytes(&self) -> usize {
-        self.bytes.len()
+    pub fn wire_bytes_bound(&self) -> usize {
+        const FRAME_MAX: usize = 16;
+        self.bytes.len() + FRAME_MAX * (self.spans.len() + 1)
     }
 
     /// Bytes that the request takes on the wire, framing included.

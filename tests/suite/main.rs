@@ -2,9 +2,14 @@
 
 mod clients;
 mod commands;
+mod crash;
 mod errors;
 mod model;
 mod persist;
 mod regression;
 mod support;
 mod tidy;
+
+/// As in the server, so that memory is counted in tests too.
+#[global_allocator]
+static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;

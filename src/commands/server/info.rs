@@ -47,13 +47,15 @@ fn info(ctx: &mut ServerCtx<'_>) -> CommandResult {
             _ => choose(&|section| section.title.to_ascii_lowercase().as_bytes() == name),
         }
     }
+    // Before anything is written, or the text would be counted too.
+    let used = alloc::used() as u64;
     let mut text = String::with_capacity(8 * 1024);
     for (_, section) in wanted.iter().zip(SECTIONS).filter(|(wanted, _)| **wanted) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
         let _ = write!(text, "# {}\r\n", section.title);
-        (section.write)(ctx.world, &mut Fields(&mut text));
+        (section.write)(ctx.world, &mut Fields { text: &mut text, used });
     }
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Done)
@@ -95,11 +97,15 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// Writes lines.
-struct Fields<'a>(&'a mut String);
+struct Fields<'a> {
+    text: &'a mut String,
+    /// Bytes of memory that were in use when the command began.
+    used: u64,
+}
 
 impl Fields<'_> {
     fn add(&mut self, name: &str, value: impl std::fmt::Display) {
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.text, "{name}:{value}\r\n");
     }
 
     /// Fields that stand at zero.
@@ -116,7 +122,7 @@ impl Fields<'_> {
     }
 
     fn human(&mut self, name: &str, bytes: u64) {
-        let _ = write!(self.0, "{name}_human:{}\r\n", Human(bytes));
+        let _ = write!(self.text, "{name}_human:{}\r\n", Human(bytes));
     }
 }
 
@@ -208,10 +214,10 @@ pub(super) struct MemoryUse {
 }
 
 impl MemoryUse {
-    pub(super) fn of(world: &World) -> Self {
+    /// What `used` bytes are used for.
+    pub(super) fn of(world: &World, used: u64) -> Self {
         const PAGE_BYTES: u64 = 64 * 1024;
         let allocator = alloc::stats();
-        let used = alloc::used() as u64;
         let startup = world.identity.startup_memory.min(used);
         let clients: u64 = world.sessions.iter().map(|session| session.memory_bytes() as u64).sum();
         // Tables without keys are part of what the server starts with.
@@ -249,7 +255,7 @@ pub(super) fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 fn memory(world: &World, out: &mut Fields<'_>) {
-    let memory = MemoryUse::of(world);
+    let memory = MemoryUse::of(world, out.used);
     out.bytes("used_memory", memory.used);
     out.bytes("used_memory_rss", memory.resident);
     out.bytes("used_memory_peak", memory.peak);

@@ -167,9 +167,10 @@ impl<T: Item> Table<T> {
             let width = left.div_ceil(SLOTS / 2).min(AT_ONCE);
             let picks = &mut picks[..width];
             for (pick, first) in &mut *picks {
+                // By a random hash, as a bucket that is yet to be split has twice the items of one that was.
                 let random = rng();
-                *pick = below(random, self.buckets);
-                *first = (random as u32 & 0xffff) * SLOTS as u32 >> 16;
+                *pick = self.bucket_of(random);
+                *first = (random >> 48) as u32 * SLOTS as u32 >> 16;
                 prefetch(self.bucket(*pick).as_ptr().cast());
             }
             for &mut (pick, _) in &mut *picks {
