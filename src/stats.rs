@@ -2,6 +2,7 @@
 
 use crate::histogram::Histogram;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What one command has done so far.
 #[derive(Default, Clone)]
@@ -66,6 +67,16 @@ pub struct Stats {
     pub active_expire_nanos: u64,
     /// Time during which more memory was used than allowed, but for the present such time.
     pub eviction_exceeded_nanos: u64,
+    /// Share of the time that defragmentation takes at the moment, in percent.
+    pub defrag_percent: u64,
+    /// Blocks that defragmentation moved, and that it left where they were.
+    pub defrag_hits: u64,
+    pub defrag_misses: u64,
+    /// The same for keys.
+    pub defrag_key_hits: u64,
+    pub defrag_key_misses: u64,
+    pub defrag_total: Duration,
+    pub defrag_current: Duration,
     pub cron_ticks: u64,
     /// Time spent in timed work.
     pub cron_nanos: u64,

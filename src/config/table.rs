@@ -168,17 +168,14 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("lazyfree-lazy-user-del", field!(lazyfree_lazy_user_del)),
     boolean("lazyfree-lazy-user-flush", field!(lazyfree_lazy_user_flush)),
     boolean("activerehashing", field!(activerehashing)).no_effect("tables grow and shrink one bucket at a time"),
-    boolean("activedefrag", field!(activedefrag)).no_effect("the allocator needs no defragmentation"),
-    memory("active-defrag-ignore-bytes", field!(active_defrag_ignore_bytes), 1, LONG)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-threshold-lower", field!(active_defrag_threshold_lower), 0, 1000)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-threshold-upper", field!(active_defrag_threshold_upper), 0, 1000)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-cycle-min", field!(active_defrag_cycle_min), 1, 99).no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-cycle-max", field!(active_defrag_cycle_max), 1, 99).no_effect("the allocator needs no defragmentation"),
+    boolean("activedefrag", field!(activedefrag)),
+    memory("active-defrag-ignore-bytes", field!(active_defrag_ignore_bytes), 1, LONG),
+    int("active-defrag-threshold-lower", field!(active_defrag_threshold_lower), 0, 1000),
+    int("active-defrag-threshold-upper", field!(active_defrag_threshold_upper), 0, 1000),
+    int("active-defrag-cycle-min", field!(active_defrag_cycle_min), 1, 99),
+    int("active-defrag-cycle-max", field!(active_defrag_cycle_max), 1, 99),
     int("active-defrag-max-scan-fields", field!(active_defrag_max_scan_fields), 1, i64::MAX)
-        .no_effect("the allocator needs no defragmentation"),
+        .no_effect("large values are walked bit by bit"),
     boolean("jemalloc-bg-thread", field!(jemalloc_bg_thread)).no_effect("jemalloc is not used"),
     choice("oom-score-adj", pick!(oom_score_adj: OomScoreAdj)),
     special("oom-score-adj-values", special::OOM_SCORE_ADJ_VALUES).multi(),
@@ -251,9 +248,7 @@ pub const DIRECTIVES: &[Directive] = &[
     int("watchdog-period", field!(watchdog_period), 0, INT).hidden().no_effect("there is no software watchdog"),
     // Other servers' names: accepted so that their files load
     boolean("io-threads-do-reads", field!(io_threads_do_reads)).immutable().hidden().no_effect("socket threads always read"),
-    int("active-defrag-cycle-us", field!(active_defrag_cycle_us), 0, 100_000)
-        .hidden()
-        .no_effect("the allocator needs no defragmentation"),
+    int("active-defrag-cycle-us", field!(active_defrag_cycle_us), 0, 100_000).hidden(),
     string("availability-zone", field!(availability_zone)).keeps_empty().hidden().no_effect("nothing reports it"),
     string("cluster-announce-client-ipv4", field!(cluster_announce_client_ipv4))
         .check(check::is_ipv4)

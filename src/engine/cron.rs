@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 pub async fn run(mailbox: Mailbox) {
     let mut last = Instant::now();
     loop {
-        let (hz, wait) = mailbox.with(|engine| {
+        let (hz, wait, slice) = mailbox.with(|engine| {
+            let slice = engine.defrag_wait();
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
@@ -18,12 +19,13 @@ pub async fn run(mailbox: Mailbox) {
                 (_, true) => Some(1),
                 _ => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
             };
-            (world.config.hz.clamp(1, 500) as u64, wait)
+            (world.config.hz.clamp(1, 500) as u64, wait, slice)
         });
         let period = Duration::from_micros(1_000_000 / hz);
         let until_tick = period.saturating_sub(last.elapsed());
         // A client's timeout may come before the next tick.
         let pause = wait.map_or(until_tick, |ms| until_tick.min(Duration::from_millis(ms.max(0) as u64)));
+        let pause = slice.map_or(pause, |slice| pause.min(slice));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = mailbox.timers_changed() => {}
@@ -36,6 +38,7 @@ pub async fn run(mailbox: Mailbox) {
                 engine.finish_freed(&mailbox);
             }
             crate::dispatch::memory::go_on(&mut engine.world);
+            engine.defragment();
             if last.elapsed() >= period {
                 last = Instant::now();
                 engine.tick(period);
@@ -79,6 +82,7 @@ impl Engine {
         }
         self.look_at_clients(millis);
         crate::dispatch::memory::refresh(&mut self.world);
+        self.consider_defrag();
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;

@@ -9,6 +9,7 @@
 pub mod batch;
 mod config;
 pub mod cron;
+mod defrag;
 pub mod event;
 mod nap;
 pub mod ring;
@@ -52,6 +53,7 @@ pub struct Engine {
     /// Batches whose next request waits for the end of a pause of clients.
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
+    defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
 }
 
@@ -136,6 +138,7 @@ impl Mailbox {
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
+            defrag: Default::default(),
             outcome: None,
         };
         Mailbox(Rc::new(Shared {
@@ -533,6 +536,11 @@ impl Engine {
         }
         batch.next += 1;
         self.release(session, batch);
+    }
+
+    /// Time until defragmentation goes on, if it does.
+    pub fn defrag_wait(&self) -> Option<std::time::Duration> {
+        self.defrag.wait()
     }
 
     /// True if a client waits until garbage is freed.

@@ -4,6 +4,7 @@
 //! first; `entry` gives a `Handle`, whose every change takes an `Event`.
 
 pub mod db;
+pub mod defrag;
 pub mod effects;
 pub mod evict;
 pub mod expire;

@@ -301,7 +301,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("mem_clients_normal", memory.clients);
     out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     out.add("mem_allocator", "redstart");
-    out.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    out.add("mem_overhead_db_hashtable_rehashing", 0);
+    out.add("active_defrag_running", world.stats.defrag_percent);
     out.add("lazyfree_pending_objects", world.keyspace.env.lazyfree.pending());
     out.add("lazyfreed_objects", world.keyspace.env.lazyfree.freed());
 }
@@ -370,9 +371,14 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
-    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
-    out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
-    out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    out.add("active_defrag_hits", stats.defrag_hits);
+    out.add("active_defrag_misses", stats.defrag_misses);
+    out.add("active_defrag_key_hits", stats.defrag_key_hits);
+    out.add("active_defrag_key_misses", stats.defrag_key_misses);
+    out.add("total_active_defrag_time", stats.defrag_total.as_millis());
+    out.add("current_active_defrag_time", stats.defrag_current.as_millis());
+    out.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

@@ -1,10 +1,11 @@
 //! Walks that span many calls while the table changes in between (SCAN, expiry, snapshots), and
 //! random picks.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use super::bucket::{Bucket, SLOTS, Slots, prefetch};
-use super::{Item, Ref, Table, address};
+use super::bucket::{Bucket, SLOTS, Slots, TAG_MASK, prefetch};
+use super::{Item, Ref, Table, address, from_word, into_word};
 
 /// What to do with an item that [`Table::sweep`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,44 @@ impl<T: Item> Table<T> {
         wrapped
     }
 
+    /// Lets `f` change where the items of up to `buckets` buckets from `*cursor` on lie in memory; their keys and tags must stay
+    /// the same. Moves the cursor as [`Table::sweep`] does, and returns whether the last bucket was reached.
+    pub fn relocate(&mut self, cursor: &mut usize, buckets: usize, f: &mut dyn FnMut(&mut T)) -> bool {
+        let start = if *cursor < self.buckets { *cursor } else { 0 };
+        let end = start.saturating_add(buckets).min(self.buckets);
+        for index in start..end {
+            if index + 1 < end {
+                self.prefetch_tagged(self.bucket(index + 1), 0);
+            }
+            let mut at = Some(self.bucket(index));
+            while let Some(bucket) = at {
+                // SAFETY: a bucket of this table. Here and below no reference to it outlives its statement, so that slots
+                // can be written to in between.
+                for slot in Slots(unsafe { bucket.as_ref() }.used()) {
+                    self.relocate_at(bucket, slot, f);
+                }
+                // SAFETY: see above.
+                at = unsafe { bucket.as_ref() }.child();
+            }
+        }
+        *cursor = if end < self.buckets { end } else { 0 };
+        end >= self.buckets
+    }
+
+    /// Lets `f` change where one item lies in memory; its key and tag must stay the same.
+    pub fn relocate_one(&mut self, hash: u64, key: &[u8], f: &mut dyn FnMut(&mut T)) {
+        if let Some(place) = self.find(hash, key) {
+            self.relocate_at(place.bucket, place.slot, f);
+        }
+    }
+
+    fn relocate_at(&mut self, bucket: NonNull<Bucket>, slot: usize, f: &mut dyn FnMut(&mut T)) {
+        // SAFETY: a used slot of this table, which is borrowed for writing.
+        let word = unsafe { bucket.as_ref() }.word(slot);
+        let mut lent = Lent { item: ManuallyDrop::new(from_word::<T>(word)), bucket, slot, tags: word & TAG_MASK };
+        f(&mut lent.item);
+    }
+
     /// An item picked at random, each as likely as any other if `rng` returns uniform numbers.
     /// About four buckets are looked at in a large table; many more only in one that holds much
     /// less than it reserved.
@@ -151,9 +190,11 @@ impl<T: Item> Table<T> {
     }
 
     /// Shows `f` up to `n` items from random buckets, only those whose stored tag has a bit of `tag_mask` if that is not 0.
-    /// Looks at a bounded number of buckets, so it may find fewer than `n`, and may show an item twice. A bucket is read from
-    /// a random slot on: who chooses what to evict from the first few would never meet those that came last. Returns how many
-    /// were shown.
+    /// Looks at a bounded number of buckets, so it may find fewer than `n`, and may show an item twice. Returns how many were
+    /// shown.
+    ///
+    /// A bucket is read from a random item on: whoever chooses what to evict from the first few would hardly ever meet those
+    /// that lie behind them.
     pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) -> usize {
         const AT_ONCE: usize = 4;
         if self.len == 0 {
@@ -170,7 +211,7 @@ impl<T: Item> Table<T> {
                 // By a random hash, as a bucket that is yet to be split has twice the items of one that was.
                 let random = rng();
                 *pick = self.bucket_of(random);
-                *first = (random >> 48) as u32 * SLOTS as u32 >> 16;
+                *first = (random >> 48) as u32;
                 prefetch(self.bucket(*pick).as_ptr().cast());
             }
             for &mut (pick, _) in &mut *picks {
@@ -245,6 +286,24 @@ impl<T: Item> Table<T> {
     }
 }
 
+/// An item that was taken from its slot and goes back into it, with what else the slot's word says, whatever happens.
+struct Lent<T: Item> {
+    item: ManuallyDrop<T>,
+    bucket: NonNull<Bucket>,
+    slot: usize,
+    tags: u64,
+}
+
+impl<T: Item> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // SAFETY: the item is not used after this, which is the only time.
+        let item = unsafe { ManuallyDrop::take(&mut self.item) };
+        let word = into_word(item) & !TAG_MASK | self.tags;
+        // SAFETY: the slot is the one that the item came from, in a table that is borrowed for writing.
+        unsafe { self.bucket.as_mut() }.set_word(self.slot, word);
+    }
+}
+
 /// The used slots whose tag has a bit of `tag_mask`; all used slots if that is 0.
 #[inline]
 fn tagged(bucket: &Bucket, tag_mask: u8) -> u32 {
@@ -255,11 +314,15 @@ fn tagged(bucket: &Bucket, tag_mask: u8) -> u32 {
     Slots(used).filter(|&slot| bucket.word(slot) as u8 & tag_mask & 7 != 0).fold(0, |mask, slot| mask | 1 << slot)
 }
 
-/// The slots of a set from `first` on, and those before it.
+/// The slots of a set in two parts, of which the second comes first: each slot is as likely as any other to be the first of
+/// the first part. `random` is a number of 16 bits.
 #[inline]
-fn split_at(slots: u32, first: u32) -> (u32, u32) {
-    let before = (1 << first) - 1;
-    (slots & !before, slots & before)
+fn split_at(slots: u32, random: u32) -> (u32, u32) {
+    let mut ahead = slots;
+    for _ in 0..(random * slots.count_ones()) >> 16 {
+        ahead &= ahead - 1;
+    }
+    (ahead, slots & !ahead)
 }
 
 /// A number below `bound` from a random one, without division.
