@@ -2,14 +2,16 @@
 //! globals, so that a process can hold several.
 
 pub mod commandlog;
+mod users;
 
+use crate::acl::Acl;
+use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
-use crate::resp::decode::Limits;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
     /// Clients that are shown every command, with their places in the registry.
@@ -56,15 +59,19 @@ pub struct World {
     /// More memory is used than `maxmemory` allows and nothing may be evicted: commands that add are refused.
     pub memory_short: bool,
     pub memory: MemoryGuard,
+    /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
+    pub is_restricted: bool,
+    /// A transaction runs: what it does is not to be told apart.
+    pub in_transaction: bool,
     /// Every command is measured alone, not only those that may take long.
     pub measure_all: bool,
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored.
+    /// True while requests do not simply run: clients are paused or monitored, or some requests are refused.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty()
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted
     }
 
     /// The pause of clients, unless it is over.
@@ -122,6 +129,7 @@ impl World {
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
         settings.rdb_compression = config.rdbcompression;
         settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
+        settings.sanitize_by_user = config.sanitize_dump_payload == SanitizeDumpPayload::Clients;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -142,15 +150,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
-    }
-
-    /// How much one request may hold.
-    pub fn limits(&self, authenticated: bool) -> Limits {
-        let max_query = self.config.client_query_buffer_limit as usize;
-        if !authenticated {
-            return Limits::unauthenticated();
-        }
-        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
+        self.review_restrictions();
     }
 
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
@@ -159,8 +159,10 @@ impl World {
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            self.give_snapshots_up();
             return Ok(());
         }
+        self.give_snapshots_up();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
@@ -192,6 +194,25 @@ impl World {
     #[cold]
     fn note_remarkable(&mut self, kind: Remarkable, figure: u64, session: &Session, spec: &CommandSpec, args: Args<'_>) {
         self.slow.log.note(kind, figure, (&self.config, self.keyspace.env.now_micros), session, spec, args);
+    }
+
+    /// Gives up whatever snapshot is in the making: the server ends, or its data go.
+    pub fn give_snapshots_up(&mut self) {
+        self.persistence.background.scheduled = false;
+        if let Some(snapshot) = self.persistence.snapshot.take() {
+            tracing::warn!("There is a snapshot in the making. Giving it up.");
+            snapshot.cancel(&mut self.keyspace);
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn refused_writes(&self) -> Option<CommandError> {
+        self.persistence.stops_writes(&self.config).then_some(error::MISCONF_RDB)
+    }
+
+    /// Looks anew at what requests have to be held back for; to be called when any of that changed.
+    pub fn review_restrictions(&mut self) {
+        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -287,7 +308,7 @@ pub trait Outside {
     /// The directive that cannot be obeyed, and why. Then nothing has changed.
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
 
-    /// Addresses listened on, as `name=tcp,bind=…,port=…` for INFO.
+    /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }
 
@@ -304,6 +325,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// All databases were emptied on purpose: a snapshot of them is of no use any more.
+    AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

@@ -80,6 +80,8 @@ impl Engine {
         if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
             self.expire(period);
         }
+        self.save_if_due();
+        self.world.keyspace.maintain_tables();
         self.look_at_clients(millis);
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();

@@ -13,6 +13,7 @@ mod defrag;
 pub mod event;
 mod nap;
 pub mod ring;
+pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::command::error::{self, CommandError};
@@ -31,7 +32,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -55,6 +56,7 @@ pub struct Engine {
     postponed: Vec<Box<Batch>>,
     defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
+    snapshot: snapshot::Pace,
 }
 
 /// A batch whose next request waits.
@@ -81,6 +83,7 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    snapshots: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -126,6 +129,12 @@ pub enum ToConnection {
 pub enum NewSocket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// `established` turns true when the handshake is over.
+    Tls {
+        stream: std::net::TcpStream,
+        config: Arc<rustls::ServerConfig>,
+        established: Arc<AtomicBool>,
+    },
 }
 
 impl Mailbox {
@@ -140,6 +149,7 @@ impl Mailbox {
             postponed: Vec::new(),
             defrag: Default::default(),
             outcome: None,
+            snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -152,6 +162,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -222,6 +233,11 @@ impl Mailbox {
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
+    }
+
+    /// Waits until a snapshot is to be carried on.
+    pub async fn snapshot_wanted(&self) {
+        self.0.snapshots.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -369,6 +385,10 @@ impl Engine {
             self.carry_out(order, mailbox);
             self.send_replies();
         }
+        if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
+            self.snapshot.is_driven = true;
+            mailbox.0.snapshots.notify_one();
+        }
     }
 
     fn send_replies(&mut self) {
@@ -406,6 +426,11 @@ impl Engine {
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
+            if session.closing {
+                // Another client closed it in this turn: nothing of it runs any more.
+                self.world.sessions.put_back(session);
+                continue;
+            }
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -735,6 +760,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

@@ -2,7 +2,9 @@
 #![allow(unsafe_code)]
 
 pub mod crash;
+pub mod file;
 pub mod lua;
 pub mod mem;
 pub mod process;
+pub mod random;
 pub mod time;

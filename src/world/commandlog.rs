@@ -1,6 +1,7 @@
 //! The command log: commands that took long (SLOWLOG and COMMANDLOG show them), and commands whose request or reply was large
 //! (COMMANDLOG). Three lists of a bounded length, each with the newest first.
 
+use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::config::Config;
 use crate::resp::request::Args;
@@ -107,7 +108,7 @@ impl CommandLog {
                 id: list.next_id,
                 unix_seconds: now_micros / 1_000_000,
                 figure,
-                args: shown(args),
+                args: shown(spec, args),
                 peer: session.peer.clone(),
                 name: session.name.clone(),
             });
@@ -117,10 +118,11 @@ impl CommandLog {
     }
 }
 
-/// The arguments as they are shown: not too many, and not too long.
-fn shown(args: Args<'_>) -> Vec<Box<[u8]>> {
+/// The arguments as they are shown: not too many, not too long, and no secrets.
+fn shown(spec: &CommandSpec, args: Args<'_>) -> Vec<Box<[u8]>> {
     let count = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
-    let mut kept: Vec<Box<[u8]>> = (0..count).map(|i| cut(args.get(i))).collect();
+    let visible = |i: usize| if is_secret(spec, args, i) { REDACTED } else { args.get(i) };
+    let mut kept: Vec<Box<[u8]>> = (0..count).map(visible).map(cut).collect();
     if args.len() > count {
         kept.push(format!("... ({} more arguments)", args.len() - count).into_bytes().into());
     }

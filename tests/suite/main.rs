@@ -7,8 +7,10 @@ mod errors;
 mod model;
 mod persist;
 mod regression;
+mod snapshot;
 mod support;
 mod tidy;
+mod tls;
 
 /// As in the server, so that memory is counted in tests too.
 #[global_allocator]

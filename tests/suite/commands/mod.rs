@@ -1,5 +1,6 @@
 //! Commands by their families, as transcripts.
 
+mod acl;
 mod bitmaps;
 mod dump;
 mod eviction;
@@ -12,6 +13,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod saving;
 mod scan;
 mod server;
 mod session;
