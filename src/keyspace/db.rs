@@ -520,7 +520,7 @@ fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, 
 
 /// Has the entry recorded by the cut, if the cut needs it, before it changes or goes.
 #[cold]
-fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
+pub(super) fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
     if let Slot::Occupied(found) = slot
         && let Some(cut) = &mut env.cut
     {

@@ -8,7 +8,7 @@
 //! Keys with a deadline are not kept apart. Their slots are flagged in the table, so a random bucket shows them without a
 //! look at its entries; and where too few slots are flagged for that, a walk around the table goes on where the last ended.
 
-use super::db::{Db, Env, Keyspace, discard};
+use super::db::{Db, Env, Keyspace, before_change, discard};
 use super::effects::Event;
 use super::value::Entry;
 use crate::config::MaxmemoryPolicy;
@@ -70,14 +70,18 @@ impl Keyspace {
     pub fn evict(&mut self, victim: Victim, lazily: bool) {
         let Victim { db, key } = victim;
         let (Db { table, meta }, env) = self.db_mut(db);
-        if let Some(entry) = table.remove(table.hash(&key), &key) {
+        let hash = table.hash(&key);
+        if env.cut.is_some() {
+            before_change(&mut table.slot(hash, &key), meta, env);
+        }
+        if let Some(entry) = table.remove(hash, &key) {
             meta.volatile -= entry.deadline().is_some() as usize;
             meta.fields.left(&entry);
             env.stats.evicted += 1;
             env.effects.propagate_before(db, || OwnedRequest::build([if lazily { &b"UNLINK"[..] } else { b"DEL" }, &key]));
             env.effects.went_away(db, &key, Event::EVICTED);
             // Here or nowhere else: what another thread frees later would be missing now, and further keys would go for it.
-            if lazily { discard(env, entry, true) } else { drop(entry) }
+            if lazily || env.cut.is_some() { discard(env, entry, lazily) } else { drop(entry) }
         }
         self.evictor.reclaim(key);
     }
