@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod crash;
 mod errors;
+mod memory;
 mod model;
 mod persist;
 mod regression;
