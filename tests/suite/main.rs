@@ -3,7 +3,9 @@
 mod check;
 mod clients;
 mod commands;
+mod crash;
 mod errors;
+mod memory;
 mod migration;
 mod model;
 mod persist;
@@ -13,3 +15,7 @@ mod snapshot;
 mod support;
 mod tidy;
 mod tls;
+
+/// As in the server, so that memory is counted in tests too.
+#[global_allocator]
+static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;
