@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod errors;
+mod handshakes;
 mod model;
 mod persist;
 mod regression;
