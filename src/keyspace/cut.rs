@@ -157,6 +157,12 @@ impl Cut {
         }
     }
 
+    /// False if an entry that is not due is none of the cut's business any more.
+    #[inline]
+    pub fn may_want(&self, entry: &Entry) -> bool {
+        !self.untouched.is_empty() && matches!(entry.payload(), Payload::Boxed(..))
+    }
+
     /// True if the cut has yet to record something of this entry, which is about to leave the keyspace.
     pub fn wants(&self, entry: &Entry) -> bool {
         label_of(entry.payload()).is_some()

@@ -520,7 +520,9 @@ fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
         if due {
             found.set_shown();
         }
-        found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        if due || cut.may_want(&found.get()) {
+            found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        }
     }
 }
 

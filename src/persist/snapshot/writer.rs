@@ -99,8 +99,8 @@ fn run(
             Message::End { .. } => break,
         }
     }
-    out.abandon();
-    Err(io::Error::new(io::ErrorKind::Interrupted, "the snapshot was given up"))
+    let given_up = || io::Error::new(io::ErrorKind::Interrupted, "the snapshot was given up");
+    Err(out.abandon().unwrap_or_else(given_up))
 }
 
 /// The delay that tests ask for.
