@@ -383,8 +383,8 @@ impl Keyspace {
         db.meta.fields.clear();
         let keys = table.len() as u64;
         let table = match &mut self.env.cut {
-            Some(cut) if table.is_cut() => cut.flushed(index, table),
-            _ => Some(table),
+            Some(cut) => cut.flushed(index, table),
+            None => Some(table),
         };
         if keys == 0 {
             return 0;
