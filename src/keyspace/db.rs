@@ -414,6 +414,14 @@ impl Keyspace {
         self.env.effects.swapped(a, b);
     }
 
+    /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.
+    pub fn expect(&mut self, index: DbIndex, keys: usize) {
+        let table = &mut self.dbs[index.at()].table;
+        if table.is_empty() {
+            table.reserve(keys);
+        }
+    }
+
     /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
     /// already the entry takes its place if `replace`, else it is dropped and the result is false.
     pub fn file_loaded(&mut self, index: DbIndex, entry: Entry, replace: bool) -> bool {
