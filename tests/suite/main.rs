@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod crash;
 mod errors;
+mod handshakes;
 mod memory;
 mod model;
 mod persist;
