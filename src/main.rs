@@ -130,28 +130,24 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     }
     info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
     info!("Server initialized");
-    if let Err(failure) = server::load(&mut world) {
-        warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");
-        return ExitCode::FAILURE;
-    }
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        for listener in &bound {
-            match server::tcp_address(listener) {
-                Some(_) => info!("Ready to accept connections tcp"),
-                None => info!("Ready to accept connections unix"),
+        let tcp = bound.iter().any(|listener| server::tcp_address(listener).is_some());
+        let loaded = move |outcome: Result<(), &str>| {
+            if outcome.is_err() {
+                return warn!("The data cannot be loaded. Exiting.");
             }
-            if server::tcp_address(listener).is_some() {
-                break;
+            if tcp {
+                info!("Ready to accept connections tcp");
             }
-        }
-        if !unixsocket.is_empty() && port != 0 {
-            info!("Ready to accept connections unix");
-        }
-        tracing::debug!("Listening on port {port} after {:?}", started.elapsed());
-        notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
-        let outcome = server::serve(mailbox, bound).await;
+            if !unixsocket.is_empty() {
+                info!("Ready to accept connections unix");
+            }
+            tracing::debug!("Ready on port {port} after {:?}", started.elapsed());
+            notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
+        };
+        let outcome = server::serve(mailbox, bound, loaded).await;
         notify_supervisor("STOPPING=1\n");
         outcome
     });

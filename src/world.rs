@@ -6,7 +6,8 @@ use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
-use crate::persist::Persistence;
+use crate::persist::aof;
+use crate::persist::{LoadProgress, Persistence};
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::{info, warn};
 
 /// One server's state.
 pub struct World {
@@ -36,6 +38,12 @@ pub struct World {
     pub stream: WriteStream,
     pub slow: SlowRecords,
     pub persistence: Persistence,
+    /// The data are being loaded: only few commands run.
+    pub loading: Option<LoadProgress>,
+    /// Some commands are refused: the data are being loaded, or a disk fails.
+    pub guarded: bool,
+    /// Clients that wait until their writes are safe (WAIT, WAITAOF).
+    pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -56,7 +64,12 @@ impl World {
     /// True while requests do not simply run: clients are paused or monitored.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty()
+        self.pause.is_some() | !self.monitors.is_empty() | self.guarded
+    }
+
+    /// Notes whether there is a reason to refuse commands.
+    pub fn set_guard(&mut self) {
+        self.guarded = self.loading.is_some() || self.persistence.aof.failure().is_some();
     }
 
     /// The pause of clients, unless it is over.
@@ -127,6 +140,7 @@ impl World {
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
+        self.persistence.aof.adopt_config(&self.config);
         self.announced = announced(config.notify_keyspace_events);
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
@@ -147,13 +161,21 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
+        if self.loading.is_some() {
+            warn!("The data are still being loaded: nothing is saved.");
+            return Ok(());
+        }
+        if self.persistence.aof.state() != aof::State::Off {
+            info!("Calling fsync() on the AOF file.");
+            self.persistence.aof.flush(&mut self.stream, true);
+        }
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
             return Ok(());
         }
-        tracing::info!("Saving the final RDB snapshot before exiting.");
+        info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
-            tracing::warn!("Error trying to save the DB, can't exit.");
+            warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
     }
@@ -247,6 +269,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// Empty the keyspace and load the append-only file; the client waits for it.
+    LoadAof { client: ClientId },
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

@@ -27,6 +27,25 @@ pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args:
     Ok(())
 }
 
+/// Refuses what may not run while a disk fails, or while the data are being loaded.
+#[cold]
+pub fn admit_guarded(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
+    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
+    if let Some(reason) = world.persistence.aof.failure()
+        && (writes || spec.name == "PING")
+    {
+        return Err(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")));
+    }
+    let loads = |spec: &CommandSpec| spec.has(Flag::Loading);
+    let waits =
+        queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| !loads(world.commands.get(queued.command).spec)));
+    if world.loading.is_some() && (!loads(spec) || waits) {
+        return Err(error::LOADING);
+    }
+    Ok(())
+}
+
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
 pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {

@@ -61,6 +61,11 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
+    if world.guarded
+        && let Err(refusal) = admit::admit_guarded(world, session, spec)
+    {
+        return refuse(world, session, start, refusal, Some(at));
+    }
     if let Err(refusal) = admit::admit_special(world, session, spec, world.commands.get(at)) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -89,6 +94,32 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
     after(session, start, Step::Next)
+}
+
+/// Runs a request that was read from the append-only file: what it does was admitted, measured and propagated when it was
+/// written. Nobody hears its reply. False if there is no such command.
+pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool {
+    let Some(at) = lookup(&world.commands, args) else { return false };
+    let spec = world.commands.get(at).spec;
+    let start = session.out.mark();
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        transaction::queue(session, at, spec, args);
+    } else if spec.arity.allows(args.len()) {
+        // What fails now failed then.
+        if invoke(world, session, args, spec, &mut None, false) == Ok(Flow::RunQueue)
+            && let Some(transaction) = session.transaction.take()
+        {
+            for queued in &transaction.queue {
+                let spec = world.commands.get(queued.command).spec;
+                let _ = invoke(world, session, queued.request.args(), spec, &mut None, false);
+            }
+        }
+        if !world.keyspace.env.effects.is_quiet() {
+            publish::close_unit(world, session.db, args, false, false);
+        }
+    }
+    session.out.rewind(start);
+    true
 }
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came.
@@ -132,7 +163,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         if !world.keyspace.env.effects.is_quiet() {
             publish::close_unit(world, session.db, args, false, false);
         }
-        return Step::Wait(block.unwrap_or_default());
+        let deadline = session.awaits.and_then(|awaits| awaits.deadline);
+        return Step::Wait(block.unwrap_or(BlockOn { deadline, ..BlockOn::default() }));
     }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
@@ -154,6 +186,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        session.wrote_to = world.stream.end();
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -5,6 +5,7 @@ use crate::world::World;
 /// Applies directives that changed at run time to what lives outside the world and cannot fail.
 pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     world.adopt_config();
+    world.set_guard();
     if names.contains(&"loglevel")
         && let Some(log) = &world.log
     {

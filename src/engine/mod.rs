@@ -10,6 +10,8 @@ pub mod batch;
 mod config;
 pub mod cron;
 pub mod event;
+mod hold;
+pub mod loading;
 mod nap;
 pub mod ring;
 
@@ -50,6 +52,16 @@ pub struct Engine {
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
+    held: hold::Held,
+    load: Option<Box<loading::Load>>,
+}
+
+/// How a client's wait ends before what it waited for came.
+#[derive(Clone, Copy)]
+pub enum Ending {
+    Timeout,
+    Error(&'static str),
+    Ok,
 }
 
 /// A batch whose next request waits.
@@ -133,6 +145,8 @@ impl Mailbox {
             batches: Vec::new(),
             postponed: Vec::new(),
             outcome: None,
+            held: hold::Held::default(),
+            load: None,
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -210,6 +224,13 @@ impl Mailbox {
         if self.0.spares.take_dropped() > BURST {
             crate::raw::alloc::trim();
         }
+    }
+
+    /// Lets the engine see what the append-only file's writer reports.
+    pub fn look_at_disk(&self) {
+        let engine = &mut *self.0.engine.borrow_mut();
+        engine.look_at_disk(self);
+        engine.finish_turn(self);
     }
 
     /// Waits until something changed the next time at which cron is needed.
@@ -361,14 +382,17 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn send_replies(&mut self) {
+        if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
+    }
+
+    fn send_replies_now(&mut self) {
         let world = &mut self.world;
         let stats = &mut world.stats;
         world.sessions.drain_sends(|session| {
             let bytes = session.out.len() as u64;
-            stats.bytes_out += bytes;
-            session.bytes_out += bytes;
-            stats.writes_processed += 1;
+            count_sent(stats, session, bytes);
             if let Some(link) = &session.link {
                 if bytes > 0 {
                     link.send(&mut session.out);
@@ -444,7 +468,7 @@ impl Engine {
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
-            if batches[i].thread != 0 {
+            if batches[i].thread != 0 && !self.holds_replies() {
                 hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
             }
             self.world.sessions.put_back(session);
@@ -456,7 +480,9 @@ impl Engine {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                mailbox.send_home(batch);
+                if let Some(batch) = self.held.keep_batch(batch) {
+                    mailbox.send_home(batch);
+                }
             }
         }
         if remote {
@@ -511,15 +537,19 @@ impl Engine {
         self.release(session, batch);
     }
 
-    /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
-    pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+    /// Ends a client's wait. False if it does not wait.
+    pub fn unblock(&mut self, client: ClientId, ending: Ending) -> bool {
+        if matches!(ending, Ending::Timeout) && self.awaits_safety_no_more(client) {
+            return true;
+        }
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
         let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-        match error {
-            Some(text) => reply.error(text),
-            None => reply.null_array(),
+        match ending {
+            Ending::Error(text) => reply.error(text),
+            Ending::Timeout => reply.null_array(),
+            Ending::Ok => reply.ok(),
         }
         batch.next += 1;
         self.release(session, batch);
@@ -529,9 +559,21 @@ impl Engine {
 
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
+        session.awaits = None;
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
+    }
+
+    /// The time of a client that waits until its writes are safe is over: it is told how far they are. False if it does not
+    /// wait for that.
+    fn awaits_safety_no_more(&mut self, client: ClientId) -> bool {
+        let Some(session) = self.world.sessions.get_mut(client) else { return false };
+        let Some(awaits) = &mut session.awaits else { return false };
+        awaits.deadline = Some(i64::MIN);
+        self.world.awaiting_safety.retain(|waiting| *waiting != client);
+        self.retry(client);
+        true
     }
 
     /// Nobody waits any more: changes of keys need not be logged for it.
@@ -545,7 +587,7 @@ impl Engine {
     pub fn expire_blocked(&mut self, mailbox: &Mailbox) {
         let now = self.world.keyspace.env.now();
         for client in self.world.blocked.expired(now) {
-            self.unblock(client, None);
+            self.unblock(client, Ending::Timeout);
         }
         self.run_resumed(mailbox);
     }
@@ -663,7 +705,8 @@ impl Engine {
                 if let Some(session) = self.world.sessions.get_mut(client) {
                     session.closing = true;
                     match (&session.link, after_replies) {
-                        (Some(link), true) => link.close_after_send(),
+                        // Behind the replies, wherever they wait.
+                        (Some(_), true) => self.world.sessions.queue_send(client),
                         (Some(link), false) => link.close_now(),
                         (None, _) => {}
                     }
@@ -672,9 +715,17 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
+            Order::ConfigChanged(names) => {
+                config::apply(&mut self.world, &names);
+                if names.contains(&"appendonly") {
+                    self.follow_appendonly();
+                    self.look_at_disk(mailbox);
+                }
+            }
+            Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
-                self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                let unblocked = Ending::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+                self.unblock(client, if error { unblocked } else { Ending::Timeout });
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
@@ -683,13 +734,19 @@ impl Engine {
     }
 }
 
+/// Counts replies that leave.
+#[inline]
+fn count_sent(stats: &mut crate::stats::Stats, session: &mut Session, bytes: u64) {
+    stats.bytes_out += bytes;
+    session.bytes_out += bytes;
+    stats.writes_processed += 1;
+}
+
 /// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
 /// stays with the session.
 fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
     let bytes = session.out.len() as u64;
-    stats.bytes_out += bytes;
-    session.bytes_out += bytes;
-    stats.writes_processed += 1;
+    count_sent(stats, session, bytes);
     std::mem::swap(&mut session.out, &mut batch.out);
     batch.close_after = session.closing;
 }

@@ -1,9 +1,12 @@
 //! Persistence: data files in Redis' formats, and what is known about the last time they were written and read.
 
+pub mod aof;
+pub mod disk;
 pub mod rdb;
 
 use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload};
 use crate::keyspace::Keyspace;
+use crate::stream::WriteStream;
 use rdb::load::Loaded;
 use rdb::save::{AccessKind, Facts};
 use std::path::{Path, PathBuf};
@@ -23,6 +26,7 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    pub aof: aof::Aof,
 }
 
 /// The data file could not be loaded.
@@ -56,14 +60,8 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> std::io::Result<()> {
-        let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
-        let facts = Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base: false };
-        let options = rdb::save::Options {
-            compression: config.rdbcompression,
-            checksum: config.rdbchecksum,
-            access: access_kind(config.maxmemory_policy),
-            facts,
-        };
+        let options = file_options(keyspace, config, false);
+        let unix_seconds = options.facts.unix_seconds;
         match rdb::save::save_file(Path::new(&config.dir), &config.dbfilename, keyspace, options) {
             Ok(_) => {
                 info!("DB saved on disk");
@@ -99,6 +97,59 @@ impl Persistence {
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
     }
+}
+
+impl Persistence {
+    /// Rewrites the append-only file.
+    ///
+    /// # Errors
+    /// It cannot be begun. What fails later is told by the log and by INFO.
+    pub fn rewrite_aof(&mut self, keyspace: &Keyspace, config: &Config, stream: &mut WriteStream) -> std::io::Result<()> {
+        let path = self.aof.begin_rewrite(config, stream)?;
+        let written = aof::rewrite::write_base(&path, keyspace, config, file_options(keyspace, config, true));
+        self.aof.base_written(written, config, stream);
+        Ok(())
+    }
+
+    /// True while something is written beside the data: a rewrite cannot start.
+    pub fn is_busy(&self) -> bool {
+        self.aof.rewrites().is_running()
+    }
+
+    /// Opens the append-only file when the server starts and the data are loaded.
+    ///
+    /// # Errors
+    /// It cannot be opened: the server must not start.
+    pub fn open_aof(&mut self, keyspace: &Keyspace, config: &Config, stream: &mut WriteStream) -> std::io::Result<()> {
+        let options = file_options(keyspace, config, true);
+        self.aof.open(config, stream, |path| aof::rewrite::write_base(path, keyspace, config, options))
+    }
+
+    /// Accounts for what was loaded: the files hold all of it.
+    pub fn note_loaded(&mut self, loaded: Loaded, keyspace: &Keyspace) {
+        self.loaded = loaded;
+        self.saved_changes = keyspace.env.effects.dirty;
+    }
+}
+
+/// How a file with the data set as it is now is to be written.
+fn file_options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+    let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+    rdb::save::Options {
+        compression: config.rdbcompression,
+        checksum: config.rdbchecksum,
+        access: access_kind(config.maxmemory_policy),
+        facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+    }
+}
+
+/// How far a load has come, for INFO.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadProgress {
+    pub unix_seconds: i64,
+    pub started: Instant,
+    pub total_bytes: u64,
+    pub loaded_bytes: u64,
 }
 
 /// Which part of the access clocks a policy needs after a restart.

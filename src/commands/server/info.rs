@@ -6,6 +6,8 @@ use crate::command::context::ServerCtx;
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
+use crate::persist::LoadProgress;
+use crate::persist::aof::State;
 use crate::raw::alloc;
 use crate::session::Topic;
 use crate::sys::process;
@@ -293,7 +295,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
         "mem_clients_slaves",
     ]);
     out.add("mem_clients_normal", memory.clients);
-    out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    out.zeros(&["mem_cluster_links"]);
+    out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
     out.add("mem_allocator", "redstart");
     out.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
     out.add("lazyfree_pending_objects", world.keyspace.env.lazyfree.pending());
@@ -301,7 +304,9 @@ fn memory(world: &World, out: &mut Fields<'_>) {
 }
 
 fn persistence(world: &World, out: &mut Fields<'_>) {
-    out.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    let aof = &world.persistence.aof;
+    out.add("loading", world.loading.is_some() as u8);
+    out.zeros(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     out.add("current_fork_perc", "0.00");
     out.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     let persistence = &world.persistence;
@@ -315,13 +320,44 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("rdb_last_cow_size", 0);
     out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
     out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
-    out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    out.add("aof_last_rewrite_time_sec", -1);
-    out.add("aof_current_rewrite_time_sec", -1);
-    out.add("aof_last_bgrewrite_status", "ok");
-    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    out.add("aof_last_write_status", "ok");
+    let (rewrites, status) = (aof.rewrites(), |ok| if ok { "ok" } else { "err" });
+    out.add("aof_enabled", (aof.state() != State::Off) as u8);
+    out.add("aof_rewrite_in_progress", rewrites.is_running() as u8);
+    out.add("aof_rewrite_scheduled", rewrites.is_scheduled() as u8);
+    out.add("aof_last_rewrite_time_sec", rewrites.last_seconds());
+    out.add("aof_current_rewrite_time_sec", rewrites.current_seconds());
+    out.add("aof_last_bgrewrite_status", status(rewrites.last_ok()));
+    out.add("aof_rewrites", rewrites.count());
+    out.add("aof_rewrites_consecutive_failures", rewrites.failures());
+    out.add("aof_last_write_status", status(aof.failure().is_none()));
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if world.config.appendonly {
+        let figures = aof.figures();
+        out.add("aof_current_size", figures.current_bytes);
+        out.add("aof_base_size", figures.base_bytes);
+        out.add("aof_pending_rewrite", rewrites.is_scheduled() as u8);
+        out.add("aof_buffer_length", figures.buffered);
+        out.add("aof_pending_bio_fsync", figures.syncing as u8);
+        out.add("aof_delayed_fsync", figures.delayed);
+    }
+    if let Some(progress) = &world.loading {
+        loading(progress, out);
+    }
+}
+
+fn loading(progress: &LoadProgress, out: &mut Fields<'_>) {
+    let LoadProgress { total_bytes, loaded_bytes, .. } = *progress;
+    let seconds = progress.started.elapsed().as_secs();
+    let eta = match loaded_bytes {
+        0 => 1,
+        _ => (seconds as u128 * u128::from(total_bytes.saturating_sub(loaded_bytes)) / u128::from(loaded_bytes)) as u64,
+    };
+    out.add("loading_start_time", progress.unix_seconds);
+    out.add("loading_total_bytes", total_bytes);
+    out.add("loading_rdb_used_mem", 0);
+    out.add("loading_loaded_bytes", loaded_bytes);
+    out.add("loading_loaded_perc", format_args!("{:.2}", percent(loaded_bytes, total_bytes)));
+    out.add("loading_eta_seconds", eta);
 }
 
 fn threads(world: &World, out: &mut Fields<'_>) {

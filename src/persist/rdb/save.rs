@@ -58,7 +58,11 @@ pub fn save_file(folder: &Path, name: &str, keyspace: &Keyspace, options: Option
     written
 }
 
-fn write_file(path: &Path, keyspace: &Keyspace, options: Options) -> io::Result<u64> {
+/// Writes all databases into a file of this very name and waits for the disk. Returns the number of keys.
+///
+/// # Errors
+/// What the system says; then a part of the file may be there.
+pub fn write_file(path: &Path, keyspace: &Keyspace, options: Options) -> io::Result<u64> {
     let mut file = FileOut::new(File::create(path)?, options.checksum);
     let mut writer = Writer::new(options);
     writer.head(&mut file);

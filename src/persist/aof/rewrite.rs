@@ -1,0 +1,442 @@
+//! Rewriting: the data set as of a cut takes the place of the requests that led to it.
+//!
+//! The steps: the writer goes on in a new file (the cut), somebody writes the data set as of the cut to `temporary_base`, and
+//! when both are done the writer gives the files their names and writes the manifest. A step that fails leaves the
+//! files that were there, which hold everything.
+
+use super::{Aof, Change, Places, State, WriteStream, commands, seconds_since, stamp};
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::persist::aof::manifest::Manifest;
+use crate::persist::rdb::encode::Out;
+use crate::persist::rdb::save;
+use crate::types::DbIndex;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// What is known about rewrites.
+pub struct Rewrite {
+    running: Option<Running>,
+    /// The list with the file that the writer is about to open.
+    rotating: Option<Manifest>,
+    /// Numbers temporary files.
+    number: u64,
+    scheduled: bool,
+    last_ok: bool,
+    last_seconds: i64,
+    count: u64,
+    failures: u64,
+    /// After repeated failures: when rewrites may start by themselves again.
+    limited_until: Option<Instant>,
+    delay_minutes: u64,
+}
+
+struct Running {
+    started: Instant,
+    /// The writer is in the new file.
+    rotated: bool,
+    /// The base is written.
+    base_ready: bool,
+    /// The list as it is when all is done.
+    installing: Option<Manifest>,
+}
+
+impl Default for Rewrite {
+    fn default() -> Self {
+        Rewrite {
+            running: None,
+            rotating: None,
+            number: 0,
+            scheduled: false,
+            last_ok: true,
+            last_seconds: -1,
+            count: 0,
+            failures: 0,
+            limited_until: None,
+            delay_minutes: 0,
+        }
+    }
+}
+
+/// From so many failures in a row on rewrites that start by themselves are put off, up to so long.
+const FAILURES_BEFORE_LIMIT: u64 = 3;
+const DELAY_MAX_MINUTES: u64 = 60;
+
+impl Rewrite {
+    /// True while there is one.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// One is to start as soon as it can.
+    pub fn is_scheduled(&self) -> bool {
+        self.scheduled
+    }
+
+    /// Has one start as soon as it can.
+    pub fn schedule(&mut self) {
+        self.scheduled = true;
+    }
+
+    /// Somebody asked for one that cannot start at once: earlier failures are forgotten.
+    pub fn schedule_by_hand(&mut self) {
+        self.scheduled = true;
+        self.failures = 0;
+    }
+
+    pub(super) fn unschedule(&mut self) {
+        self.scheduled = false;
+    }
+
+    /// How the last one ended.
+    pub fn last_ok(&self) -> bool {
+        self.last_ok
+    }
+
+    /// How long the last one took; -1 if there was none.
+    pub fn last_seconds(&self) -> i64 {
+        self.last_seconds
+    }
+
+    /// How long the current one has taken; -1 if there is none.
+    pub fn current_seconds(&self) -> i64 {
+        self.running.as_ref().map_or(-1, |running| seconds_since(running.started))
+    }
+
+    /// Rewrites begun.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Failures since the last success.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    pub(super) fn reset_stats(&mut self) {
+        self.count = 0;
+        self.failures = 0;
+    }
+
+    /// True if a rewrite that nobody asked for must not start yet: they kept failing, and each leaves a file behind.
+    pub fn is_limited(&mut self) -> bool {
+        if self.failures < FAILURES_BEFORE_LIMIT {
+            self.delay_minutes = 0;
+            self.limited_until = None;
+            return false;
+        }
+        if let Some(until) = self.limited_until {
+            let over = Instant::now() >= until;
+            if over {
+                self.limited_until = None;
+            }
+            return !over;
+        }
+        self.delay_minutes = (self.delay_minutes * 2).clamp(1, DELAY_MAX_MINUTES);
+        self.limited_until = Some(Instant::now() + Duration::from_secs(60 * self.delay_minutes));
+        let minutes = self.delay_minutes;
+        warn!("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {minutes} minutes");
+        true
+    }
+}
+
+impl Aof {
+    /// Switched on at run time: the first rewrite has to bring what is in memory.
+    pub fn start(&mut self) {
+        self.state = State::WaitsForRewrite;
+        self.rewrite.scheduled = true;
+        if self.failure.take().is_some() {
+            warn!("AOF reopen, just ignore the last error.");
+        }
+    }
+
+    /// Not switched on after all.
+    pub fn cancel_start(&mut self) {
+        self.state = State::Off;
+        self.rewrite.scheduled = false;
+    }
+
+    /// By how many percent the files have grown since the last rewrite, if that is enough for the next one.
+    pub fn growth_due(&mut self, config: &Config) -> Option<u64> {
+        if self.state != State::On || self.rewrite.is_running() || config.auto_aof_rewrite_percentage <= 0 {
+            return None;
+        }
+        let bytes = self.figures().current_bytes;
+        if bytes <= config.auto_aof_rewrite_min_size {
+            return None;
+        }
+        let growth = (u128::from(bytes) * 100 / u128::from(self.base_bytes.max(1))).saturating_sub(100) as u64;
+        (growth >= config.auto_aof_rewrite_percentage as u64 && !self.rewrite.is_limited()).then_some(growth)
+    }
+
+    /// Begins a rewrite: what is written from here on goes into a new file. The data set as it is now is to be written to the
+    /// path returned; then `base_written`.
+    ///
+    /// # Errors
+    /// There cannot be one now; nothing has changed.
+    pub fn begin_rewrite(&mut self, config: &Config, stream: &mut WriteStream) -> io::Result<PathBuf> {
+        let places = Places::of(config);
+        if self.rewrite.rotating.is_some() {
+            // The one before failed and the writer is not yet where it began.
+            self.flush(stream, false);
+            self.look(config, stream);
+        }
+        let ready = self.disk.create_folder(&places.folder).and_then(|()| match self.writer {
+            Some(_) => Ok(None),
+            None => self.start_writer(None, stream, config).map(Some),
+        });
+        match ready {
+            Ok(Some(writer)) => self.writer = Some(writer),
+            Ok(None) => {}
+            Err(error) => {
+                warn!("Can't open or create append-only dir {}: {error}", config.appenddirname);
+                self.rewrite.last_ok = false;
+                return Err(error);
+            }
+        }
+        stream.begin_part();
+        self.rewrite.number += 1;
+        let number = self.rewrite.number;
+        match self.state {
+            State::Off => {}
+            State::WaitsForRewrite => {
+                self.change(Change::Rotate { path: places.temporary_incr(number), manifest: None });
+                info!("Creating a temp AOF incr file on background rewrite");
+                self.attach(stream, config);
+            }
+            State::On => {
+                let mut manifest = self.manifest.clone();
+                let name = manifest.push_incr(&places.name);
+                let text = places.text_of(&manifest);
+                self.change(Change::Rotate { path: places.folder.join(&name), manifest: Some(text) });
+                info!("Creating AOF incr file {name} on background rewrite");
+                self.timestamps.set(super::Stamping { last: 0, ..self.timestamps.get() });
+                self.rewrite.rotating = Some(manifest);
+            }
+        }
+        self.rewrite.scheduled = false;
+        self.rewrite.count += 1;
+        let started = Instant::now();
+        self.rewrite.running = Some(Running { started, rotated: self.state == State::Off, base_ready: false, installing: None });
+        self.set_policy(config);
+        info!("Background append only file rewriting started");
+        Ok(places.temporary_base(number))
+    }
+
+    fn change(&self, change: Change) {
+        if let Some(writer) = &self.writer {
+            writer.shared().change(change);
+        }
+    }
+
+    /// The new base is written and synced, or it failed.
+    pub fn base_written(&mut self, outcome: io::Result<u64>, config: &Config, stream: &mut WriteStream) {
+        let Some(running) = &mut self.rewrite.running else { return };
+        match outcome {
+            Ok(_) => {
+                running.base_ready = true;
+                self.try_install(config);
+            }
+            Err(error) => {
+                warn!("Write error writing append only file on disk: {error}");
+                self.fail_rewrite(config, stream);
+            }
+        }
+    }
+
+    /// The writer is in the new file, or could not open it.
+    pub(super) fn rotated(&mut self, outcome: io::Result<()>, config: &Config, stream: &mut WriteStream) {
+        let rotating = self.rewrite.rotating.take();
+        match outcome {
+            Ok(()) => {
+                if let Some(manifest) = rotating {
+                    self.manifest = manifest;
+                    self.closed_bytes = self.measure(&Places::of(config), true);
+                }
+                if let Some(running) = &mut self.rewrite.running {
+                    running.rotated = true;
+                }
+                self.try_install(config);
+            }
+            Err(error) => {
+                warn!("Can't open the append-only file for what follows: {error}");
+                if self.rewrite.is_running() {
+                    self.fail_rewrite(config, stream);
+                }
+            }
+        }
+    }
+
+    fn try_install(&mut self, config: &Config) {
+        let Some(running) = &mut self.rewrite.running else { return };
+        if !running.rotated || !running.base_ready || running.installing.is_some() {
+            return;
+        }
+        let places = Places::of(config);
+        let mut manifest = self.manifest.clone();
+        let base = manifest.push_base(&places.name, config.aof_use_rdb_preamble);
+        let number = self.rewrite.number;
+        let mut renames = vec![(places.temporary_base(number), places.folder.join(&base))];
+        if self.state == State::WaitsForRewrite {
+            let incr = manifest.push_incr(&places.name);
+            renames.push((places.temporary_incr(number), places.folder.join(&incr)));
+        }
+        manifest.retire_incr(self.state != State::Off);
+        let text = places.text_of(&manifest);
+        running.installing = Some(manifest);
+        self.change(Change::Install { renames, manifest: text });
+    }
+
+    /// The files have their names and the manifest is written, or not.
+    pub(super) fn installed(&mut self, outcome: io::Result<()>, config: &Config, stream: &mut WriteStream) {
+        let Some(running) = &mut self.rewrite.running else { return };
+        let Some(manifest) = running.installing.take() else { return };
+        if let Err(error) = outcome {
+            warn!("Error trying to rename the temporary AOF files or to write the manifest: {error}");
+            let places = Places::of(config);
+            let base = manifest.base.as_ref().map(|base| places.folder.join(&base.name));
+            self.remove_in_background(base.into_iter().collect());
+            return self.fail_rewrite(config, stream);
+        }
+        self.rewrite.last_seconds = seconds_since(running.started);
+        self.rewrite.running = None;
+        self.rewrite.last_ok = true;
+        self.rewrite.failures = 0;
+        self.manifest = manifest;
+        if let Some(base) = &self.manifest.base {
+            info!("Successfully renamed the temporary AOF base file into {}", base.name);
+        }
+        if self.state == State::WaitsForRewrite {
+            self.state = State::On;
+        }
+        self.closed_bytes = self.measure(&Places::of(config), self.state == State::On);
+        self.base_bytes = self.figures().current_bytes;
+        self.remove_history(config);
+        self.set_policy(config);
+        if self.state == State::Off {
+            self.writer = None;
+        }
+        info!("Background AOF rewrite terminated with success");
+        info!("Background AOF rewrite finished successfully");
+    }
+
+    fn fail_rewrite(&mut self, config: &Config, stream: &mut WriteStream) {
+        warn!("Background AOF rewrite terminated with error");
+        self.rewrite.last_ok = false;
+        self.rewrite.failures += 1;
+        self.drop_rewrite(config, stream);
+        if self.state == State::WaitsForRewrite {
+            self.rewrite.scheduled = true;
+        }
+    }
+
+    /// Ends a rewrite that nobody waits for any more.
+    pub fn abort_rewrite(&mut self, config: &Config, stream: &mut WriteStream) {
+        if self.rewrite.is_running() {
+            info!("Killing running AOF rewrite child: there is none, the rewrite ends here");
+            // The writer may be about to install it; what it reports decides then.
+            if let Some(writer) = &self.writer {
+                writer.shared().drain();
+            }
+            self.look(config, stream);
+            if self.rewrite.is_running() {
+                self.drop_rewrite(config, stream);
+            }
+        }
+    }
+
+    fn drop_rewrite(&mut self, config: &Config, stream: &mut WriteStream) {
+        let Some(running) = self.rewrite.running.take() else { return };
+        self.rewrite.last_seconds = seconds_since(running.started);
+        let places = Places::of(config);
+        let number = self.rewrite.number;
+        let mut leftovers = vec![places.temporary_base(number)];
+        if self.state == State::WaitsForRewrite {
+            // What gathered there is of no use without the base.
+            if let Some(tap) = self.tap.take() {
+                stream.detach(tap);
+            }
+            self.change(Change::Close);
+            info!("Removing the temp incr aof file in the background");
+            leftovers.push(places.temporary_incr(number));
+            if let Some(writer) = self.writer.take() {
+                writer.shared().drain();
+            }
+        }
+        if self.state == State::Off {
+            self.writer = None;
+        }
+        self.remove_in_background(leftovers);
+        self.set_policy(config);
+    }
+}
+
+/// Writes the data set into a file, as the base of an append-only file, and waits for the disk. Returns the file's length.
+///
+/// # Errors
+/// The system's; then there is no file.
+pub fn write_base(path: &Path, keyspace: &Keyspace, config: &Config, options: save::Options) -> io::Result<u64> {
+    let written = match config.aof_use_rdb_preamble {
+        true => save::write_file(path, keyspace, options).map(|_| ()),
+        false => write_commands(path, keyspace, config.aof_timestamp_enabled),
+    };
+    if written.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    written.and_then(|()| std::fs::metadata(path).map(|about| about.len()))
+}
+
+fn write_commands(path: &Path, keyspace: &Keyspace, stamped: bool) -> io::Result<()> {
+    let mut out = FileOut { file: File::create(path)?, buffer: Vec::with_capacity(CHUNK), error: None };
+    if stamped {
+        out.put(stamp(keyspace.env.clock.micros() / 1_000_000).as_bytes());
+    }
+    for index in (0..keyspace.databases() as u32).map(DbIndex) {
+        let table = &keyspace.db(index).table;
+        if table.is_empty() {
+            continue;
+        }
+        commands::select(index, &mut out);
+        for entry in table.iter() {
+            commands::entry(&entry, &mut out);
+            if let Some(error) = out.error {
+                return Err(error);
+            }
+        }
+    }
+    out.flush();
+    match out.error {
+        Some(error) => Err(error),
+        None => out.file.sync_all(),
+    }
+}
+
+/// Bytes written at once.
+const CHUNK: usize = 256 << 10;
+
+struct FileOut {
+    file: File,
+    buffer: Vec<u8>,
+    error: Option<io::Error>,
+}
+
+impl FileOut {
+    fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.file.write_all(&self.buffer).err();
+        }
+        self.buffer.clear();
+    }
+}
+
+impl Out for FileOut {
+    fn put(&mut self, bytes: &[u8]) {
+        if self.buffer.len() + bytes.len() > CHUNK {
+            self.flush();
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+}
