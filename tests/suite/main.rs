@@ -1,5 +1,6 @@
 //! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
+mod append_only;
 mod clients;
 mod commands;
 mod errors;
@@ -8,3 +9,4 @@ mod persist;
 mod regression;
 mod support;
 mod tidy;
+mod torture;

@@ -347,10 +347,10 @@ impl Aof {
         parts.map(|part| size(&places.folder.join(&part.name))).sum()
     }
 
-    /// Forgets and removes the files that a rewrite replaced, on a thread of their own.
-    pub fn remove_history(&mut self, config: &Config) {
+    /// Forgets and removes the files that a rewrite replaced, on a thread of their own. True if the writer will report.
+    pub fn remove_history(&mut self, config: &Config) -> bool {
         if self.manifest.history.is_empty() || config.aof_disable_auto_gc {
-            return;
+            return false;
         }
         let places = Places::of(config);
         let history = std::mem::take(&mut self.manifest.history);
@@ -371,6 +371,7 @@ impl Aof {
             }
         }
         self.remove_in_background(paths);
+        self.writer.is_some()
     }
 
     fn remove_in_background(&self, paths: Vec<PathBuf>) {
@@ -405,8 +406,13 @@ impl Aof {
             match report {
                 Report::Rotated(outcome) => self.rotated(outcome, config, stream),
                 Report::Installed(outcome) => self.installed(outcome, config, stream),
-                Report::Tidied(Err(error)) => warn!("Can't write the AOF manifest file: {error}"),
-                Report::Tidied(Ok(())) | Report::Done => {}
+                Report::Tidied(outcome) => {
+                    if let Err(error) = outcome {
+                        warn!("Can't write the AOF manifest file: {error}");
+                    }
+                    self.tidied(config);
+                }
+                Report::Done => {}
                 Report::Failed(reason) => {
                     self.failure = Some(reason);
                     news.guard_changed = true;

@@ -42,6 +42,8 @@ struct Running {
     base_ready: bool,
     /// The list as it is when all is done.
     installing: Option<Manifest>,
+    /// All is done but for the list without the files that were replaced.
+    tidying: bool,
 }
 
 impl Default for Rewrite {
@@ -220,7 +222,8 @@ impl Aof {
         self.rewrite.scheduled = false;
         self.rewrite.count += 1;
         let started = Instant::now();
-        self.rewrite.running = Some(Running { started, rotated: self.state == State::Off, base_ready: false, installing: None });
+        self.rewrite.running =
+            Some(Running { started, rotated: self.state == State::Off, base_ready: false, installing: None, tidying: false });
         self.set_policy(config);
         info!("Background append only file rewriting started");
         Ok(places.temporary_base(number))
@@ -301,10 +304,7 @@ impl Aof {
             self.remove_in_background(base.into_iter().collect());
             return self.fail_rewrite(config, stream);
         }
-        self.rewrite.last_seconds = seconds_since(running.started);
-        self.rewrite.running = None;
-        self.rewrite.last_ok = true;
-        self.rewrite.failures = 0;
+        running.tidying = true;
         self.manifest = manifest;
         if let Some(base) = &self.manifest.base {
             info!("Successfully renamed the temporary AOF base file into {}", base.name);
@@ -314,7 +314,23 @@ impl Aof {
         }
         self.closed_bytes = self.measure(&Places::of(config), self.state == State::On);
         self.base_bytes = self.figures().current_bytes;
-        self.remove_history(config);
+        if !self.remove_history(config) {
+            self.finish_rewrite(config);
+        }
+    }
+
+    /// The last manifest of a rewrite is written.
+    pub(super) fn tidied(&mut self, config: &Config) {
+        if self.rewrite.running.as_ref().is_some_and(|running| running.tidying) {
+            self.finish_rewrite(config);
+        }
+    }
+
+    fn finish_rewrite(&mut self, config: &Config) {
+        let Some(running) = self.rewrite.running.take() else { return };
+        self.rewrite.last_seconds = seconds_since(running.started);
+        self.rewrite.last_ok = true;
+        self.rewrite.failures = 0;
         self.set_policy(config);
         if self.state == State::Off {
             self.writer = None;

@@ -11,6 +11,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod safety;
 mod scan;
 mod server;
 mod session;
