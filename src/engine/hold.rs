@@ -6,6 +6,7 @@
 
 use super::batch::Batch;
 use super::{Engine, Mailbox};
+use crate::command::spec::{Flag, Group, Handler};
 use crate::resp::reply::Output;
 use crate::types::ClientId;
 use std::collections::VecDeque;
@@ -66,6 +67,20 @@ impl Engine {
             held.bytes += out.len();
             held.queue.push_back(Reply { after, client: session.id, out, close: session.closing });
         });
+    }
+
+    /// While the disk fails: true if the replies to a batch tell nothing of the data, so that they need not wait. Otherwise
+    /// nobody could ask the server what ails it.
+    #[cold]
+    pub(super) fn tells_no_data(&self, client: ClientId, batch: &Batch) -> bool {
+        let told = |request: &super::batch::Request| {
+            let Some(at) = request.command() else { return false };
+            let spec = self.world.commands.get(at).spec;
+            // Writes are refused.
+            let reads = matches!(spec.run, Handler::Keys(_)) && !spec.has(Flag::Write);
+            reads || matches!(spec.group, Group::Transactions | Group::Scripting)
+        };
+        !batch.requests.iter().any(told) && !self.held.queue.iter().any(|reply| reply.client == client)
     }
 
     /// Sends what need not wait any longer.

@@ -387,6 +387,15 @@ impl Engine {
         if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
     }
 
+    /// Sends a client its replies at once, whatever others wait for.
+    #[cold]
+    fn send_now(&mut self, session: &mut Session) {
+        count_sent(&mut self.world.stats, session, session.out.len() as u64);
+        if let Some(link) = &session.link {
+            link.send(&mut session.out);
+        }
+    }
+
     fn send_replies_now(&mut self) {
         let world = &mut self.world;
         let stats = &mut world.stats;
@@ -467,6 +476,12 @@ impl Engine {
                 && let Some(error) = batches[i].take_error()
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
+            }
+            if self.world.guarded
+                && self.world.persistence.aof.failure().is_some()
+                && self.tells_no_data(client, &batches[i])
+            {
+                self.send_now(&mut session);
             }
             if batches[i].thread != 0 && !self.holds_replies() {
                 hand_over(&mut self.world.stats, &mut session, &mut batches[i]);

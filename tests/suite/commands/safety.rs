@@ -7,11 +7,11 @@ fn wait() {
     check(
         r#"
         > WAIT 0 0
-        :0
+        0
         > WAIT 0 1000
-        :0
+        0
         > WAIT -1 0
-        :0
+        0
         > WAIT x 0
         -ERR value is not an integer or out of range
         > WAIT 0 x
@@ -26,7 +26,7 @@ fn wait() {
         > WAIT 1 0
         +QUEUED
         > EXEC
-        [:0]
+        [0]
         "#,
     );
 }
@@ -36,7 +36,7 @@ fn waitaof() {
     check(
         r#"
         > WAITAOF 0 0 0
-        [:0, :0]
+        [0, 0]
         > WAITAOF 1 0 0
         -ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.
         > WAITAOF 2 0 0
@@ -54,7 +54,7 @@ fn waitaof() {
         > WAITAOF 0 1 0
         +QUEUED
         > EXEC
-        [[:0, :0]]
+        [[0, 0]]
         "#,
     );
 }
