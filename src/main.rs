@@ -4,6 +4,8 @@ use redstart::config::{Config, cli};
 use redstart::engine::Mailbox;
 use redstart::engine::batch::Post;
 use redstart::engine::event::Event;
+use redstart::net::listener::Kind;
+use redstart::server::StartError;
 use redstart::world::Shutdown;
 use redstart::{clock::Clock, logging, net::local, server, sys};
 use std::process::ExitCode;
@@ -108,20 +110,26 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     }
     let bound = match server::bind(&config) {
         Ok(bound) => bound,
-        Err(error) => {
+        Err(StartError::Tls(refusal)) => {
+            warn!("{refusal}");
+            warn!("Failed to configure TLS. Check logs for more info.");
+            return ExitCode::FAILURE;
+        }
+        Err(StartError::Address(error)) => {
             warn!("Warning: Could not create server TCP listening socket {}: bind: {}", error.address, error.error);
             warn!("Failed listening on port {}, aborting.", config.port);
             return ExitCode::FAILURE;
         }
     };
+    server::settle_ports(&mut config, &bound);
     let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),
     };
-    let port = bound.iter().find_map(server::tcp_address).map_or(0, |a| a.port());
+    let address = server::address_of(&bound, Kind::Tcp).or(server::address_of(&bound, Kind::Tls));
+    let port = address.map_or(0, |address| address.port());
     let executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     let pidfile = config.pidfile.clone();
-    let unixsocket = config.unixsocket.clone();
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
     if world.config.always_show_logo {
@@ -133,17 +141,16 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        let tcp = bound.iter().any(|listener| server::tcp_address(listener).is_some());
+        let kinds: Vec<&str> = [Kind::Tcp, Kind::Unix, Kind::Tls]
+            .into_iter()
+            .filter(|kind| bound.iter().any(|bound| bound.kind() == *kind))
+            .map(|kind| kind.name())
+            .collect();
         let loaded = move |outcome: Result<(), &str>| {
             if outcome.is_err() {
                 return warn!("The data cannot be loaded. Exiting.");
             }
-            if tcp {
-                info!("Ready to accept connections tcp");
-            }
-            if !unixsocket.is_empty() {
-                info!("Ready to accept connections unix");
-            }
+            kinds.iter().for_each(|kind| info!("Ready to accept connections {kind}"));
             tracing::debug!("Ready on port {port} after {:?}", started.elapsed());
             notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
         };

@@ -1,13 +1,14 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
+use crate::persist::Persistence;
 use crate::persist::aof;
-use crate::persist::{LoadProgress, Persistence};
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -38,10 +39,6 @@ pub struct World {
     pub stream: WriteStream,
     pub slow: SlowRecords,
     pub persistence: Persistence,
-    /// The data are being loaded: only few commands run.
-    pub loading: Option<LoadProgress>,
-    /// Some commands are refused: the data are being loaded, or a disk fails.
-    pub guarded: bool,
     /// Clients that wait until their writes are safe (WAIT, WAITAOF).
     pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
@@ -56,20 +53,19 @@ pub struct World {
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
     pub memory_short: bool,
+    /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
+    pub is_restricted: bool,
+    /// A transaction runs: what it does is not to be told apart.
+    pub in_transaction: bool,
     /// Every command is measured alone, not only those that may take long.
     pub measure_all: bool,
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored.
+    /// True while requests do not simply run: clients are paused or monitored, or some requests are refused.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty() | self.guarded
-    }
-
-    /// Notes whether there is a reason to refuse commands.
-    pub fn set_guard(&mut self) {
-        self.guarded = self.loading.is_some() || self.persistence.aof.failure().is_some();
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted
     }
 
     /// The pause of clients, unless it is over.
@@ -145,6 +141,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
+        self.review_restrictions();
     }
 
     /// How much one request may hold.
@@ -161,7 +158,7 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
-        if self.loading.is_some() {
+        if self.persistence.is_loading() {
             warn!("The data are still being loaded: nothing is saved.");
             return Ok(());
         }
@@ -170,14 +167,42 @@ impl World {
             self.persistence.aof.flush(&mut self.stream, true);
         }
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            self.give_snapshots_up();
             return Ok(());
         }
+        self.give_snapshots_up();
         info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
             warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
+    }
+
+    /// Gives up whatever snapshot is in the making: the server ends, or its data go.
+    pub fn give_snapshots_up(&mut self) {
+        self.persistence.background.scheduled = false;
+        if let Some(snapshot) = self.persistence.snapshot.take() {
+            warn!("There is a snapshot in the making. Giving it up.");
+            snapshot.cancel(&mut self.keyspace);
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn refused_writes(&self) -> Option<CommandError> {
+        if self.persistence.stops_writes(&self.config) {
+            return Some(error::MISCONF_RDB);
+        }
+        let reason = self.persistence.aof.failure()?;
+        Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
+    }
+
+    /// Looks anew at what requests have to be held back for; to be called when any of that changed.
+    pub fn review_restrictions(&mut self) {
+        let World { persistence, config, .. } = self;
+        let saving = persistence.is_saving();
+        persistence.aof.set_saving(saving, config);
+        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -252,7 +277,7 @@ pub trait Outside {
     /// The directive that cannot be obeyed, and why. Then nothing has changed.
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
 
-    /// Addresses listened on, as `name=tcp,bind=…,port=…` for INFO.
+    /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }
 
@@ -271,6 +296,8 @@ pub enum Order {
     Resume,
     /// Empty the keyspace and load the append-only file; the client waits for it.
     LoadAof { client: ClientId },
+    /// All databases were emptied on purpose: a snapshot of them is of no use any more.
+    AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

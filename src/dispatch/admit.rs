@@ -27,29 +27,13 @@ pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args:
     Ok(())
 }
 
-/// Refuses what may not run while a disk fails, or while the data are being loaded.
-#[cold]
-pub fn admit_guarded(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
-    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
-    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
-    if let Some(reason) = world.persistence.aof.failure()
-        && (writes || spec.name == "PING")
-    {
-        return Err(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")));
-    }
-    let loads = |spec: &CommandSpec| spec.has(Flag::Loading);
-    let waits =
-        queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| !loads(world.commands.get(queued.command).spec)));
-    if world.loading.is_some() && (!loads(spec) || waits) {
-        return Err(error::LOADING);
-    }
-    Ok(())
-}
-
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
 pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(CommandError::new("ERR Command not allowed inside a transaction"));
+    }
+    if world.is_restricted {
+        admit_restricted(world, session, spec)?;
     }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;
@@ -62,6 +46,23 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             command.name
         )));
+    }
+    Ok(())
+}
+
+/// Refuses what the state of the server does not allow.
+fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
+    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
+    if (writes || spec.name == "PING")
+        && let Some(refusal) = world.refused_writes()
+    {
+        return Err(refusal);
+    }
+    let waits = |at: u16| !world.commands.get(at).spec.has(Flag::Loading);
+    let queue_waits = queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| waits(queued.command)));
+    if world.persistence.is_loading() && (!spec.has(Flag::Loading) || queue_waits) {
+        return Err(error::LOADING);
     }
     Ok(())
 }
@@ -83,6 +84,11 @@ pub fn bad_subcommand(spec: &CommandSpec, args: Args<'_>) -> CommandError {
         return error::wrong_arity(spec.name);
     }
     error::unknown_subcommand(spec.name, args.get(1))
+}
+
+/// True if a line of HTTP arrived in place of a command: `POST …` or `Host: …`.
+pub fn is_web_request(args: Args<'_>) -> bool {
+    args.is(0, "POST") || args.is(0, "HOST:")
 }
 
 /// The refusal for an unknown command, with the beginning of its arguments.

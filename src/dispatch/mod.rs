@@ -43,6 +43,9 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     world.stats.commands += 1;
     session.commands += 1;
     let Some(at) = command else {
+        if admit::is_web_request(args) {
+            return hang_up_on_browser(world, session);
+        }
         let refusal = admit::unknown(world, session, args);
         return refuse(world, session, start, refusal, None);
     };
@@ -61,11 +64,6 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
-    if world.guarded
-        && let Err(refusal) = admit::admit_guarded(world, session, spec)
-    {
-        return refuse(world, session, start, refusal, Some(at));
-    }
     if let Err(refusal) = admit::admit_special(world, session, spec, world.commands.get(at)) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -81,6 +79,25 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
     let step = run(world, session, args, at, start, false);
     monitor::show(world, session, spec, args);
     step
+}
+
+/// Ends the conversation with a browser that was made to send commands in the body of a form: it gets no answer, and nothing
+/// that follows is executed.
+#[cold]
+fn hang_up_on_browser(world: &mut World, session: &mut Session) -> Step {
+    const SILENCE_SECONDS: i64 = 60;
+    let now = world.keyspace.env.clock.micros() / 1_000_000;
+    let last = world.stats.web_request_logged_at.replace(now);
+    if last.is_none_or(|last| (now - last).abs() > SILENCE_SECONDS) {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is \
+             likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+             Connection from {} aborted.",
+            session.peer
+        );
+    }
+    session.closing = true;
+    Step::Close
 }
 
 /// Answers a request that may not run.

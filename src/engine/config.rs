@@ -5,14 +5,14 @@ use crate::world::World;
 /// Applies directives that changed at run time to what lives outside the world and cannot fail.
 pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     world.adopt_config();
-    world.set_guard();
     if names.contains(&"loglevel")
         && let Some(log) = &world.log
     {
         log.set_level(world.config.loglevel);
     }
-    if names.contains(&"port") {
-        world.identity.tcp_port = world.config.port as u16;
+    if names.contains(&"port") || names.contains(&"tls-port") {
+        let config = &world.config;
+        world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;
     }
     // Without a password everybody is the default user; and limits on requests may be others.
     if ["requirepass", "proto-max-bulk-len", "client-query-buffer-limit"].iter().any(|name| names.contains(name)) {

@@ -66,9 +66,11 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && world.loading.is_none() {
+        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
             self.expire(period);
         }
+        self.save_if_due();
+        self.world.keyspace.maintain_tables();
         self.look_at_clients(millis);
         self.look_after_aof();
         crate::raw::alloc::collect(64);
@@ -98,7 +100,7 @@ impl Engine {
 
     /// Rewrites of the append-only file that are due, and how quick its disk is.
     fn look_after_aof(&mut self) {
-        if self.world.loading.is_some() {
+        if self.world.persistence.is_loading() {
             return;
         }
         self.start_scheduled_rewrite(false);
@@ -126,8 +128,9 @@ impl Engine {
     /// Starts a rewrite that is to start as soon as it can; `at_once` if somebody waits for it.
     pub(super) fn start_scheduled_rewrite(&mut self, at_once: bool) {
         let World { config, persistence, keyspace, stream, .. } = &mut self.world;
+        let busy = persistence.is_busy();
         let rewrites = persistence.aof.rewrites_mut();
-        if rewrites.is_scheduled() && !rewrites.is_running() && (at_once || !rewrites.is_limited()) {
+        if rewrites.is_scheduled() && !busy && (at_once || !rewrites.is_limited()) {
             // A failure is in the log; it stays scheduled.
             let _ = persistence.rewrite_aof(keyspace, config, stream);
             self.world.adopt_config();

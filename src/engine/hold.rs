@@ -115,7 +115,7 @@ impl Engine {
         let world = &mut self.world;
         let news = world.persistence.aof.look(&world.config, &mut world.stream);
         if news.guard_changed {
-            world.set_guard();
+            world.review_restrictions();
         }
         self.release_replies(mailbox);
         if !self.world.awaiting_safety.is_empty() {

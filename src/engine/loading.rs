@@ -8,7 +8,7 @@
 use super::{Ending, Engine, Mailbox, event};
 use crate::config::SanitizeDumpPayload;
 use crate::dispatch;
-use crate::persist::LoadProgress;
+use crate::persist::Loading;
 use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{Found, ReadError, Requests};
 use crate::persist::aof::{Places, State};
@@ -193,8 +193,14 @@ impl Engine {
     fn begin_load(&mut self, files: VecDeque<Wanted>, total_bytes: u64, from_aof: bool) {
         let world = &mut self.world;
         let unix_seconds = crate::clock::Clock::Real.micros() / 1_000_000;
-        world.loading = Some(LoadProgress { unix_seconds, started: Instant::now(), total_bytes, loaded_bytes: 0 });
-        world.set_guard();
+        world.persistence.loading = Some(Loading {
+            started: Instant::now(),
+            started_unix_seconds: unix_seconds,
+            bytes: total_bytes,
+            bytes_done: 0,
+            memory_bytes: 0,
+        });
+        world.review_restrictions();
         let session = Session { origin: Origin::Internal, authenticated: true, ..Session::default() };
         self.load = Some(Box::new(Load {
             files,
@@ -226,8 +232,7 @@ impl Engine {
             Ok(true) => Ok(true),
             Err(reason) => Err(reason),
         };
-        world.loading = None;
-        world.set_guard();
+        world.persistence.loading = None;
         world.adopt_config();
         world.persistence.note_loaded(load.loaded, &world.keyspace);
         if done.is_ok() && load.from_aof {
@@ -250,20 +255,30 @@ impl Engine {
 
     /// Switches the append-only file on or off, as the configuration says.
     pub(super) fn follow_appendonly(&mut self) {
-        if self.world.loading.is_some() {
+        if self.world.persistence.is_loading() {
             return;
         }
-        let World { config, persistence, stream, .. } = &mut self.world;
+        let World { config, persistence, keyspace, stream, .. } = &mut self.world;
         match (config.appendonly, persistence.aof.state()) {
             (true, State::Off) => {
+                // One that runs keeps nothing of what is written meanwhile.
+                persistence.cancel_rewrite(keyspace, config, stream);
                 persistence.aof.start();
+                if persistence.is_busy() {
+                    info!(
+                        "AOF was enabled but there is already another background operation. An AOF background was scheduled \
+                         to start when possible."
+                    );
+                }
                 self.start_scheduled_rewrite(true);
             }
-            (false, State::On | State::WaitsForRewrite) => persistence.aof.stop(config, stream),
+            (false, State::On | State::WaitsForRewrite) => {
+                persistence.cancel_rewrite(keyspace, config, stream);
+                persistence.aof.stop(config, stream);
+            }
             _ => {}
         }
         self.world.adopt_config();
-        self.world.set_guard();
     }
 }
 
@@ -289,8 +304,8 @@ impl Load {
             }
         }
         let loaded_bytes = self.loaded_bytes();
-        if let Some(progress) = &mut world.loading {
-            progress.loaded_bytes = loaded_bytes;
+        if let Some(progress) = &mut world.persistence.loading {
+            progress.bytes_done = loaded_bytes;
         }
         Ok(false)
     }

@@ -14,6 +14,7 @@ mod hold;
 pub mod loading;
 mod nap;
 pub mod ring;
+pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
@@ -31,7 +32,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -54,6 +55,7 @@ pub struct Engine {
     outcome: Option<event::Outcome>,
     held: hold::Held,
     load: Option<Box<loading::Load>>,
+    snapshot: snapshot::Pace,
 }
 
 /// How a client's wait ends before what it waited for came.
@@ -88,6 +90,7 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    snapshots: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -133,6 +136,12 @@ pub enum ToConnection {
 pub enum NewSocket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// `established` turns true when the handshake is over.
+    Tls {
+        stream: std::net::TcpStream,
+        config: Arc<rustls::ServerConfig>,
+        established: Arc<AtomicBool>,
+    },
 }
 
 impl Mailbox {
@@ -147,6 +156,7 @@ impl Mailbox {
             outcome: None,
             held: hold::Held::default(),
             load: None,
+            snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -159,6 +169,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -236,6 +247,11 @@ impl Mailbox {
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
+    }
+
+    /// Waits until a snapshot is to be carried on.
+    pub async fn snapshot_wanted(&self) {
+        self.0.snapshots.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -380,6 +396,10 @@ impl Engine {
             self.carry_out(order, mailbox);
             self.send_replies();
         }
+        if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
+            self.snapshot.is_driven = true;
+            mailbox.0.snapshots.notify_one();
+        }
     }
 
     #[inline]
@@ -477,7 +497,7 @@ impl Engine {
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
-            if self.world.guarded
+            if self.world.is_restricted
                 && self.world.persistence.aof.failure().is_some()
                 && self.tells_no_data(client, &batches[i])
             {
@@ -744,6 +764,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

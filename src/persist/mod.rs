@@ -3,14 +3,19 @@
 pub mod aof;
 pub mod disk;
 pub mod rdb;
+pub mod snapshot;
 
-use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload};
+use crate::clock::Clock;
+use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
 use crate::stream::WriteStream;
 use rdb::load::Loaded;
 use rdb::save::{AccessKind, Facts};
+use snapshot::sink::FileSink;
+use snapshot::{Purpose, Snapshot};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// What INFO, LASTSAVE and the like tell, and what they are computed from.
@@ -27,7 +32,43 @@ pub struct Persistence {
     /// What the last loading brought.
     pub loaded: Loaded,
     pub aof: aof::Aof,
+    /// The snapshot in the making, whatever it is for.
+    pub snapshot: Option<Snapshot>,
+    pub background: Background,
+    /// The loading of the data that is under way.
+    pub loading: Option<Loading>,
 }
+
+/// What is known of the saves in the background.
+#[derive(Default)]
+pub struct Background {
+    /// One is to start as soon as another snapshot is done.
+    pub scheduled: bool,
+    /// When the last one was tried, in Unix seconds.
+    pub tried: i64,
+    /// How long the last one took.
+    pub took: Option<Duration>,
+    /// Most bytes that the last one took beside the data.
+    pub extra_bytes: usize,
+    /// Numbers the temporary files.
+    files: u64,
+}
+
+/// Data on their way into the keyspace, as INFO tells of them. While there is one, clients are told to wait.
+#[derive(Debug)]
+pub struct Loading {
+    pub started: Instant,
+    pub started_unix_seconds: i64,
+    /// Bytes of all files, as far as they are known.
+    pub bytes: u64,
+    /// Bytes read.
+    pub bytes_done: u64,
+    /// What the data took in memory when they were saved, if a file tells.
+    pub memory_bytes: u64,
+}
+
+/// Seconds between two tries of a save point when saving fails.
+const RETRY_SECONDS: i64 = 5;
 
 /// The data file could not be loaded.
 #[derive(Debug)]
@@ -59,10 +100,16 @@ impl Persistence {
     ///
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
-    pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> std::io::Result<()> {
-        let options = file_options(keyspace, config, false);
+    pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
+        let options = options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
-        match rdb::save::save_file(Path::new(&config.dir), &config.dbfilename, keyspace, options) {
+        match rdb::save::save_file(
+            Path::new(&config.dir),
+            &config.dbfilename,
+            keyspace,
+            options,
+            config.rdb_save_incremental_fsync,
+        ) {
             Ok(_) => {
                 info!("DB saved on disk");
                 self.saved_changes = keyspace.env.effects.dirty;
@@ -77,6 +124,90 @@ impl Persistence {
                 Err(error)
             }
         }
+    }
+
+    /// True while data are being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
+    /// True while the data file is being saved in the background.
+    pub fn is_saving(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::Rdb)
+    }
+
+    /// Starts to write the data file in the background. There must be no snapshot in the making.
+    ///
+    /// # Errors
+    /// What the system says, which is logged and counts as a failed save.
+    pub fn save_in_background(&mut self, keyspace: &mut Keyspace, config: &Config) -> io::Result<()> {
+        let options = options(keyspace, config, false);
+        self.background.scheduled = false;
+        self.background.tried = options.facts.unix_seconds;
+        self.background.files += 1;
+        let temporary = format!("temp-{}.{}.rdb", std::process::id(), self.background.files);
+        let folder = Path::new(&config.dir);
+        let sink = FileSink::create(folder, &temporary, &config.dbfilename, config.rdb_save_incremental_fsync);
+        let started =
+            sink.and_then(|sink| snapshot::start(keyspace, Purpose::Rdb, options, config.rdb_key_save_delay, Box::new(sink)));
+        match started {
+            Ok(snapshot) => {
+                info!("Background saving started");
+                self.snapshot = Some(snapshot);
+                Ok(())
+            }
+            Err(error) => {
+                warn!("Can't save in background: {error}");
+                self.last_save_failed = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Accounts for a save in the background that is over.
+    pub fn saved_in_background(&mut self, snapshot: &Snapshot, result: io::Result<u64>) {
+        self.background.took = Some(snapshot.started.elapsed());
+        self.background.extra_bytes = snapshot.queued_max;
+        match result {
+            Ok(_) => {
+                info!("Background saving terminated with success");
+                self.saved_changes = snapshot.changes;
+                self.saves += 1;
+                self.last_save = Clock::Real.micros() / 1_000_000;
+                self.last_save_failed = false;
+            }
+            Err(error) => {
+                warn!("Background saving error: {error}");
+                self.last_save_failed = true;
+            }
+        }
+    }
+
+    /// Gives up a save in the background; that is not a failure.
+    pub fn cancel_save(&mut self, keyspace: &mut Keyspace) {
+        if self.is_saving()
+            && let Some(snapshot) = self.snapshot.take()
+        {
+            self.background.took = Some(snapshot.started.elapsed());
+            snapshot.cancel(keyspace);
+            warn!("Background saving was given up");
+        }
+    }
+
+    /// The save point that wants the data saved now, if there is one.
+    pub fn due_save_point(&self, keyspace: &Keyspace, config: &Config) -> Option<SavePoint> {
+        let now = Clock::Real.micros() / 1_000_000;
+        let changes = self.unsaved_changes(keyspace);
+        if self.last_save_failed && now - self.background.tried <= RETRY_SECONDS {
+            return None;
+        }
+        let due = |point: &&SavePoint| changes >= point.changes as u64 && now - self.last_save > point.seconds as i64;
+        config.save.iter().find(due).copied()
+    }
+
+    /// True if writes are to be refused because saving fails (`stop-writes-on-bgsave-error`).
+    pub fn stops_writes(&self, config: &Config) -> bool {
+        self.last_save_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()
     }
 
     /// Fills the keyspace from the data file, if there is one; the file is only read. With `merge` entries replace those of
@@ -100,29 +231,47 @@ impl Persistence {
 }
 
 impl Persistence {
-    /// Rewrites the append-only file.
+    /// Rewrites the append-only file in the background. There must be no snapshot in the making.
     ///
     /// # Errors
     /// It cannot be begun. What fails later is told by the log and by INFO.
-    pub fn rewrite_aof(&mut self, keyspace: &Keyspace, config: &Config, stream: &mut WriteStream) -> std::io::Result<()> {
-        let path = self.aof.begin_rewrite(config, stream)?;
-        let written = aof::rewrite::write_base(&path, keyspace, config, file_options(keyspace, config, true));
-        self.aof.base_written(written, config, stream);
+    pub fn rewrite_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let names = self.aof.begin_rewrite(config, stream)?;
+        let options = options(keyspace, config, true);
+        let sink = aof::rewrite::base_sink(&names, config, keyspace);
+        let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
+        match started {
+            Ok(snapshot) => self.snapshot = Some(snapshot),
+            Err(error) => self.aof.base_written(Err(error), config, stream),
+        }
         Ok(())
     }
 
-    /// True while something is written beside the data: a rewrite cannot start.
+    /// Gives up the snapshot that a rewrite of the append-only file has made, if there is one.
+    pub fn cancel_rewrite(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) {
+        self.aof.abort_rewrite(config, stream);
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::AofBase)
+            && let Some(snapshot) = self.snapshot.take()
+        {
+            snapshot.cancel(keyspace);
+        }
+    }
+
+    /// True while something is written beside the data: nothing else of the kind can start.
     pub fn is_busy(&self) -> bool {
-        self.aof.rewrites().is_running()
+        self.snapshot.is_some() || self.aof.rewrites().is_running()
     }
 
     /// Opens the append-only file when the server starts and the data are loaded.
     ///
     /// # Errors
     /// It cannot be opened: the server must not start.
-    pub fn open_aof(&mut self, keyspace: &Keyspace, config: &Config, stream: &mut WriteStream) -> std::io::Result<()> {
-        let options = file_options(keyspace, config, true);
-        self.aof.open(config, stream, |path| aof::rewrite::write_base(path, keyspace, config, options))
+    pub fn open_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let options = options(keyspace, config, true);
+        self.aof.open(config, stream, |names| {
+            let sink = aof::rewrite::base_sink(names, config, keyspace)?;
+            snapshot::start(keyspace, Purpose::AofBase, options, 0, sink)?.complete(keyspace).map(|_| ())
+        })
     }
 
     /// Accounts for what was loaded: the files hold all of it.
@@ -132,8 +281,8 @@ impl Persistence {
     }
 }
 
-/// How a file with the data set as it is now is to be written.
-fn file_options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+/// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
+pub fn options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
     let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
     rdb::save::Options {
         compression: config.rdbcompression,
@@ -141,15 +290,6 @@ fn file_options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::sa
         access: access_kind(config.maxmemory_policy),
         facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
     }
-}
-
-/// How far a load has come, for INFO.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadProgress {
-    pub unix_seconds: i64,
-    pub started: Instant,
-    pub total_bytes: u64,
-    pub loaded_bytes: u64,
 }
 
 /// Which part of the access clocks a policy needs after a restart.

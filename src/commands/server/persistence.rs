@@ -1,9 +1,10 @@
-//! Saving the data set to the disk: SAVE, BGREWRITEAOF. And the helpers of DEBUG RELOAD.
+//! Saving the data set to the disk: SAVE, BGSAVE, BGREWRITEAOF. And the helper of DEBUG RELOAD.
 //!
-//! SAVE writes in one go: whoever asks for it wants to have the file when the reply comes.
+//! SAVE writes in one go: whoever asks for it wants to have the file when the reply comes. BGSAVE starts a snapshot, which the
+//! engine carries on (`engine::snapshot`).
 
 use crate::command::context::{ServerCtx, SessionCtx};
-use crate::command::error::CommandError;
+use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::types::DbIndex;
 use crate::world::World;
@@ -17,6 +18,18 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Writes the append-only file anew, as short as it can be, in the background.",
         flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading]),
         run: Handler::Session(bgrewriteaof),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "BGSAVE",
+        arity: Arity::at_least(1),
+        group: Group::Server,
+        complexity: "O(1)",
+        summary: "Saves the data to the disk while everything goes on.",
+        syntax: "[SCHEDULE]",
+        flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading]),
+        history: &[("3.2.2", "Takes `SCHEDULE`.")],
+        run: Handler::Server(bgsave),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -56,9 +69,44 @@ fn bgrewriteaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
 /// The reply of the original when saving fails: the log tells more.
 const FAILED: CommandError = CommandError::new("ERR");
 
-fn save(ctx: &mut ServerCtx<'_>) -> CommandResult {
+const IN_PROGRESS: CommandError = CommandError::new("ERR Background save already in progress");
+
+fn bgsave(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let schedule = match ctx.args.len() {
+        1 => false,
+        2 if ctx.args.is(1, "SCHEDULE") => true,
+        _ => return Err(error::SYNTAX),
+    };
+    let in_transaction = ctx.world.in_transaction;
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
-    persistence.save(keyspace, config).map_err(|_| FAILED)?;
+    if persistence.is_saving() {
+        return Err(IN_PROGRESS);
+    }
+    // The data in the middle of a transaction are nobody's to see.
+    if persistence.snapshot.is_some() || in_transaction {
+        if !schedule && !in_transaction {
+            return Err(CommandError::new(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule \
+                 a BGSAVE whenever possible.",
+            ));
+        }
+        persistence.background.scheduled = true;
+        ctx.reply.simple("Background saving scheduled");
+        return Ok(Flow::Done);
+    }
+    persistence.save_in_background(keyspace, config).map_err(|_| FAILED)?;
+    ctx.reply.simple("Background saving started");
+    Ok(Flow::Done)
+}
+
+fn save(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    if ctx.world.persistence.is_saving() {
+        return Err(IN_PROGRESS);
+    }
+    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
+    let saved = persistence.save(keyspace, config);
+    ctx.world.review_restrictions();
+    saved.map_err(|_| FAILED)?;
     ctx.reply.ok();
     Ok(Flow::Done)
 }
@@ -76,6 +124,10 @@ pub(super) fn reload(ctx: &mut ServerCtx<'_>) -> CommandResult {
         } else {
             return Err(CommandError::new("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
         }
+    }
+    if flushes && ctx.world.persistence.is_saving() {
+        let World { persistence, keyspace, .. } = &mut *ctx.world;
+        persistence.cancel_save(keyspace);
     }
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     if saves {

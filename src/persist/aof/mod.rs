@@ -57,6 +57,7 @@ pub struct Aof {
     failure: Option<String>,
     delayed: u64,
     flush_sleep: u64,
+    saving: bool,
 }
 
 impl Default for Aof {
@@ -75,6 +76,7 @@ impl Default for Aof {
             failure: None,
             delayed: 0,
             flush_sleep: 0,
+            saving: false,
         }
     }
 }
@@ -92,9 +94,15 @@ impl Places {
         Places { folder: Path::new(&config.dir).join(&*config.appenddirname), name: config.appendfilename.to_string() }
     }
 
-    /// The file into which a rewrite writes the new base. Numbered, as what a failed one left may be about to be removed.
+    /// The file that a rewrite leaves as the new base. Numbered, as what a failed one left may be about to be removed.
     pub fn temporary_base(&self, rewrite: u64) -> PathBuf {
-        self.folder.join(format!("temp-{}.{rewrite}.base", self.name))
+        self.folder.join(self.base_names(rewrite).whole)
+    }
+
+    /// The names of the new base on its way.
+    fn base_names(&self, rewrite: u64) -> BaseNames {
+        let name = |kind| format!("temp-{}.{rewrite}.{kind}", self.name);
+        BaseNames { folder: self.folder.clone(), part: name("part"), whole: name("base") }
     }
 
     /// The file that grows until the first rewrite has succeeded.
@@ -106,7 +114,7 @@ impl Places {
     fn is_temporary(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix("temp-").and_then(|rest| rest.strip_prefix(&self.name)) else { return false };
         let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-        matches!(rest, "base" | "incr" | "manifest")
+        matches!(rest, "part" | "base" | "incr" | "manifest")
     }
 
     fn text_of(&self, manifest: &Manifest) -> ManifestText {
@@ -117,6 +125,15 @@ impl Places {
             bytes: manifest.to_text(),
         }
     }
+}
+
+/// Where a new base is written.
+pub struct BaseNames {
+    pub folder: PathBuf,
+    /// What is not yet complete.
+    pub part: String,
+    /// What is, and is safe on the disk.
+    pub whole: String,
 }
 
 /// Timestamps between the requests.
@@ -271,7 +288,7 @@ impl Aof {
     }
 
     /// Opens the file for what is written from now on: the server starts and its data are loaded. `write_base` writes the
-    /// data set to a path; it is called if there is no file yet.
+    /// data set to a file; it is called if there is none yet.
     ///
     /// # Errors
     /// What is wrong: the server must not start.
@@ -279,7 +296,7 @@ impl Aof {
         &mut self,
         config: &Config,
         stream: &mut WriteStream,
-        write_base: impl FnOnce(&Path) -> io::Result<u64>,
+        write_base: impl FnOnce(&BaseNames) -> io::Result<()>,
     ) -> io::Result<()> {
         let places = Places::of(config);
         self.disk.create_folder(&places.folder)?;
@@ -288,7 +305,7 @@ impl Aof {
         if manifest.is_empty() {
             let name = manifest.push_base(&places.name, config.aof_use_rdb_preamble);
             let temporary = places.temporary_base(0);
-            write_base(&temporary)?;
+            write_base(&places.base_names(0))?;
             self.disk.rename(&temporary, &places.folder.join(&name))?;
             info!("Creating AOF base file {name} on server start");
         }
@@ -389,9 +406,17 @@ impl Aof {
         self.remove_history(config);
     }
 
+    /// Whether a data file is being written beside it (`no-appendfsync-on-rewrite`).
+    pub fn set_saving(&mut self, saving: bool, config: &Config) {
+        if self.saving != saving {
+            self.saving = saving;
+            self.set_policy(config);
+        }
+    }
+
     fn set_policy(&self, config: &Config) {
         if let Some(writer) = &self.writer {
-            let unsynced = config.no_appendfsync_on_rewrite && self.rewrite.is_running();
+            let unsynced = config.no_appendfsync_on_rewrite && (self.rewrite.is_running() || self.saving);
             writer.shared().set_policy(config.appendfsync, unsynced);
         }
     }

@@ -1,19 +1,22 @@
 //! Rewriting: the data set as of a cut takes the place of the requests that led to it.
 //!
-//! The steps: the writer goes on in a new file (the cut), somebody writes the data set as of the cut to `temporary_base`, and
+//! The steps: the writer goes on in a new file (the cut), a snapshot of the cut becomes the new base, and
 //! when both are done the writer gives the files their names and writes the manifest. A step that fails leaves the
 //! files that were there, which hold everything.
 
-use super::{Aof, Change, Places, State, WriteStream, commands, seconds_since, stamp};
+use super::{Aof, BaseNames, Change, Places, State, WriteStream, commands, seconds_since, stamp};
 use crate::config::Config;
-use crate::keyspace::Keyspace;
+use crate::ds::object::Limits;
+use crate::keyspace::{Entry, Keyspace};
 use crate::persist::aof::manifest::Manifest;
 use crate::persist::rdb::encode::Out;
-use crate::persist::rdb::save;
+use crate::persist::rdb::format::HEADER_LEN;
+use crate::persist::rdb::load;
+use crate::persist::snapshot::sink::{FileSink, Sink};
 use crate::types::DbIndex;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -174,12 +177,12 @@ impl Aof {
         (growth >= config.auto_aof_rewrite_percentage as u64 && !self.rewrite.is_limited()).then_some(growth)
     }
 
-    /// Begins a rewrite: what is written from here on goes into a new file. The data set as it is now is to be written to the
-    /// path returned; then `base_written`.
+    /// Begins a rewrite: what is written from here on goes into a new file. The data set as it is now is to be written under
+    /// the names returned; then `base_written`.
     ///
     /// # Errors
     /// There cannot be one now; nothing has changed.
-    pub fn begin_rewrite(&mut self, config: &Config, stream: &mut WriteStream) -> io::Result<PathBuf> {
+    pub fn begin_rewrite(&mut self, config: &Config, stream: &mut WriteStream) -> io::Result<BaseNames> {
         let places = Places::of(config);
         if self.rewrite.rotating.is_some() {
             // The one before failed and the writer is not yet where it began.
@@ -226,7 +229,7 @@ impl Aof {
             Some(Running { started, rotated: self.state == State::Off, base_ready: false, installing: None, tidying: false });
         self.set_policy(config);
         info!("Background append only file rewriting started");
-        Ok(places.temporary_base(number))
+        Ok(places.base_names(number))
     }
 
     fn change(&self, change: Change) {
@@ -390,43 +393,90 @@ impl Aof {
     }
 }
 
-/// Writes the data set into a file, as the base of an append-only file, and waits for the disk. Returns the file's length.
+/// Where a snapshot goes that is to be a base: the base itself, or, without RDB, the commands that make the same data.
 ///
 /// # Errors
-/// The system's; then there is no file.
-pub fn write_base(path: &Path, keyspace: &Keyspace, config: &Config, options: save::Options) -> io::Result<u64> {
-    let written = match config.aof_use_rdb_preamble {
-        true => save::write_file(path, keyspace, options).map(|_| ()),
-        false => write_commands(path, keyspace, config.aof_timestamp_enabled),
-    };
-    if written.is_err() {
-        let _ = std::fs::remove_file(path);
+/// The system's.
+pub fn base_sink(names: &BaseNames, config: &Config, keyspace: &Keyspace) -> io::Result<Box<dyn Sink>> {
+    let incremental = config.aof_rewrite_incremental_fsync;
+    if config.aof_use_rdb_preamble {
+        return Ok(Box::new(FileSink::create(&names.folder, &names.part, &names.whole, incremental)?));
     }
-    written.and_then(|()| std::fs::metadata(path).map(|about| about.len()))
+    let part = names.folder.join(&names.part);
+    let stamp = config.aof_timestamp_enabled.then(|| keyspace.env.clock.micros() / 1_000_000);
+    Ok(Box::new(CommandSink {
+        file: File::options().create(true).truncate(true).read(true).write(true).open(&part)?,
+        part,
+        whole: names.folder.join(&names.whole),
+        limits: keyspace.env.settings.limits.clone(),
+        stamp,
+        done: false,
+    }))
 }
 
-fn write_commands(path: &Path, keyspace: &Keyspace, stamped: bool) -> io::Result<()> {
-    let mut out = FileOut { file: File::create(path)?, buffer: Vec::with_capacity(CHUNK), error: None };
-    if stamped {
-        out.put(stamp(keyspace.env.clock.micros() / 1_000_000).as_bytes());
+/// Turns a snapshot into commands, on the snapshot's thread: when it is complete it is read back.
+struct CommandSink {
+    file: File,
+    part: PathBuf,
+    whole: PathBuf,
+    limits: Limits,
+    /// The time to be told at the beginning.
+    stamp: Option<i64>,
+    done: bool,
+}
+
+impl Sink for CommandSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
     }
-    for index in (0..keyspace.databases() as u32).map(DbIndex) {
-        let table = &keyspace.db(index).table;
-        if table.is_empty() {
-            continue;
+
+    fn patches_header(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self, header: &[u8; HEADER_LEN]) -> io::Result<()> {
+        let len = self.file.stream_position()?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(header)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut out = FileOut { file: File::create(&self.whole)?, buffer: Vec::with_capacity(CHUNK), error: None };
+        if let Some(seconds) = self.stamp {
+            out.put(stamp(seconds).as_bytes());
         }
-        commands::select(index, &mut out);
-        for entry in table.iter() {
-            commands::entry(&entry, &mut out);
-            if let Some(error) = out.error {
-                return Err(error);
-            }
+        let options = load::Options { limits: &self.limits, checksum: false, deep: false };
+        let mut commands = Commands { db: None, out: &mut out };
+        load::read(&self.file, len, options, &mut commands).map_err(io::Error::other)?;
+        out.flush();
+        if let Some(error) = out.error {
+            return Err(error);
+        }
+        out.file.sync_all()?;
+        self.done = true;
+        std::fs::remove_file(&self.part)
+    }
+
+    fn abandon(&mut self) {
+        let _ = std::fs::remove_file(&self.part);
+        if !self.done {
+            let _ = std::fs::remove_file(&self.whole);
         }
     }
-    out.flush();
-    match out.error {
-        Some(error) => Err(error),
-        None => out.file.sync_all(),
+}
+
+/// Writes the commands for what a snapshot holds.
+struct Commands<'a> {
+    db: Option<u64>,
+    out: &'a mut FileOut,
+}
+
+impl load::Sink for Commands<'_> {
+    fn entry(&mut self, db: u64, entry: Entry, _: load::AccessMark) -> Result<(), &'static str> {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            commands::select(DbIndex(db as u32), self.out);
+        }
+        commands::entry(&entry, self.out);
+        if self.out.error.is_some() { Err("the commands cannot be written") } else { Ok(()) }
     }
 }
 

@@ -12,6 +12,7 @@ mod lists;
 mod notifications;
 mod pubsub;
 mod safety;
+mod saving;
 mod scan;
 mod server;
 mod session;
