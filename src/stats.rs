@@ -62,7 +62,6 @@ pub struct Stats {
     pub web_request_logged_at: Option<i64>,
     pub output_buffer_limit_disconnections: u64,
     pub unexpected_errors: u64,
-    pub auth_failures: u64,
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,

@@ -201,7 +201,7 @@ impl Engine {
             memory_bytes: 0,
         });
         world.review_restrictions();
-        let session = Session { origin: Origin::Internal, authenticated: true, ..Session::default() };
+        let session = Session { origin: Origin::Internal, ..Session::default() };
         self.load = Some(Box::new(Load {
             files,
             current: None,
@@ -354,7 +354,7 @@ impl Load {
         } else {
             Stage::Requests(Box::new(Replay::at(file, 0, len).map_err(|error| wanted.fail(&error.to_string()))?))
         };
-        self.session = Box::new(Session { origin: Origin::Internal, authenticated: true, ..Session::default() });
+        self.session = Box::new(Session { origin: Origin::Internal, ..Session::default() });
         Ok(Some(Current { wanted, last, len, started: Instant::now(), stage }))
     }
 }

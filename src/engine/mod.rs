@@ -449,6 +449,11 @@ impl Engine {
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
+            if session.closing {
+                // Another client closed it in this turn: nothing of it runs any more.
+                self.world.sessions.put_back(session);
+                continue;
+            }
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();

@@ -201,7 +201,7 @@ impl Persistence {
         if self.last_save_failed && now - self.background.tried <= RETRY_SECONDS {
             return None;
         }
-        let due = |point: &&SavePoint| changes >= point.changes as u64 && now - self.last_save > point.seconds as i64;
+        let due = |point: &&SavePoint| changes >= point.changes as u64 && now - self.last_save > point.seconds;
         config.save.iter().find(due).copied()
     }
 

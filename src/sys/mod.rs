@@ -5,4 +5,5 @@ pub mod file;
 pub mod lua;
 pub mod mem;
 pub mod process;
+pub mod random;
 pub mod time;

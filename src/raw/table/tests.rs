@@ -623,7 +623,7 @@ fn change(
     if rng.below(50) == 0 {
         let mut cursor = rng.below(table.bucket_count().max(1));
         let mut gone = Vec::new();
-        let mut wants = |item: &Thin| if item.value() % 3 == 0 { Verdict::Remove } else { Verdict::Keep };
+        let mut wants = |item: &Thin| if item.value().is_multiple_of(3) { Verdict::Remove } else { Verdict::Keep };
         table.sweep(&mut cursor, 4, 0, &mut wants, &mut |item, is_due| {
             if is_due {
                 due(item.key(), item.value());
