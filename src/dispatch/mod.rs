@@ -124,12 +124,11 @@ pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool 
         transaction::queue(session, at, spec, args);
     } else if spec.arity.allows(args.len()) {
         // What fails now failed then.
-        if invoke(world, session, args, spec, &mut None, false) == Ok(Flow::RunQueue)
+        if invoke(world, session, args, at, &mut None, false) == Ok(Flow::RunQueue)
             && let Some(transaction) = session.transaction.take()
         {
             for queued in &transaction.queue {
-                let spec = world.commands.get(queued.command).spec;
-                let _ = invoke(world, session, queued.request.args(), spec, &mut None, false);
+                let _ = invoke(world, session, queued.request.args(), queued.command, &mut None, false);
             }
         }
         if !world.keyspace.env.effects.is_quiet() {

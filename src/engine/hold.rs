@@ -6,10 +6,11 @@
 
 use super::batch::Batch;
 use super::{Engine, Mailbox};
-use crate::command::spec::{Flag, Group, Handler};
+use crate::command::spec::{Group, Handler};
 use crate::resp::reply::Output;
 use crate::types::ClientId;
-use std::collections::VecDeque;
+use crate::world::World;
+use std::collections::{HashSet, VecDeque};
 
 /// Replies of clients in the order in which they may leave.
 #[derive(Default)]
@@ -26,6 +27,7 @@ struct Reply {
     client: ClientId,
     out: Output,
     close: bool,
+    tells_data: bool,
 }
 
 /// While more bytes than this are held clients are not read from.
@@ -61,48 +63,49 @@ impl Engine {
         if self.held.is_empty() && self.world.persistence.aof.settled().is_none_or(|settled| settled >= after) {
             return self.send_replies_now();
         }
+        let fails = self.world.persistence.aof.failure().is_some();
         let held = &mut self.held;
         self.world.sessions.drain_sends(|session| {
-            let out = std::mem::take(&mut session.out);
+            let (out, tells_data) = (std::mem::take(&mut session.out), std::mem::take(&mut session.told_data));
             held.bytes += out.len();
-            held.queue.push_back(Reply { after, client: session.id, out, close: session.closing });
+            held.queue.push_back(Reply { after, client: session.id, out, close: session.closing, tells_data });
         });
+        if fails {
+            self.release_figures();
+        }
     }
 
-    /// While the disk fails: true if the replies to a batch tell nothing of the data, so that they need not wait. Otherwise
-    /// nobody could ask the server what ails it.
-    #[cold]
-    pub(super) fn tells_no_data(&self, client: ClientId, batch: &Batch) -> bool {
-        let told = |request: &super::batch::Request| {
+    /// True if the replies to a batch tell of the data. Others need not wait while the disk fails: otherwise nobody could ask
+    /// the server what ails it.
+    pub(super) fn tells_data(&self, batch: &Batch) -> bool {
+        batch.requests.iter().any(|request| {
             let Some(at) = request.command() else { return false };
             let spec = self.world.commands.get(at).spec;
-            // Writes are refused.
-            let reads = matches!(spec.run, Handler::Keys(_)) && !spec.has(Flag::Write);
-            reads || matches!(spec.group, Group::Transactions | Group::Scripting)
-        };
-        !batch.requests.iter().any(told) && !self.held.queue.iter().any(|reply| reply.client == client)
+            matches!(spec.run, Handler::Keys(_)) || matches!(spec.group, Group::Transactions | Group::Scripting)
+        })
+    }
+
+    /// The disk fails: sends what tells nothing of the data and does not stand behind what does.
+    fn release_figures(&mut self) {
+        let mut waiting = HashSet::new();
+        for reply in std::mem::take(&mut self.held.queue) {
+            if reply.tells_data || waiting.contains(&reply.client) {
+                waiting.insert(reply.client);
+                self.held.queue.push_back(reply);
+            } else {
+                self.held.bytes -= reply.out.len();
+                send(&mut self.world, reply);
+            }
+        }
     }
 
     /// Sends what need not wait any longer.
     pub(super) fn release_replies(&mut self, mailbox: &Mailbox) {
         let settled = self.world.persistence.aof.settled().unwrap_or(u64::MAX);
         while self.held.queue.front().is_some_and(|reply| reply.after <= settled) {
-            let Some(Reply { client, mut out, close, .. }) = self.held.queue.pop_front() else { break };
-            let bytes = out.len();
-            self.held.bytes -= bytes;
-            let world = &mut self.world;
-            if let Some(session) = world.sessions.get_mut(client) {
-                super::count_sent(&mut world.stats, session, bytes as u64);
-                if let Some(link) = &session.link {
-                    if bytes > 0 {
-                        link.send(&mut out);
-                    }
-                    if close {
-                        link.close_after_send();
-                    }
-                }
-            }
-            world.sessions.take_back_output(std::mem::take(&mut out.bytes));
+            let Some(reply) = self.held.queue.pop_front() else { break };
+            self.held.bytes -= reply.out.len();
+            send(&mut self.world, reply);
         }
         if self.held.bytes < HELD_MAX && !self.held.batches.is_empty() {
             std::mem::take(&mut self.held.batches).into_iter().for_each(|batch| mailbox.send_home(batch));
@@ -116,6 +119,7 @@ impl Engine {
         let news = world.persistence.aof.look(&world.config, &mut world.stream);
         if news.guard_changed {
             world.review_restrictions();
+            self.release_figures();
         }
         self.release_replies(mailbox);
         if !self.world.awaiting_safety.is_empty() {
@@ -127,4 +131,22 @@ impl Engine {
             self.run_resumed(mailbox);
         }
     }
+}
+
+/// Sends a reply that need not wait any longer.
+fn send(world: &mut World, reply: Reply) {
+    let Reply { client, mut out, close, .. } = reply;
+    let bytes = out.len();
+    if let Some(session) = world.sessions.get_mut(client) {
+        super::count_sent(&mut world.stats, session, bytes as u64);
+        if let Some(link) = &session.link {
+            if bytes > 0 {
+                link.send(&mut out);
+            }
+            if close {
+                link.close_after_send();
+            }
+        }
+    }
+    world.sessions.take_back_output(std::mem::take(&mut out.bytes));
 }

@@ -407,15 +407,6 @@ impl Engine {
         if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
     }
 
-    /// Sends a client its replies at once, whatever others wait for.
-    #[cold]
-    fn send_now(&mut self, session: &mut Session) {
-        count_sent(&mut self.world.stats, session, session.out.len() as u64);
-        if let Some(link) = &session.link {
-            link.send(&mut session.out);
-        }
-    }
-
     fn send_replies_now(&mut self) {
         let world = &mut self.world;
         let stats = &mut world.stats;
@@ -457,6 +448,9 @@ impl Engine {
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
+            if self.holds_replies() {
+                session.told_data |= self.tells_data(&batches[i]);
+            }
             session.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.reads_processed += 1;
@@ -501,12 +495,6 @@ impl Engine {
                 && let Some(error) = batches[i].take_error()
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
-            }
-            if self.world.is_restricted
-                && self.world.persistence.aof.failure().is_some()
-                && self.tells_no_data(client, &batches[i])
-            {
-                self.send_now(&mut session);
             }
             if batches[i].thread != 0 && !self.holds_replies() {
                 hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
@@ -567,6 +555,7 @@ impl Engine {
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
         let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        session.told_data = true;
         let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);

@@ -121,6 +121,8 @@ pub struct Session {
     pub monitor: bool,
     /// Offset in the write stream behind the last write of this client.
     pub wrote_to: u64,
+    /// Its replies tell of the data (noted while replies wait for the disk).
+    pub told_data: bool,
     /// Waits for its writes to be safe (WAIT, WAITAOF).
     pub awaits: Option<Awaits>,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.

@@ -101,7 +101,7 @@ const DATA: &[&str] = &[
     "XGROUP CREATE stream group 0",
     "XREADGROUP GROUP group consumer COUNT 1 STREAMS stream >",
     "XGROUP CREATECONSUMER stream group idle",
-    "XDEL stream 1-1",
+    "XDEL stream 2-2",
     "XADD empty 1-1 f v",
     "XDEL empty 1-1",
     "PFADD loglog a b c",

@@ -229,8 +229,10 @@ impl Shared {
     fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>, more: usize) -> MutexGuard<'a, State> {
         self.delayed.fetch_add(1, Ordering::Relaxed);
         warn!("The AOF buffer is full: the disk does not keep up. Waiting for it; this slows Redis down.");
-        while self.buffered.load(Ordering::Relaxed) as usize + more > BUFFERED_MAX && self.buffered.load(Ordering::Relaxed) > 0 {
-            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        // While the disk fails writes are refused; what comes all the same (keys that expire) must not stop the server.
+        while !state.failing && self.buffered() > 0 && self.buffered() as usize + more > BUFFERED_MAX {
+            let waited = self.progress.wait_timeout(state, RETRY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state
     }
