@@ -6,7 +6,7 @@
 
 use super::batch::Batch;
 use super::{Engine, Mailbox};
-use crate::command::spec::{Group, Handler};
+use crate::command::spec::{Flag, Group, Handler};
 use crate::resp::reply::Output;
 use crate::types::ClientId;
 use crate::world::World;
@@ -78,10 +78,13 @@ impl Engine {
     /// True if the replies to a batch tell of the data. Others need not wait while the disk fails: otherwise nobody could ask
     /// the server what ails it.
     pub(super) fn tells_data(&self, batch: &Batch) -> bool {
+        let fails = self.world.persistence.aof.failure().is_some();
         batch.requests.iter().any(|request| {
             let Some(at) = request.command() else { return false };
             let spec = self.world.commands.get(at).spec;
-            matches!(spec.run, Handler::Keys(_)) || matches!(spec.group, Group::Transactions | Group::Scripting)
+            // Then writes are refused.
+            let on_keys = matches!(spec.run, Handler::Keys(_)) && !(fails && spec.has(Flag::Write));
+            on_keys || matches!(spec.group, Group::Transactions | Group::Scripting)
         })
     }
 
