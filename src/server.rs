@@ -1,5 +1,7 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
+mod oom_score;
+
 use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
@@ -18,6 +20,7 @@ use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::world::{DebugSwitches, Identity, Listeners, Outside, Shutdown, SlowRecords, World};
+use oom_score::OomScore;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -333,6 +336,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         config,
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
+        recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         awaiting_safety: Vec::new(),
         orders: Default::default(),
@@ -351,6 +355,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         outside: None,
         log: None,
         memory_short: false,
+        memory: Default::default(),
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
@@ -374,8 +379,12 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
         }
     });
     let doors = RefCell::new(doors.collect());
-    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
+    let oom_score = OomScore::default();
+    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, oom_score, tls: RefCell::new(tls) });
+    // A refusal is in the log; the server is of use without.
+    let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings));
+    mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
     watch_disk(&mailbox);
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
@@ -433,12 +442,18 @@ fn watch_disk(mailbox: &Mailbox) {
 struct Surroundings {
     mailbox: Mailbox,
     doors: RefCell<Vec<Rc<Door>>>,
+    oom_score: OomScore,
     /// There is one as soon as anything speaks TLS.
     tls: RefCell<Option<Rc<Tls>>>,
 }
 
 impl Outside for Surroundings {
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
+        for name in ["oom-score-adj", "oom-score-adj-values"] {
+            if names.contains(&name) && self.oom_score.apply(after).is_err() {
+                return Err((name, "Failed to set current oom_score_adj. Check server logs.".into()));
+            }
+        }
         if names.contains(&"maxclients") && after.maxclients > before.maxclients {
             let wanted = after.maxclients as u64 + RESERVED_FILES;
             let files = crate::sys::process::raise_open_files(wanted);

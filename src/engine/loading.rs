@@ -5,7 +5,8 @@
 //! sent them, but for the guards, the stream, and deadlines: what expired while they were written is told by the
 //! requests themselves.
 
-use super::{Ending, Engine, Mailbox, event};
+use super::{Engine, Mailbox, event};
+use crate::command::error::CommandError;
 use crate::config::SanitizeDumpPayload;
 use crate::dispatch;
 use crate::persist::Loading;
@@ -23,6 +24,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+
+const FAILED: CommandError = CommandError::new("ERR Error trying to load the AOF files, check server logs.");
 
 /// How long the engine loads before it looks at its clients.
 const SLICE: Duration = Duration::from_millis(5);
@@ -56,14 +59,12 @@ async fn on_demand(mailbox: Mailbox, client: ClientId) {
     };
     mailbox.with(|engine| {
         engine.follow_appendonly();
-        let ending = match outcome {
-            Ok(()) => {
-                warn!("Append Only File loaded by DEBUG LOADAOF");
-                Ending::Ok
-            }
-            Err(_) => Ending::Error("ERR Error trying to load the AOF files, check server logs."),
-        };
-        engine.unblock(client, ending);
+        if outcome.is_ok() {
+            warn!("Append Only File loaded by DEBUG LOADAOF");
+            engine.answer_done(client);
+        } else {
+            engine.unblock(client, Some(FAILED));
+        }
         engine.run_resumed(&mailbox);
         engine.finish_turn(&mailbox);
     });

@@ -3,7 +3,10 @@
 mod append_only;
 mod clients;
 mod commands;
+mod crash;
 mod errors;
+mod handshakes;
+mod memory;
 mod model;
 mod persist;
 mod regression;
@@ -12,3 +15,7 @@ mod support;
 mod tidy;
 mod tls;
 mod torture;
+
+/// As in the server, so that memory is counted in tests too.
+#[global_allocator]
+static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;
