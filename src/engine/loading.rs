@@ -355,7 +355,7 @@ impl Load {
         } else {
             Stage::Requests(Box::new(Replay::at(file, 0, len).map_err(|error| wanted.fail(&error.to_string()))?))
         };
-        self.session = Box::new(Session { origin: Origin::Internal, ..Session::default() });
+        *self.session = Session { origin: Origin::Internal, ..Session::default() };
         Ok(Some(Current { wanted, last, len, started: Instant::now(), stage }))
     }
 }

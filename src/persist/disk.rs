@@ -14,7 +14,7 @@ pub trait LogFile: Send {
     /// Cuts the file.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
     /// Bytes in the file.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// A disk.
@@ -75,7 +75,7 @@ impl LogFile for RealFile {
         self.0.set_len(len)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         self.0.metadata().map(|about| about.len())
     }
 }

@@ -141,7 +141,7 @@ impl Writer {
         policy: AppendFsync,
         tell: Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<Writer> {
-        let len = file.as_ref().map_or(Ok(0), |file| file.len())?;
+        let len = file.as_ref().map_or(Ok(0), |file| file.size())?;
         let state = State {
             queue: VecDeque::new(),
             spare: Vec::new(),

@@ -92,7 +92,7 @@ impl FaultyDisk {
         if is_new {
             inner.names.push(Name::Created(path.to_owned()));
         }
-        let len = file.len().unwrap_or(0);
+        let len = file.size().unwrap_or(0);
         inner.moved.remove(path);
         inner.synced.insert(path.to_owned(), if is_new { 0 } else { len });
         Box::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file })
@@ -126,7 +126,7 @@ impl LogFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         self.disk.check()?;
         self.file.sync()?;
-        let len = self.file.len()?;
+        let len = self.file.size()?;
         let mut inner = self.disk.0.lock().unwrap();
         if inner.off {
             return Err(Error::from_raw_os_error(libc::EIO));
@@ -141,8 +141,8 @@ impl LogFile for FaultyFile {
         self.file.truncate(len)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
     }
 }
 
