@@ -74,7 +74,7 @@ fn request(client: usize, rng: &mut Rng) -> Vec<Vec<u8>> {
     let text = |text: &str| text.as_bytes().to_vec();
     let digits = |n: u64| n.to_string().into_bytes();
     let words: Vec<Vec<u8>> = match (name, number % 8) {
-        (_, 0) if number % 64 == 0 => return vec![text("DEL"), key(client, name)],
+        (_, 0) if number.is_multiple_of(64) => return vec![text("DEL"), key(client, name)],
         ("string", 0..4) => vec![text("SET"), long],
         ("string", _) => vec![text("APPEND"), short],
         ("list", 0..5) => vec![text("RPUSH"), long, short],
