@@ -219,6 +219,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         sessions: Registry::default(),
         blocked: Default::default(),
         pubsub: Default::default(),
+        tracking: Default::default(),
         monitors: Vec::new(),
         pause: None,
         announced: 0,

@@ -9,7 +9,7 @@ use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
-use crate::session::{Blocked, Pause, PubSub, Registry, Session};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::types::ClientId;
@@ -24,6 +24,7 @@ pub struct World {
     pub sessions: Registry,
     pub blocked: Blocked,
     pub pubsub: PubSub,
+    pub tracking: Tracking,
     /// Clients that are shown every command, with their places in the registry.
     pub monitors: Vec<(ClientId, usize)>,
     /// CLIENT PAUSE.
@@ -87,14 +88,25 @@ impl World {
     pub fn let_go(&mut self, session: &mut Session) {
         self.end_transaction(session);
         self.pubsub.leave(session);
+        if session.tracking {
+            self.tracking.end(session);
+            self.settle_changes();
+        }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
         }
     }
 
-    /// True if changes of keys are to be logged whether or not a client waits for one.
-    pub fn wants_changes(&self) -> bool {
-        self.listeners.any()
+    /// Changes of keys are logged if anybody wants to hear of them: clients that wait, clients that track, listeners.
+    pub fn settle_changes(&mut self) {
+        let wanted = !self.blocked.is_empty() || !self.tracking.is_idle() || self.listeners.any();
+        self.keyspace.env.effects.watch_modified = wanted;
+    }
+
+    /// Forgets tracked keys beyond the limit, for the client whose request is running.
+    pub fn limit_tracking(&mut self, by: Option<ClientId>) {
+        let max = self.config.tracking_table_max_keys as usize;
+        self.tracking.shrink_to(max, &mut self.sessions, &mut self.keyspace.env.rng, by);
     }
 
     /// Takes over what other parts keep in their own form of the configuration.

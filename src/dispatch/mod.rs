@@ -5,6 +5,7 @@
 mod admit;
 mod monitor;
 pub mod publish;
+mod tracking;
 mod transaction;
 
 use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
@@ -57,7 +58,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     run(world, session, args, at, start, false)
 }
 
-/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI or a subscriber.
+/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI, a subscriber or tracking.
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
@@ -74,6 +75,9 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return after(session, start, Step::Next);
     }
     let step = run(world, session, args, at, start, false);
+    if session.tracking {
+        tracking::after_command(world, session, spec, args);
+    }
     monitor::show(world, session, spec, args);
     step
 }
@@ -95,7 +99,13 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
     match command {
-        Some(at) => run(world, session, args, at, start, true),
+        Some(at) => {
+            let step = run(world, session, args, at, start, true);
+            if session.tracking {
+                tracking::note_keys(world, session, world.commands.get(at).spec, args);
+            }
+            step
+        }
         None => Step::Next,
     }
 }
@@ -130,7 +140,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
         if !world.keyspace.env.effects.is_quiet() {
-            publish::close_unit(world, session.db, args, false, false);
+            publish::close_unit(world, session, args, false, false);
         }
         return Step::Wait(block.unwrap_or_default());
     }
@@ -153,7 +163,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     };
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

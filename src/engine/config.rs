@@ -13,6 +13,7 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     if names.contains(&"port") {
         world.identity.tcp_port = world.config.port as u16;
     }
+    world.limit_tracking(None);
     // Without a password everybody is the default user; and limits on requests may be others.
     if ["requirepass", "proto-max-bulk-len", "client-query-buffer-limit"].iter().any(|name| names.contains(name)) {
         let open = world.config.requirepass.is_empty();

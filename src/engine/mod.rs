@@ -363,6 +363,9 @@ impl Engine {
 
     fn send_replies(&mut self) {
         let world = &mut self.world;
+        if world.tracking.has_news() {
+            world.tracking.broadcast(&mut world.sessions);
+        }
         let stats = &mut world.stats;
         world.sessions.drain_sends(|session| {
             let bytes = session.out.len() as u64;
@@ -472,7 +475,7 @@ impl Engine {
         if block.or_gone {
             self.world.blocked.or_gone(session.id);
         }
-        self.world.keyspace.env.effects.watch_modified = true;
+        self.world.settle_changes();
         session.blocked = true;
         self.parked.insert(session.id, Parked { batch, again: block.again });
         if block.deadline.is_some() {
@@ -487,7 +490,7 @@ impl Engine {
                 self.retry(client);
             }
         }
-        self.settle_watching();
+        self.world.settle_changes();
     }
 
     fn retry(&mut self, client: ClientId) {
@@ -523,7 +526,7 @@ impl Engine {
         }
         batch.next += 1;
         self.release(session, batch);
-        self.settle_watching();
+        self.world.settle_changes();
         true
     }
 
@@ -532,13 +535,6 @@ impl Engine {
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
-    }
-
-    /// Nobody waits any more: changes of keys need not be logged for it.
-    fn settle_watching(&mut self) {
-        if self.world.blocked.is_empty() {
-            self.world.keyspace.env.effects.watch_modified = self.world.wants_changes();
-        }
     }
 
     /// Ends the waits whose time is over.

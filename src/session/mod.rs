@@ -7,6 +7,7 @@ pub mod multi;
 pub mod pause;
 pub mod pubsub;
 pub mod registry;
+pub mod tracking;
 pub mod watch;
 
 use crate::resp::decode::Limits;
@@ -18,6 +19,7 @@ pub use multi::Transaction;
 pub use pause::Pause;
 pub use pubsub::{PubSub, Subscriptions, Topic};
 pub use registry::Registry;
+pub use tracking::Tracking;
 pub use watch::Watch;
 
 /// The way from a session to its connection.
@@ -111,6 +113,8 @@ pub struct Session {
     pub watch: Option<Box<Watch>>,
     /// There are some while the client listens to anything.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// Takes part in client-side caching; how, `Tracking` knows.
+    pub tracking: bool,
     /// Is shown every command (MONITOR).
     pub monitor: bool,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
@@ -141,10 +145,11 @@ impl Session {
         letters
     }
 
-    /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all.
+    /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all, the
+    /// keys that a tracking client reads are noted.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.transaction.is_some() | self.subscriptions.is_some()
+        self.transaction.is_some() | self.subscriptions.is_some() | self.tracking
     }
 
     /// How many things of a kind the client listens to.

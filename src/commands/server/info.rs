@@ -184,7 +184,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
     out.add("blocked_clients", world.sessions.iter().filter(|session| session.blocked).count());
-    out.add("tracking_clients", 0);
+    out.add("tracking_clients", world.tracking.clients());
     out.add("pubsub_clients", world.pubsub.clients());
     out.add("watching_clients", world.keyspace.env.effects.watched.clients);
     out.add("clients_in_timeout_table", world.blocked.timed());
@@ -363,7 +363,10 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.zeros(&["latest_fork_usec", "total_forks"]);
     out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
     out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
-    out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.add("current_active_defrag_time", 0);
+    out.add("tracking_total_keys", world.tracking.keys());
+    out.add("tracking_total_items", world.tracking.items());
+    out.add("tracking_total_prefixes", world.tracking.prefixes());
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

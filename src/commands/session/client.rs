@@ -32,17 +32,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     CommandSpec {
-        name: "CLIENT|GETREDIR",
-        arity: Arity::exactly(2),
-        group: Group::Connection,
-        since: "6.0.0",
-        summary: "Tells the client that gets this connection's invalidation messages.",
-        flags: CLIENT,
-        acl: CONNECTION,
-        run: Handler::Session(getredir),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
         name: "CLIENT|HELP",
         arity: Arity::exactly(2),
         group: Group::Connection,
@@ -126,17 +115,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         run: Handler::Session(setname),
         ..CommandSpec::BASE
     },
-    CommandSpec {
-        name: "CLIENT|TRACKINGINFO",
-        arity: Arity::exactly(2),
-        group: Group::Connection,
-        since: "6.2.0",
-        summary: "Tells how the connection uses client-side caching.",
-        flags: CLIENT,
-        acl: CONNECTION,
-        run: Handler::Session(trackinginfo),
-        ..CommandSpec::BASE
-    },
 ];
 const _: () = check(COMMANDS);
 
@@ -146,14 +124,11 @@ fn getname(ctx: &mut SessionCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
-fn getredir(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    ctx.reply.integer(-1);
-    Ok(Flow::Done)
-}
-
 fn help(ctx: &mut SessionCtx<'_>) -> CommandResult {
     ctx.reply.help(&[
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Track, or do not track, the keys that the next command reads (modes OPTIN and OPTOUT).",
         "GETNAME",
         "    Tell the name of this connection.",
         "GETREDIR",
@@ -186,6 +161,8 @@ fn help(ctx: &mut SessionCtx<'_>) -> CommandResult {
         "    Note the name or the version of the client's library.",
         "SETNAME <name>",
         "    Name this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Begin or end client-side caching.",
         "TRACKINGINFO",
         "    Tell how this connection uses client-side caching.",
         "UNBLOCK <client-id> [TIMEOUT|ERROR]",
@@ -257,19 +234,6 @@ fn setname(ctx: &mut SessionCtx<'_>) -> CommandResult {
     check_name(ctx.args.get(2))?;
     ctx.session.name = ctx.args.get(2).into();
     ctx.reply.ok();
-    Ok(Flow::Done)
-}
-
-fn trackinginfo(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let reply = &mut ctx.reply;
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.integer(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(Flow::Done)
 }
 

@@ -4,8 +4,10 @@ mod client;
 mod client_list;
 mod connection;
 mod hold;
+mod tracking;
 
 use crate::command::CommandSpec;
 
 /// The family's rows, a table per topic.
-pub(super) const TOPICS: &[&[CommandSpec]] = &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS, hold::COMMANDS];
+pub(super) const TOPICS: &[&[CommandSpec]] =
+    &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS, hold::COMMANDS, tracking::COMMANDS];

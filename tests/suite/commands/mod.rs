@@ -19,4 +19,5 @@ mod sort;
 mod sorted_sets;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
