@@ -244,6 +244,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         listeners: Listeners::default(),
         outside: None,
         log: None,
+        limits_client_memory: false,
         memory_short: false,
         measure_all: false,
     };

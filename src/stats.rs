@@ -59,6 +59,8 @@ pub struct Stats {
     pub writes_processed: u64,
     pub query_buffer_limit_disconnections: u64,
     pub output_buffer_limit_disconnections: u64,
+    /// Closed because clients together took too much memory.
+    pub evicted_clients: u64,
     pub unexpected_errors: u64,
     pub auth_failures: u64,
     pub used_memory_peak: u64,

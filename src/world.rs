@@ -3,7 +3,7 @@
 
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
+use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
@@ -49,6 +49,8 @@ pub struct World {
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
     pub memory_short: bool,
+    /// The memory of clients is limited, and so counted.
+    pub limits_client_memory: bool,
     /// Every command is measured alone, not only those that may take long.
     pub measure_all: bool,
 }
@@ -99,8 +101,9 @@ impl World {
 
     /// Changes of keys are logged if anybody wants to hear of them: clients that wait, clients that track, listeners.
     pub fn settle_changes(&mut self) {
-        let wanted = !self.blocked.is_empty() || !self.tracking.is_idle() || self.listeners.any();
-        self.keyspace.env.effects.watch_modified = wanted;
+        let effects = &mut self.keyspace.env.effects;
+        effects.tracked = !self.tracking.is_idle();
+        effects.watch_modified = effects.tracked || !self.blocked.is_empty() || self.listeners.any();
     }
 
     /// Forgets tracked keys beyond the limit, for the client whose request is running.
@@ -137,6 +140,7 @@ impl World {
         settings.limits.stream_node_entries = config.stream_node_max_entries as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
+        self.limits_client_memory = !matches!(config.maxmemory_clients, MemoryOrPercent::Bytes(0) | MemoryOrPercent::Percent(0));
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
         self.announced = announced(config.notify_keyspace_events);

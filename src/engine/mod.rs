@@ -7,6 +7,7 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod clients;
 mod config;
 pub mod cron;
 pub mod event;
@@ -18,7 +19,7 @@ use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::{Output, ReplyWriter};
 use crate::resp::request::OwnedRequest;
-use crate::session::Session;
+use crate::session::{Gauge, Session};
 use crate::types::{ClientId, DbIndex};
 use crate::world::World;
 use batch::{Batch, Home, Post, Spares};
@@ -29,7 +30,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -50,6 +50,8 @@ pub struct Engine {
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
     outcome: Option<event::Outcome>,
+    /// The client that cron looked at last.
+    looked_at: ClientId,
 }
 
 /// A batch whose next request waits.
@@ -101,6 +103,12 @@ pub enum ToConnection {
         client: ClientId,
         after_send: bool,
     },
+    /// Look after the request buffer: see `Link::tidy`.
+    Tidy {
+        connection: u32,
+        client: ClientId,
+        idle: bool,
+    },
     SetLimits {
         connection: u32,
         client: ClientId,
@@ -113,7 +121,7 @@ pub enum ToConnection {
         client: ClientId,
         slot: usize,
         limits: Limits,
-        unsent: Arc<AtomicUsize>,
+        gauge: Arc<Gauge>,
     },
 }
 
@@ -133,6 +141,7 @@ impl Mailbox {
             batches: Vec::new(),
             postponed: Vec::new(),
             outcome: None,
+            looked_at: ClientId::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -361,28 +370,6 @@ impl Engine {
         }
     }
 
-    fn send_replies(&mut self) {
-        let world = &mut self.world;
-        if world.tracking.has_news() {
-            world.tracking.broadcast(&mut world.sessions);
-        }
-        let stats = &mut world.stats;
-        world.sessions.drain_sends(|session| {
-            let bytes = session.out.len() as u64;
-            stats.bytes_out += bytes;
-            session.bytes_out += bytes;
-            stats.writes_processed += 1;
-            if let Some(link) = &session.link {
-                if bytes > 0 {
-                    link.send(&mut session.out);
-                }
-                if session.closing {
-                    link.close_after_send();
-                }
-            }
-        });
-    }
-
     /// Runs the requests of all batches in order, prefetching the keys of the next few.
     fn run_batches(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut resumed = Vec::new();
@@ -396,9 +383,18 @@ impl Engine {
 
     fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
+        if self.world.limits_client_memory {
+            self.count_batches(batches);
+        }
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
+            if session.closing {
+                // Another client has closed it since it sent this.
+                self.world.sessions.put_back(session);
+                continue;
+            }
+            session.lent_bytes = batches[i].memory_bytes();
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -448,8 +444,9 @@ impl Engine {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
             if batches[i].thread != 0 {
-                hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
+                self.hand_over(&mut session, &mut batches[i]);
             }
+            session.lent_bytes = 0;
             self.world.sessions.put_back(session);
         }
         self.world.stream.flush();
@@ -611,6 +608,7 @@ impl Engine {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Batch(_) => {}
+            Event::Grown(client) => self.has_grown(client),
             Event::Disconnected(client) => self.forget(client),
             Event::QueryTooLarge { client, bytes } => {
                 self.world.stats.query_buffer_limit_disconnections += 1;
@@ -668,7 +666,12 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
+            Order::ConfigChanged(names) => {
+                config::apply(&mut self.world, &names);
+                if names.contains(&"maxmemory-clients") || names.contains(&"maxmemory") {
+                    self.count_all_clients();
+                }
+            }
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
                 self.run_resumed(mailbox);
@@ -677,15 +680,4 @@ impl Engine {
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }
-}
-
-/// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
-/// stays with the session.
-fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
-    let bytes = session.out.len() as u64;
-    stats.bytes_out += bytes;
-    session.bytes_out += bytes;
-    stats.writes_processed += 1;
-    std::mem::swap(&mut session.out, &mut batch.out);
-    batch.close_after = session.closing;
 }

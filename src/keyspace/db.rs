@@ -342,7 +342,8 @@ impl Keyspace {
         db.meta.sweep_at = 0;
         db.meta.fields.clear();
         let keys = table.len() as u64;
-        if keys == 0 {
+        // Clients may also hold copies of keys that do not exist, and of keys of other databases.
+        if keys == 0 && !self.env.effects.tracked {
             return 0;
         }
         self.env.effects.flushed(index, keys);

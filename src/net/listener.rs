@@ -6,7 +6,7 @@ use super::local;
 use crate::engine::batch::Post;
 use crate::engine::event::Event;
 use crate::engine::{Mailbox, NewSocket, ToConnection};
-use crate::session::{Link, Origin, Session};
+use crate::session::{Gauge, Link, Origin, Session};
 use crate::types::DbIndex;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::RefCell;
@@ -16,7 +16,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -274,7 +273,7 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
     let Ok((client, slot, limits, commands)) = admitted else {
         return socket.try_write(b"-ERR max number of clients reached\r\n");
     };
-    let unsent = Arc::new(AtomicUsize::new(0));
+    let gauge = Arc::new(Gauge::default());
     let link = |link: Box<dyn Link>| {
         mailbox.with(|engine| {
             if let Some(session) = engine.world.sessions.get_mut(client) {
@@ -285,15 +284,15 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
     if let Some((_, orders)) = mailbox.thread_for(client) {
         // The session's slot is unique among clients of all threads, so it serves as the place on the thread, too.
         let place = slot as u32;
-        link(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, unsent: unsent.clone() }));
+        link(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, gauge: gauge.clone() }));
         match socket.into_new_socket() {
-            Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, unsent }),
+            Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, gauge }),
             Err(_) => mailbox.post(Event::Disconnected(client)),
         }
         return;
     }
     let (read, write) = socket.into_split();
-    let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, unsent);
+    let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, gauge);
     let place = mailbox.add_home(connection.clone());
     connection.set_place(place);
     link(Box::new(LocalLink(connection.clone())));

@@ -2,6 +2,7 @@
 //! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
 
 pub mod blocked;
+pub mod link;
 pub mod message;
 pub mod multi;
 pub mod pause;
@@ -10,10 +11,10 @@ pub mod registry;
 pub mod tracking;
 pub mod watch;
 
-use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::types::{ClientId, DbIndex};
 pub use blocked::Blocked;
+pub use link::{Gauge, Link, LinkBuffers};
 pub use message::Message;
 pub use multi::Transaction;
 pub use pause::Pause;
@@ -21,33 +22,6 @@ pub use pubsub::{PubSub, Subscriptions, Topic};
 pub use registry::Registry;
 pub use tracking::Tracking;
 pub use watch::Watch;
-
-/// The way from a session to its connection.
-pub trait Link {
-    /// Sends what is in `out`, or as much as the socket takes now; the connection keeps the rest. Clears `out`.
-    fn send(&self, out: &mut Output);
-    /// Closes the connection once everything sent so far has left.
-    fn close_after_send(&self);
-    /// Closes the connection at once.
-    fn close_now(&self);
-    /// Limits on what is read from here on (they are smaller before AUTH).
-    fn set_limits(&self, limits: Limits);
-    /// What the connection holds.
-    fn buffers(&self) -> LinkBuffers;
-}
-
-/// Sizes of a connection's buffers, for CLIENT LIST and for limits.
-#[derive(Default, Clone, Copy)]
-pub struct LinkBuffers {
-    /// Bytes of requests read and not yet executed.
-    pub query: usize,
-    /// Free room in the request buffer.
-    pub query_free: usize,
-    /// Bytes of replies that the socket has not taken yet.
-    pub unsent: usize,
-    /// Bytes of memory held by the connection.
-    pub memory: usize,
-}
 
 /// Whether a client wants to hear replies (CLIENT REPLY).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -117,6 +91,10 @@ pub struct Session {
     pub tracking: bool,
     /// Is shown every command (MONITOR).
     pub monitor: bool,
+    /// Bytes of memory of the requests that run at the moment.
+    pub lent_bytes: usize,
+    /// Bytes of memory that the registry has counted for this client.
+    pub counted_bytes: usize,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
     pub over_soft_limit_since: i64,
 }
@@ -168,7 +146,8 @@ impl Session {
         let link = self.link.as_ref().map_or(0, |link| link.buffers().memory);
         let subscriptions = self.subscriptions.as_ref().map_or(0, |mine| mine.memory_bytes());
         let names = self.name.len() + self.lib_name.len();
-        size_of::<Session>() + self.out.bytes.capacity() + names + self.multi_bytes() + subscriptions + link
+        let out = self.out.bytes.capacity() + self.out.len() - self.out.bytes.len();
+        size_of::<Session>() + out + names + self.multi_bytes() + subscriptions + link + self.lent_bytes
     }
 
     /// Returns to the state of a new connection (RESET), but for the connection itself.

@@ -6,6 +6,7 @@ use super::{Message, Session};
 use crate::resp::reply::Output;
 use crate::types::ClientId;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The clients of one server.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub struct Registry {
     spare: Vec<Vec<u8>>,
     /// Messages for sessions that are taken out.
     late: Vec<Late>,
+    /// Bytes of memory that have been counted for all clients.
+    memory: usize,
 }
 
 /// A message for a session that is taken out, in both protocols: which one it speaks is known when it is back.
@@ -55,6 +58,7 @@ impl Registry {
     pub fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
         let slot = self.by_id.remove(&id)?;
         let session = self.slots[slot].take();
+        self.memory -= session.as_ref().map_or(0, |session| session.counted_bytes);
         self.late.retain(|late| late.client != id);
         self.free.push(slot);
         session
@@ -109,6 +113,22 @@ impl Registry {
     /// Ids in ascending order, those taken out included.
     pub fn ids(&self) -> impl Iterator<Item = ClientId> + '_ {
         self.by_id.keys().copied()
+    }
+
+    /// Up to `count` ids behind `last` in ascending order, and from the first on when there are no more.
+    pub fn next_ids(&self, last: ClientId, count: usize) -> Vec<ClientId> {
+        let behind = self.by_id.range((Bound::Excluded(last), Bound::Unbounded));
+        behind.chain(self.by_id.range(..=last)).map(|(id, _)| *id).take(count).collect()
+    }
+
+    /// Bytes of memory that have been counted for all clients.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// What has been counted for some clients changed by so much.
+    pub fn adjust_memory(&mut self, changed: isize) {
+        self.memory = self.memory.saturating_add_signed(changed);
     }
 
     /// Number of clients.

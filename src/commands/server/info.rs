@@ -354,7 +354,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
-    out.zeros(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    out.add("evicted_clients", world.stats.evicted_clients);
+    out.zeros(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     out.add("keyspace_hits", keys.hits);
     out.add("keyspace_misses", keys.misses);
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));

@@ -221,6 +221,10 @@ fn prefixes_are_told_of_once_in_a_turn() {
         +OK
         2: >["invalidate", nil]
         3: >["invalidate", nil]
+        > FLUSHDB
+        +OK
+        2: >["invalidate", nil]
+        3: >["invalidate", nil]
         2> CLIENT TRACKING off
         +OK
         > SET a:1 1
