@@ -198,7 +198,7 @@ fn count(session: &mut Session, tracking_bytes: usize) -> isize {
 }
 
 /// The limit on replies that a client does not read.
-fn limit_of(session: &Session, limits: &OutputBufferLimits) -> OutputBufferLimit {
+pub(super) fn limit_of(session: &Session, limits: &OutputBufferLimits) -> OutputBufferLimit {
     if session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
 }
 

@@ -395,6 +395,7 @@ impl Engine {
                 continue;
             }
             session.lent_bytes = batches[i].memory_bytes();
+            session.out.limit = clients::limit_of(&session, &self.world.config.client_output_buffer_limit).hard as usize;
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();

@@ -269,6 +269,9 @@ impl Connection {
             self.was_read.set(true);
             self.peak.set(self.peak.get().max(batch.filled));
         }
+        if self.is_gauged.get() {
+            self.show(&Possession::Away);
+        }
         self.post.post(Event::Batch(batch));
     }
 

@@ -274,17 +274,18 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
         return socket.try_write(b"-ERR max number of clients reached\r\n");
     };
     let gauge = Arc::new(Gauge::default());
-    let link = |link: Box<dyn Link>| {
+    let attach = |link: Box<dyn Link>, thread: u16| {
         mailbox.with(|engine| {
             if let Some(session) = engine.world.sessions.get_mut(client) {
                 session.link = Some(link);
+                session.io_thread = thread;
             }
         });
     };
-    if let Some((_, orders)) = mailbox.thread_for(client) {
+    if let Some((thread, orders)) = mailbox.thread_for(client) {
         // The session's slot is unique among clients of all threads, so it serves as the place on the thread, too.
         let place = slot as u32;
-        link(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, gauge: gauge.clone() }));
+        attach(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, gauge: gauge.clone() }), thread);
         match socket.into_new_socket() {
             Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, gauge }),
             Err(_) => mailbox.post(Event::Disconnected(client)),
@@ -295,7 +296,7 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
     let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, gauge);
     let place = mailbox.add_home(connection.clone());
     connection.set_place(place);
-    link(Box::new(LocalLink(connection.clone())));
+    attach(Box::new(LocalLink(connection.clone())), 0);
     let mailbox = mailbox.clone();
     local::spawn(async move {
         connection.run(read, client, slot, commands).await;

@@ -71,6 +71,8 @@ pub struct Session {
     pub peer: Box<str>,
     pub local: Box<str>,
     pub fd: i32,
+    /// The thread that has the socket; 0 is the engine's own.
+    pub io_thread: u16,
     /// Unix time in milliseconds by the real clock.
     pub connected_at: i64,
     pub active_at: i64,
@@ -100,29 +102,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// The flags of CLIENT LIST.
-    pub fn flag_letters(&self) -> String {
-        let mut letters = String::new();
-        let mut add = |when: bool, letter| {
-            if when {
-                letters.push(letter);
-            }
-        };
-        add(self.monitor, 'O');
-        add(self.subscriptions.is_some(), 'P');
-        add(self.transaction.is_some(), 'x');
-        add(self.blocked, 'b');
-        add(self.watch.as_ref().is_some_and(|watch| watch.is_touched()), 'd');
-        add(self.closing, 'c');
-        add(self.origin == Origin::Unix, 'U');
-        add(self.no_evict, 'e');
-        add(self.no_touch, 'T');
-        if letters.is_empty() {
-            letters.push('N');
-        }
-        letters
-    }
-
     /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all, the
     /// keys that a tracking client reads are noted.
     #[inline]

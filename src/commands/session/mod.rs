@@ -1,6 +1,7 @@
 //! Commands about the client that sends them: who it is, which protocol it speaks, which clients there are.
 
 mod client;
+mod client_filter;
 mod client_list;
 mod connection;
 mod hold;
