@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `types`, `clock` | small shared types; time and randomness as inputs |
 //! | `raw` | the one home of unsafe memory layouts: allocator, hash table, entries, members, B+tree |
-//! | `sys` | the one home of libc calls |
+//! | `sys` | the one home of C interfaces: libc, Lua |
 //! | `ds` | the typed values, encodings inside; `parts` (listpack, intset, quicklist) and `algo` |
 //! | `resp` | requests off the wire, replies onto it, text rules for numbers |
 //! | `config` | one plain value, a row per directive, redis.conf, command line |
@@ -24,6 +24,7 @@
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
 //! | `persist` | RDB files |
+//! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
 //! | `dispatch` | guards, execution, publishing of effects |
@@ -66,6 +67,7 @@ pub mod net;
 pub mod persist;
 pub mod raw;
 pub mod resp;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod stats;

@@ -1,6 +1,7 @@
-//! The one home of libc calls.
+//! The one home of C interfaces: libc and Lua.
 #![allow(unsafe_code)]
 
+pub mod lua;
 pub mod mem;
 pub mod process;
 pub mod time;

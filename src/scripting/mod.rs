@@ -1,0 +1,3 @@
+//! Lua scripts and functions.
+
+pub mod lib;
