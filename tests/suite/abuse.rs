@@ -98,22 +98,25 @@ fn a_subscriber_that_never_reads_is_cut_off_alone() {
         keen.run("SUBSCRIBE flood");
         let messages = size(2000, 20_000);
         let before = info(&server, "used_memory");
+        let mut served = None;
         beside_a_bystander(&server, "a subscriber that never reads", |server| {
             let reader = std::thread::spawn(move || {
                 (0..messages).for_each(|_| {
                     keen.read().expect("a message");
                 });
+                keen
             });
             let (mut publisher, text) = (server.client(), vec![b'x'; 10_000]);
             for _ in 0..messages {
                 publisher.call(&[&b"PUBLISH"[..], b"flood", &text]).expect("published");
             }
-            reader.join().expect("it got all messages");
+            served = reader.join().ok();
         });
         wait_until("it is cut off", || info(&server, "client_output_buffer_limit_disconnections") == 1);
         // Limit, one turn's messages, and what the allocator keeps at hand.
         assert!(info(&server, "used_memory_peak") < before + (16 << 20), "{}", info(&server, "used_memory_peak"));
         assert_eq!(server.client().run("PUBLISH flood last"), Reply::Integer(1));
+        served.expect("it got all messages").read().expect("and the last");
     }
 }
 
