@@ -29,7 +29,7 @@
 //! | `commands` | what it DOES, a folder per family and a file per topic |
 //! | `dispatch` | guards, execution, publishing of effects |
 //! | `engine` | the actor, its mailbox, cron |
-//! | `net` | sockets, I/O threads |
+//! | `net` | sockets, TLS, I/O threads |
 //! | `server` | builds every part and joins them |
 //! | `testkit` | a server in a box: transcript in; replies, propagation and events out |
 //!

@@ -58,6 +58,8 @@ pub struct Stats {
     pub reads_processed: u64,
     pub writes_processed: u64,
     pub query_buffer_limit_disconnections: u64,
+    /// When a web request was last told of in the log, in Unix seconds.
+    pub web_request_logged_at: Option<i64>,
     pub output_buffer_limit_disconnections: u64,
     /// Closed because clients together took too much memory.
     pub evicted_clients: u64,

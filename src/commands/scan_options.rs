@@ -3,6 +3,7 @@
 use crate::command::error::{self, CommandError};
 use crate::ds::algo::glob;
 use crate::keyspace::ValueType;
+use crate::resp::number;
 use crate::resp::request::Args;
 
 /// What a scan goes through; some options are for one of them only.
@@ -85,16 +86,9 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor as a client sends it back: an unsigned number of 64 bits. As in the original, blanks and a plus sign may stand
-/// before it.
+/// A cursor as a client sends it back: an unsigned number of 64 bits, read as generously as the original does.
 pub fn cursor(text: &[u8]) -> Result<u64, CommandError> {
-    let digits = text.trim_ascii_start();
-    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(error::INVALID_CURSOR);
-    }
-    // Digits only, so this is UTF-8; too many of them, or none, are refused by the conversion.
-    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(error::INVALID_CURSOR)
+    number::parse_u64(text).ok_or(error::INVALID_CURSOR)
 }
 
 fn unknown_type(name: &[u8]) -> CommandError {
@@ -112,6 +106,8 @@ mod tests {
     fn a_cursor_is_any_unsigned_number() {
         assert_eq!(cursor(b"18446744073709551615"), Ok(u64::MAX));
         assert_eq!(cursor(b" +007"), Ok(7));
+        assert_eq!(cursor(b"-0"), Ok(0));
+        assert_eq!(cursor(b"-9223372036854775809"), Ok(9_223_372_036_854_775_807));
         for bad in [&b""[..], b"+", b"-1", b"1 ", b"x", b"18446744073709551616", b"++1"] {
             assert_eq!(cursor(bad), Err(error::INVALID_CURSOR), "{bad:?}");
         }

@@ -532,6 +532,8 @@ pub struct Config {
     // What is no directive with a value
     /// `port auto`: take a free port. `port` is 0 until the listener knows which.
     pub port_auto: bool,
+    /// Likewise for `tls_port`.
+    pub tls_port_auto: bool,
     /// Started as Sentinel: other defaults, and `sentinel` lines are allowed.
     pub sentinel_mode: bool,
     /// Absolute path of the file that was loaded; CONFIG REWRITE writes to it.

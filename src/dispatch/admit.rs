@@ -66,6 +66,11 @@ pub fn bad_subcommand(spec: &CommandSpec, args: Args<'_>) -> CommandError {
     error::unknown_subcommand(spec.name, args.get(1))
 }
 
+/// True if a line of HTTP arrived in place of a command: `POST …` or `Host: …`.
+pub fn is_web_request(args: Args<'_>) -> bool {
+    args.is(0, "POST") || args.is(0, "HOST:")
+}
+
 /// The refusal for an unknown command, with the beginning of its arguments.
 #[cold]
 pub fn unknown(_world: &World, _session: &Session, args: Args<'_>) -> CommandError {

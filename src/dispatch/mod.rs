@@ -44,6 +44,9 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     world.stats.commands += 1;
     session.commands += 1;
     let Some(at) = command else {
+        if admit::is_web_request(args) {
+            return hang_up_on_browser(world, session);
+        }
         let refusal = admit::unknown(world, session, args);
         return refuse(world, session, start, refusal, None);
     };
@@ -80,6 +83,25 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
     }
     monitor::show(world, session, spec, args);
     step
+}
+
+/// Ends the conversation with a browser that was made to send commands in the body of a form: it gets no answer, and nothing
+/// that follows is executed.
+#[cold]
+fn hang_up_on_browser(world: &mut World, session: &mut Session) -> Step {
+    const SILENCE_SECONDS: i64 = 60;
+    let now = world.keyspace.env.clock.micros() / 1_000_000;
+    let last = world.stats.web_request_logged_at.replace(now);
+    if last.is_none_or(|last| (now - last).abs() > SILENCE_SECONDS) {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is \
+             likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+             Connection from {} aborted.",
+            session.peer
+        );
+    }
+    session.closing = true;
+    Step::Close
 }
 
 /// Answers a request that may not run.

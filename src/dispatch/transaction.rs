@@ -23,11 +23,12 @@ pub fn queue(session: &mut Session, at: u16, spec: &CommandSpec, args: Args<'_>)
     ReplyWriter::new(&mut session.out, session.resp3).simple("QUEUED");
 }
 
-/// A request was refused: a transaction that it was to be part of is broken, and a refused EXEC ends the transaction. Returns
-/// what the client is told.
+/// A request was refused: a transaction that it was to be part of is broken, and a refused EXEC ends the transaction, if there
+/// is one. Returns what the client is told.
 pub fn refuse(world: &mut World, session: &mut Session, refusal: CommandError, is_exec: bool) -> CommandError {
-    let Some(transaction) = &mut session.transaction else { return refusal };
-    transaction.broken = true;
+    if let Some(transaction) = &mut session.transaction {
+        transaction.broken = true;
+    }
     if !is_exec {
         return refusal;
     }

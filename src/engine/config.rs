@@ -10,8 +10,9 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     {
         log.set_level(world.config.loglevel);
     }
-    if names.contains(&"port") {
-        world.identity.tcp_port = world.config.port as u16;
+    if names.contains(&"port") || names.contains(&"tls-port") {
+        let config = &world.config;
+        world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;
     }
     world.limit_tracking(None);
     // Without a password everybody is the default user; and limits on requests may be others.

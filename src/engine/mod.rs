@@ -30,6 +30,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -129,6 +130,12 @@ pub enum ToConnection {
 pub enum NewSocket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// `established` turns true when the handshake is over.
+    Tls {
+        stream: std::net::TcpStream,
+        config: Arc<rustls::ServerConfig>,
+        established: Arc<AtomicBool>,
+    },
 }
 
 impl Mailbox {

@@ -101,39 +101,55 @@ impl ThinBytes {
     /// # Panics
     /// When `at..at + remove` reaches into the header or past the end.
     pub fn splice(&mut self, at: usize, remove: usize, insert: usize) -> Result<&mut [u8], TooLong> {
+        let len_old = self.open(at, remove, insert)?;
+        let (fresh, gap_end) = (len_old.max(at), at + insert);
+        // SAFETY: the gap lies within the allocation. Its bytes past the old length are initialised here, those before
+        // have always been; the caller gets them exclusively, together with `self`.
+        unsafe {
+            let head = self.head.as_ptr();
+            if gap_end > fresh {
+                head.add(fresh).write_bytes(0, gap_end - fresh);
+            }
+            Ok(std::slice::from_raw_parts_mut(head.add(at), insert))
+        }
+    }
+
+    /// As [`ThinBytes::splice`], with the bytes that fill the gap.
+    ///
+    /// # Panics
+    /// When `at..at + remove` reaches into the header or past the end.
+    pub fn splice_in(&mut self, at: usize, remove: usize, bytes: &[u8]) -> Result<(), TooLong> {
+        self.open(at, remove, bytes.len())?;
+        // SAFETY: the gap has room for all of them and is disjoint from `bytes`, as `self` is borrowed exclusively.
+        unsafe { self.head.as_ptr().add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Makes the gap; returns the old length. The bytes of the gap past that are not initialised: the caller writes them.
+    fn open(&mut self, at: usize, remove: usize, insert: usize) -> Result<usize, TooLong> {
         let len_old = self.len();
         assert!(at >= HEADER_LEN && at <= len_old && remove <= len_old - at, "splice outside the buffer");
         let tail = len_old - at - remove;
         let len_new = (at + tail).checked_add(insert).filter(|&len| len <= LEN_MAX).ok_or(TooLong)?;
-
-        if len_new >= len_old {
+        if len_new > len_old {
             self.resize_allocation(len_old, len_new);
+        }
+        if remove != insert {
             let head = self.head.as_ptr();
-            // SAFETY: source and target end at `len_old` and `len_new`, both within the allocation; the bytes past
-            // `len_old` that the gap covers are written before anyone can read them.
-            unsafe {
-                head.add(at + insert).copy_from(head.add(at + remove), tail);
-                let fresh = len_old.max(at);
-                let gap_end = at + insert;
-                if gap_end > fresh {
-                    head.add(fresh).write_bytes(0, gap_end - fresh);
-                }
-            }
-        } else {
-            let head = self.head.as_ptr();
-            // SAFETY: as above; moving down first, because the shrunk allocation may not hold the old tail.
+            // SAFETY: source and target end at `len_old` and `len_new`, both within the allocation, which has grown
+            // already and has yet to shrink.
             unsafe { head.add(at + insert).copy_from(head.add(at + remove), tail) };
+        }
+        if len_new < len_old {
             self.resize_allocation(len_old, len_new);
         }
         self.stamp(len_new);
-        // SAFETY: `at + insert <= len_new`, all initialised, exclusively borrowed together with `self`.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.head.as_ptr().add(at), insert) })
+        Ok(len_old)
     }
 
     /// Appends `bytes`. Errors when the result would exceed [`LEN_MAX`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
-        self.splice(self.len(), 0, bytes.len())?.copy_from_slice(bytes);
-        Ok(())
+        self.splice_in(self.len(), 0, bytes)
     }
 
     /// Shortens the buffer to `len` bytes, header included. Longer than the buffer: nothing happens.
@@ -343,8 +359,11 @@ mod tests {
                 let remove = random(model.len() - at + 1).min(random(400) + 1);
                 let insert = random(if round % 2 == 0 { 40 } else { 700 });
                 let fill: Vec<u8> = (0..insert).map(|_| random(256) as u8).collect();
-                let gap = buffer.splice(at, remove, insert).unwrap();
-                gap.copy_from_slice(&fill);
+                if random(2) == 0 {
+                    buffer.splice(at, remove, insert).unwrap().copy_from_slice(&fill);
+                } else {
+                    buffer.splice_in(at, remove, &fill).unwrap();
+                }
                 model.splice(at..at + remove, fill);
                 if random(10) == 0 {
                     let len = 4 + random(model.len() - 3);

@@ -9,3 +9,4 @@ mod persist;
 mod regression;
 mod support;
 mod tidy;
+mod tls;

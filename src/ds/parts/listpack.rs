@@ -224,6 +224,13 @@ impl Listpack {
         self.push_back(Element::Int(value))
     }
 
+    /// Appends elements that were encoded beforehand, growing the buffer once.
+    pub fn append_encoded(&mut self, elements: &Encoder) {
+        let at = self.end();
+        self.0.splice_in(at, 0, &elements.bytes).expect("callers check would_fit");
+        self.adjust_count(elements.count, 0);
+    }
+
     /// Puts in front.
     pub fn push_front(&mut self, element: Element<'_>) -> Pos {
         self.splice_in(HEADER_LEN, 0, element)
@@ -665,6 +672,39 @@ fn back_length(len: usize) -> ([u8; 5], usize) {
     (bytes, size)
 }
 
+/// Elements in the form they have in a listpack, one after the other: see [`Listpack::append_encoded`].
+pub struct Encoder {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Encoder {
+    /// Room for so many elements that have so many bytes of text in all.
+    pub fn with_capacity(elements: usize, text: usize) -> Encoder {
+        // Header and back length of a text that is not long; an integer takes as much at most.
+        const AROUND: usize = 10;
+        Encoder { bytes: Vec::with_capacity(text + elements * AROUND), count: 0 }
+    }
+
+    pub fn push(&mut self, element: Element<'_>) {
+        let encoded = Encoded::new(element);
+        self.bytes.extend_from_slice(&encoded.head[..encoded.head_len]);
+        self.bytes.extend_from_slice(encoded.text);
+        match encoded.head_len + encoded.text.len() {
+            len @ 0..=127 => self.bytes.push(len as u8),
+            len => {
+                let (back, size) = back_length(len);
+                self.bytes.extend_from_slice(&back[..size]);
+            }
+        }
+        self.count += 1;
+    }
+
+    pub fn push_int(&mut self, value: i64) {
+        self.push(Element::Int(value));
+    }
+}
+
 /// An element ready to be written: encoding bytes, text, back length.
 struct Encoded<'a> {
     head: [u8; 9],
@@ -675,6 +715,7 @@ struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     fn new(element: Element<'a>) -> Encoded<'a> {
         match element.canonical() {
+            Element::Int(value @ 0..=127) => Encoded::of(&[value as u8], b""),
             Element::Int(value) => Encoded::int(value),
             Element::Str(text) => Encoded::text(text),
         }

@@ -206,15 +206,14 @@ impl Stream {
         if bytes > NODE_BYTES_MAX {
             return Err(AppendError::TooLarge);
         }
-        match self.nodes.last_entry().filter(|last| has_room(last.get(), bytes, limits)) {
-            Some(mut last) => {
+        let last = self.nodes.last_entry().and_then(|last| Some((node::master(last.get())?, last)));
+        match last.filter(|(master, last)| has_room(last.get(), master, bytes, limits)) {
+            Some((master, mut last)) => {
                 let base = *last.key();
-                node::append(last.get_mut(), base, id, fields);
+                node::append(last.get_mut(), &master, base, id, fields, bytes);
             }
             None => {
-                let mut fresh = node::create(fields.clone());
-                node::append(&mut fresh, id, id, fields);
-                self.nodes.insert(id, fresh);
+                self.nodes.insert(id, node::create(fields, bytes));
             }
         }
         let counters = &mut self.counters;
@@ -256,7 +255,7 @@ impl Stream {
             self.nodes.remove(&base);
         } else {
             node::flag_deleted(node, at);
-            node::set_counts(node, master.live - 1, master.deleted + 1);
+            node::set_counts(node, &master, master.live - 1, master.deleted + 1);
         }
         self.counters.len -= 1;
         self.counters.max_deleted_id = self.counters.max_deleted_id.max(id);
@@ -306,7 +305,7 @@ impl Stream {
             if count == master.live {
                 first.remove();
             } else {
-                node::set_counts(first.get_mut(), master.live - count, master.deleted + count);
+                node::set_counts(first.get_mut(), &master, master.live - count, master.deleted + count);
             }
             self.counters.len = len - count;
             removed += count;
@@ -428,12 +427,11 @@ impl<'a> Iterator for Range<'a> {
     }
 }
 
-fn has_room(node: &Listpack, bytes: usize, limits: NodeLimits) -> bool {
+fn has_room(node: &Listpack, master: &node::Master, bytes: usize, limits: NodeLimits) -> bool {
     let most = if limits.bytes == 0 { NODE_BYTES_MAX } else { limits.bytes.min(NODE_BYTES_MAX) };
     if node.bytes().saturating_add(bytes) >= most {
         return false;
     }
-    let Some(master) = node::master(node) else { return false };
     limits.entries == 0 || master.live.saturating_add(master.deleted) < limits.entries
 }
 

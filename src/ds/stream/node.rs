@@ -8,7 +8,7 @@
 use super::StreamId;
 use crate::ds::parts::corrupt::Corrupt;
 use crate::ds::parts::element::Element;
-use crate::ds::parts::listpack::{Listpack, Pos};
+use crate::ds::parts::listpack::{Encoder, Listpack, Pos};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -97,27 +97,38 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// A node that starts with the fields of its first entry.
-pub(super) fn create<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) -> Listpack {
-    let mut node = Listpack::new();
-    node.append_int(0);
-    node.append_int(0);
-    node.append_int(fields.clone().count() as i64);
-    for (name, _) in fields {
-        node.push_back(Element::Str(name));
+/// A node of one entry, under whose id it is kept and whose fields become the master entry's. `text` is how many bytes of
+/// fields and values there are.
+pub(super) fn create<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone, text: usize) -> Listpack {
+    let count = fields.clone().count();
+    let mut elements = Encoder::with_capacity(2 * count + 9, text);
+    for number in [1, 0, count as i64] {
+        elements.push_int(number);
     }
-    node.append_int(0);
+    for (name, _) in fields.clone() {
+        elements.push(Element::Str(name));
+    }
+    for number in [0, SAME_FIELDS, 0, 0] {
+        elements.push_int(number);
+    }
+    for (_, value) in fields {
+        elements.push(Element::Str(value));
+    }
+    elements.push_int(count as i64 + FIXED);
+    let mut node = Listpack::new();
+    node.append_encoded(&elements);
     node
 }
 
-/// Appends an entry. Its id is greater than those in the node.
+/// Appends an entry. Its id is greater than those in the node, whose `master` this is; `text` as for [`create`].
 pub(super) fn append<'f>(
     node: &mut Listpack,
+    master: &Master,
     base: StreamId,
     id: StreamId,
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    text: usize,
 ) {
-    let Some(master) = master(node) else { return };
     let count = fields.clone().count();
     let mut name = Some(master.names);
     let same = count == master.fields
@@ -126,21 +137,24 @@ pub(super) fn append<'f>(
             name = node.next(at);
             node.get(at).eq_bytes(field)
         });
-    set_counts(node, master.live + 1, master.deleted);
-    node.append_int(if same { SAME_FIELDS } else { 0 });
-    node.append_int(id.ms.wrapping_sub(base.ms) as i64);
-    node.append_int(id.seq.wrapping_sub(base.seq) as i64);
+    let mut elements = Encoder::with_capacity(2 * count + 5, text);
+    elements.push_int(if same { SAME_FIELDS } else { 0 });
+    elements.push_int(id.ms.wrapping_sub(base.ms) as i64);
+    elements.push_int(id.seq.wrapping_sub(base.seq) as i64);
     if !same {
-        node.append_int(count as i64);
+        elements.push_int(count as i64);
     }
     for (field, value) in fields {
         if !same {
-            node.push_back(Element::Str(field));
+            elements.push(Element::Str(field));
         }
-        node.push_back(Element::Str(value));
+        elements.push(Element::Str(value));
     }
     let count = count as i64;
-    node.append_int(if same { count + FIXED } else { 2 * count + FIXED + 1 });
+    elements.push_int(if same { count + FIXED } else { 2 * count + FIXED + 1 });
+    node.append_encoded(&elements);
+    // Last, as the entry's positions may move with it.
+    set_counts(node, master, master.live + 1, master.deleted);
 }
 
 /// Flags an entry as deleted; the counts follow with [`set_counts`].
@@ -149,10 +163,12 @@ pub(super) fn flag_deleted(node: &mut Listpack, at: Pos) {
     node.replace(at, Element::Int(flags | DELETED));
 }
 
-/// Writes the counts of the master entry. Positions in the node may move.
-pub(super) fn set_counts(node: &mut Listpack, live: u64, deleted: u64) {
-    for (index, count) in [(0, live), (1, deleted)] {
-        if let Some(at) = node.seek(index) {
+/// Writes the counts of the master entry, which are those of `was` so far. Positions in the node may move.
+pub(super) fn set_counts(node: &mut Listpack, was: &Master, live: u64, deleted: u64) {
+    for (index, count, old) in [(0, live, was.live), (1, deleted, was.deleted)] {
+        if count != old
+            && let Some(at) = node.seek(index)
+        {
             node.replace(at, Element::Int(count as i64));
         }
     }

@@ -108,6 +108,8 @@ fn a_refused_request_breaks_the_queue() {
         +OK
         > EXEC x
         -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
+        > EXEC x
+        -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
         > PING
         +PONG
         > MULTI
