@@ -137,6 +137,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     }
     info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
+    if let Err(errors) = world.load_users() {
+        warn!("{errors}");
+        return ExitCode::FAILURE;
+    }
     info!("Server initialized");
     if let Err(failure) = server::load(&mut world) {
         warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");

@@ -1,5 +1,6 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
+use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
 use crate::commands;
@@ -164,6 +165,10 @@ impl Builder {
                 }
             };
             let mut world = world(config, clock, port.or(tls_port).map_or(0, |a| a.port()), String::new());
+            if let Err(errors) = world.load_users() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
+                return;
+            }
             if let Err(failure) = load(&mut world) {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
                 return;
@@ -302,12 +307,14 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 /// A fresh world.
 pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
+    let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
+        acl,
         blocked: Default::default(),
         pubsub: Default::default(),
         tracking: Default::default(),

@@ -1,13 +1,16 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+mod users;
+
+use crate::acl::Acl;
+use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
-use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
 use crate::stats::Stats;
@@ -22,6 +25,7 @@ use std::time::Instant;
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
     pub tracking: Tracking,
@@ -127,6 +131,7 @@ impl World {
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
         settings.rdb_compression = config.rdbcompression;
         settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
+        settings.sanitize_by_user = config.sanitize_dump_payload == SanitizeDumpPayload::Clients;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -147,15 +152,6 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
-    }
-
-    /// How much one request may hold.
-    pub fn limits(&self, authenticated: bool) -> Limits {
-        let max_query = self.config.client_query_buffer_limit as usize;
-        if !authenticated {
-            return Limits::unauthenticated();
-        }
-        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
     }
 
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
@@ -180,7 +176,7 @@ impl World {
         let micros = (nanos / 1000) as i64;
         let slow = self.config.slowlog_log_slower_than;
         if slow >= 0 && micros >= slow && !spec.has(Flag::SkipSlowlog) {
-            self.slow.note(session, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
+            self.slow.note(session, spec, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && micros / 1000 >= threshold {
@@ -314,13 +310,14 @@ const SLOW_ARG_BYTES_MAX: usize = 128;
 
 impl SlowRecords {
     #[cold]
-    fn note(&mut self, session: &Session, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
+    fn note(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
         if max_len <= 0 {
             self.entries.clear();
             return;
         }
         let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
-        let mut kept: Vec<Box<[u8]>> = args.from(0).take(shown).map(cut).collect();
+        let visible = |i: usize| if is_secret(spec, args, i) { REDACTED } else { args.get(i) };
+        let mut kept: Vec<Box<[u8]>> = (0..shown).map(visible).map(cut).collect();
         if args.len() > shown {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
         }

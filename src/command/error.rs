@@ -58,6 +58,7 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
     NOAUTH = "NOAUTH Authentication required.";
+    NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";
     AUTH_NOT_CONFIGURED = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
     NOPROTO = "NOPROTO unsupported protocol version";

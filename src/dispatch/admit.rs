@@ -7,19 +7,25 @@ use crate::resp::request::Args;
 use crate::session::Session;
 use crate::world::World;
 
-use super::transaction;
+use super::{permit, transaction};
 
 /// Refuses what may not run now.
 #[inline]
-pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
+pub fn admit(
+    world: &mut World,
+    session: &mut Session,
+    at: u16,
+    spec: &'static CommandSpec,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
     if matches!(spec.run, Handler::Container) && args.len() > 1 {
         return Err(bad_subcommand(spec, args));
     }
     if !spec.arity.allows(args.len()) {
         return Err(error::wrong_arity(spec.name));
     }
-    if !session.authenticated && !spec.has(Flag::NoAuth) {
-        return Err(error::NOAUTH);
+    if session.guarded {
+        permit::admit(world, session, at, spec, args)?;
     }
     if world.memory_short && spec.has(Flag::DenyOom) {
         return Err(error::OOM);
@@ -30,7 +36,7 @@ pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args:
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
 pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
-        return Err(CommandError::new("ERR Command not allowed inside a transaction"));
+        return Err(error::NOT_IN_MULTI);
     }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;

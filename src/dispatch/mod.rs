@@ -4,11 +4,12 @@
 
 mod admit;
 mod monitor;
+mod permit;
 pub mod publish;
 mod tracking;
 mod transaction;
 
-use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
+use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
@@ -52,7 +53,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
-    if let Err(refusal) = admit::admit(world, session, spec, args) {
+    if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
     if world.is_special() || session.is_special() {
@@ -114,17 +115,23 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     }
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
-    after(session, start, Step::Next)
+    after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
-/// Runs a request that waited for keys once more: it was counted and admitted when it came.
+/// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
     match command {
         Some(at) => {
+            let spec = world.commands.get(at).spec;
+            if session.guarded
+                && let Err(refusal) = permit::admit(world, session, at, spec, args)
+            {
+                return refuse(world, session, start, refusal, Some(at));
+            }
             let step = run(world, session, args, at, start, true);
             if session.tracking {
-                tracking::note_keys(world, session, world.commands.get(at).spec, args);
+                tracking::note_keys(world, session, spec, args);
             }
             step
         }
@@ -139,15 +146,11 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let mut result = invoke(world, session, args, spec, &mut block, true);
+    let mut result = invoke(world, session, args, at, &mut block, true);
     if result == Ok(Flow::RunQueue) {
         result = transaction::run_queue(world, session);
     }
-    if let Some(timer) = timer {
-        let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.note_duration(at, nanos, world.config.latency_tracking);
-        world.note_duration(session, spec, args, nanos);
-    }
+    let nanos = timer.map(|timer| timer.elapsed().as_nanos() as u64);
     let waits = match &result {
         Ok(Flow::Block) => true,
         // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
@@ -157,7 +160,6 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         }
         Ok(_) => false,
     };
-    world.stats.per_command[at as usize].calls += !waits as u64;
     if waits {
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
@@ -165,6 +167,11 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             publish::close_unit(world, session, args, false, false);
         }
         return Step::Wait(block.unwrap_or_default());
+    }
+    world.stats.per_command[at as usize].calls += 1;
+    if let Some(nanos) = nanos {
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
+        world.note_duration(session, spec, args, nanos);
     }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
@@ -200,13 +207,15 @@ fn invoke(
     world: &mut World,
     session: &mut Session,
     args: Args<'_>,
-    spec: &'static CommandSpec,
+    at: u16,
     block: &mut Option<BlockOn>,
     may_block: bool,
 ) -> CommandResult {
+    let spec = world.commands.get(at).spec;
     match spec.run {
         Handler::Keys(run) => {
             world.keyspace.env.no_touch = session.no_touch;
+            let rights = if session.guarded { permit::rights(session, at, spec, args) } else { Rights::ALL };
             let mut ctx = KeysCtx {
                 args,
                 reply: ReplyWriter::new(&mut session.out, session.resp3),
@@ -214,6 +223,7 @@ fn invoke(
                 spec,
                 block,
                 may_block,
+                rights,
             };
             run(&mut ctx)
         }

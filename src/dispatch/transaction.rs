@@ -1,6 +1,7 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Mark, fail, invoke, monitor, publish, tracking};
+use super::{Mark, fail, invoke, monitor, permit, publish, tracking};
+use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
 use crate::resp::reply::ReplyWriter;
@@ -66,9 +67,16 @@ fn run_one(
     unit: &mut Vec<(DbIndex, OwnedRequest)>,
 ) -> Flow {
     let spec = world.commands.get(at).spec;
+    // The user's rules may have changed since the request was queued.
+    if session.guarded
+        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi)
+    {
+        fail(world, session, start, &permit::changed_since_queued(denial), None);
+        return Flow::Done;
+    }
     let dirty = world.keyspace.env.effects.dirty;
     let timer = Instant::now();
-    let result = invoke(world, session, args, spec, &mut None, false);
+    let result = invoke(world, session, args, at, &mut None, false);
     let nanos = timer.elapsed().as_nanos() as u64;
     world.stats.note_duration(at, nanos, world.config.latency_tracking);
     world.note_duration(session, spec, args, nanos);

@@ -397,7 +397,7 @@ impl Engine {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
             if session.closing {
-                // Another client has closed it since it sent this.
+                // Another client closed it in this turn: nothing of it runs any more.
                 self.world.sessions.put_back(session);
                 continue;
             }

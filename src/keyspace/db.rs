@@ -42,6 +42,8 @@ pub struct Settings {
     pub rdb_compression: bool,
     /// RESTORE searches packed values for duplicates.
     pub sanitize_dumps: bool,
+    /// … but not those of users who are trusted with them.
+    pub sanitize_by_user: bool,
     /// RESTORE believes payloads whatever their checksum (DEBUG).
     pub skip_dump_checksum: bool,
     /// Where collections change their encoding.
@@ -62,6 +64,7 @@ impl Default for Settings {
             hll_sparse_max_bytes: 3000,
             rdb_compression: true,
             sanitize_dumps: false,
+            sanitize_by_user: false,
             skip_dump_checksum: false,
             limits: crate::ds::object::Limits::default(),
         }

@@ -236,8 +236,7 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>, mailbox: &
     }
     let local = stream.local_addr().map(|a| text_of(&a)).unwrap_or_default();
     let refusal = mailbox.with(|engine| {
-        let config = &engine.world.config;
-        let guarded = config.protected_mode && config.requirepass.is_empty();
+        let guarded = engine.world.config.protected_mode && engine.world.acl.default_user().nopass;
         (guarded && !is_loopback(&peer)).then_some(PROTECTED_MODE)
     });
     let session = Session {
@@ -346,8 +345,8 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) -> Option<Clie
         session.connected_at = now;
         session.active_at = now;
         session.db = DbIndex(0);
-        session.authenticated = engine.world.config.requirepass.is_empty();
-        let limits = engine.world.limits(session.authenticated);
+        engine.world.welcome(&mut session);
+        let limits = engine.world.limits(&session);
         let commands = engine.world.commands.clone();
         engine.admit_client(Box::new(session)).map(|(client, slot)| (client, slot, limits, commands))
     });

@@ -4,4 +4,5 @@
 pub mod lua;
 pub mod mem;
 pub mod process;
+pub mod random;
 pub mod time;

@@ -1,6 +1,7 @@
 //! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
 //! monitoring tools look for them; what does not exist here is left out or stands at zero.
 
+use crate::acl::log::Reason;
 use crate::clock::Clock;
 use crate::command::context::ServerCtx;
 use crate::command::spec::*;
@@ -385,8 +386,11 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_eventloop_cycles_per_sec", cycles);
     let mean = stats.loop_nanos_rate.per_second().checked_div(cycles).unwrap_or(0);
     out.add("instantaneous_eventloop_duration_usec", mean / 1000);
-    out.add("acl_access_denied_auth", stats.auth_failures);
-    out.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let denied = |reason| world.acl.log.count(reason);
+    out.add("acl_access_denied_auth", denied(Reason::Auth));
+    out.add("acl_access_denied_cmd", denied(Reason::Command));
+    out.add("acl_access_denied_key", denied(Reason::Key));
+    out.add("acl_access_denied_channel", denied(Reason::Channel));
 }
 
 fn replication(world: &World, out: &mut Fields<'_>) {

@@ -1,12 +1,14 @@
 //! Choosing connections by their properties, for CLIENT LIST and CLIENT KILL: `ID 5 7 NOT-TYPE pubsub MAXAGE 60`.
 
 use super::client_list::flag_letters;
+use crate::acl::{Acl, User};
 use crate::command::error::{self, CommandError};
 use crate::resp::number;
 use crate::resp::request::Args;
 use crate::session::Session;
 use crate::types::ClientId;
 use crate::world::World;
+use std::rc::Rc;
 
 /// Which connections are meant: those that pass every test.
 #[derive(Default)]
@@ -24,7 +26,7 @@ struct Test<'a> {
 enum Property<'a> {
     Id(Vec<ClientId>),
     Kind(ClientType),
-    User(&'a [u8]),
+    User(Rc<User>),
     Address(&'a [u8]),
     LocalAddress(&'a [u8]),
     Ip(&'a [u8]),
@@ -64,25 +66,22 @@ impl ClientType {
     }
 }
 
-/// What a bad client id is answered with, which differs.
-type BadId = CommandError;
-
 impl<'a> Filter<'a> {
     /// The filter of CLIENT LIST.
-    pub(super) fn for_list(args: Args<'a>) -> Result<Self, CommandError> {
-        Self::parse(args, false, CommandError::new("ERR Invalid client ID"))
+    pub(super) fn for_list(args: Args<'a>, acl: &Acl) -> Result<Self, CommandError> {
+        Self::parse(args, acl, false, CommandError::new("ERR Invalid client ID"))
     }
 
     /// The filter of CLIENT KILL, which may be an address alone, and spares the client that asks unless told otherwise.
-    pub(super) fn for_kill(args: Args<'a>) -> Result<Self, CommandError> {
+    pub(super) fn for_kill(args: Args<'a>, acl: &Acl) -> Result<Self, CommandError> {
         if args.len() == 3 {
             let property = Property::Address(args.get(2));
             return Ok(Filter { tests: vec![Test { negated: false, property }], spare_me: false });
         }
-        Self::parse(args, true, CommandError::new("ERR client-id should be greater than 0"))
+        Self::parse(args, acl, true, CommandError::new("ERR client-id should be greater than 0"))
     }
 
-    fn parse(args: Args<'a>, spare_me: bool, bad_id: BadId) -> Result<Self, CommandError> {
+    fn parse(args: Args<'a>, acl: &Acl, spare_me: bool, bad_id: CommandError) -> Result<Self, CommandError> {
         let mut filter = Filter { tests: Vec::new(), spare_me };
         let mut i = 2;
         while i < args.len() {
@@ -112,12 +111,10 @@ impl<'a> Filter<'a> {
                     continue;
                 }
                 b"TYPE" => Property::Kind(ClientType::parse(value)?),
-                b"USER" => {
-                    if value != b"default" {
-                        return Err(CommandError::bytes([b"ERR No such user '", value, b"'"].concat()));
-                    }
-                    Property::User(value)
-                }
+                b"USER" => match acl.get(value) {
+                    Some(user) => Property::User(user.clone()),
+                    None => return Err(CommandError::bytes([b"ERR No such user '", value, b"'"].concat())),
+                },
                 b"ADDR" => Property::Address(value),
                 b"LADDR" => Property::LocalAddress(value),
                 b"IP" => Property::Ip(value),
@@ -162,7 +159,7 @@ impl Property<'_> {
         match self {
             Property::Id(ids) => ids.contains(&session.id),
             Property::Kind(kind) => ClientType::of(session) == *kind,
-            Property::User(name) => *name == b"default",
+            Property::User(user) => session.user.as_ref().is_some_and(|own| Rc::ptr_eq(own, user)),
             Property::Address(address) => session.peer.as_bytes() == *address,
             Property::LocalAddress(address) => session.local.as_bytes() == *address,
             Property::Ip(ip) => session.peer.rsplit_once(':').is_some_and(|(own, _)| own.as_bytes() == *ip),

@@ -86,7 +86,7 @@ fn info(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let filter = Filter::for_kill(ctx.args)?;
+    let filter = Filter::for_kill(ctx.args, &ctx.world.acl)?;
     let now = Clock::Real.micros() / 1000;
     let mut killed = Vec::new();
     for id in ctx.world.sessions.ids() {
@@ -116,7 +116,7 @@ fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn list(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let filter = Filter::for_list(ctx.args)?;
+    let filter = Filter::for_list(ctx.args, &ctx.world.acl)?;
     let now = Clock::Real.micros() / 1000;
     let ids = match filter.ids() {
         Some(ids) => ids.to_vec(),
@@ -147,6 +147,14 @@ struct Running<'a> {
     reply_room: usize,
 }
 
+/// A client's line while it runs a request, without the line break: for logs.
+pub fn description(world: &World, session: &Session, args: Args<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(LINE_BYTES);
+    describe(&mut text, world, session, Some(Running { args, reply_room: session.out.bytes.capacity() }));
+    text.pop();
+    text
+}
+
 /// Appends a client's line.
 fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Option<Running<'_>>) {
     let link = session.link.as_ref().map(|link| link.buffers()).unwrap_or_default();
@@ -172,7 +180,7 @@ fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Optio
         text,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} \
          argv-mem={argument_bytes} multi-mem={} rbs={reply_room} rbp={reply_room} obl={} oll={} omem={} tot-mem={memory} events={} \
-         cmd={command} user=default redir={redirection} resp={} lib-name=",
+         cmd={command} user={} redir={redirection} resp={} lib-name=",
         (now - session.connected_at).max(0) / 1000,
         (now - session.active_at).max(0) / 1000,
         flag_letters(world, session),
@@ -187,6 +195,7 @@ fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Optio
         (link.unsent > 0) as u8,
         link.unsent,
         if link.unsent > 0 { "rw" } else { "r" },
+        String::from_utf8_lossy(session.user_name()),
         if session.resp3 { 3 } else { 2 },
     );
     text.extend_from_slice(&session.lib_name);

@@ -8,6 +8,7 @@ mod hold;
 mod tracking;
 
 use crate::command::CommandSpec;
+pub use client_list::description;
 
 /// The family's rows, a table per topic.
 pub(super) const TOPICS: &[&[CommandSpec]] =

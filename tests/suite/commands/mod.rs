@@ -1,5 +1,6 @@
 //! Commands by their families, as transcripts.
 
+mod acl;
 mod bitmaps;
 mod dump;
 mod expiry;
