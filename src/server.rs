@@ -344,6 +344,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         log: None,
         limits_client_memory: false,
         memory_short: false,
+        is_restricted: false,
+        in_transaction: false,
         measure_all: false,
     };
     world.adopt_config();
@@ -376,6 +378,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
     mailbox.with(|engine| engine.world.outside = Some(surroundings));
     local::spawn(cron::run(mailbox.clone()));
+    local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");

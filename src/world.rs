@@ -4,6 +4,7 @@
 mod users;
 
 use crate::acl::Acl;
+use crate::command::error::{self, CommandError};
 use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
@@ -55,15 +56,19 @@ pub struct World {
     pub memory_short: bool,
     /// The memory of clients is limited, and so counted.
     pub limits_client_memory: bool,
+    /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
+    pub is_restricted: bool,
+    /// A transaction runs: what it does is not to be told apart.
+    pub in_transaction: bool,
     /// Every command is measured alone, not only those that may take long.
     pub measure_all: bool,
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored.
+    /// True while requests do not simply run: clients are paused or monitored, or some requests are refused.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty()
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted
     }
 
     /// The pause of clients, unless it is over.
@@ -152,6 +157,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
+        self.review_restrictions();
     }
 
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
@@ -160,14 +166,35 @@ impl World {
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            self.give_snapshots_up();
             return Ok(());
         }
+        self.give_snapshots_up();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
             tracing::warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
+    }
+
+    /// Gives up whatever snapshot is in the making: the server ends, or its data go.
+    pub fn give_snapshots_up(&mut self) {
+        self.persistence.background.scheduled = false;
+        if let Some(snapshot) = self.persistence.snapshot.take() {
+            tracing::warn!("There is a snapshot in the making. Giving it up.");
+            snapshot.cancel(&mut self.keyspace);
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn refused_writes(&self) -> Option<CommandError> {
+        self.persistence.stops_writes(&self.config).then_some(error::MISCONF_RDB)
+    }
+
+    /// Looks anew at what requests have to be held back for; to be called when any of that changed.
+    pub fn review_restrictions(&mut self) {
+        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -259,6 +286,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// All databases were emptied on purpose: a snapshot of them is of no use any more.
+    AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

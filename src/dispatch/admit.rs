@@ -38,6 +38,9 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(error::NOT_IN_MULTI);
     }
+    if world.is_restricted {
+        admit_restricted(world, session, spec)?;
+    }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;
     }
@@ -49,6 +52,21 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             command.name
         )));
+    }
+    Ok(())
+}
+
+/// Refuses what the state of the server does not allow.
+fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC").map_or(0, |transaction| transaction.flags);
+    let writes = (spec.flags | queued) & Flag::Write.bit() != 0;
+    if (writes || spec.name == "PING")
+        && let Some(refusal) = world.refused_writes()
+    {
+        return Err(refusal);
+    }
+    if world.persistence.is_loading() && !spec.has(Flag::Loading) {
+        return Err(error::LOADING);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::keyspace::{Effect, Event};
 use crate::resp::request::{Args, OwnedRequest};
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
-use crate::world::World;
+use crate::world::{Order, World};
 use std::io::Write as _;
 
 /// Publishes what the request that the session just executed did. What belongs together propagates as a transaction; not so the
@@ -16,6 +16,9 @@ use std::io::Write as _;
 #[cold]
 pub fn close_unit(world: &mut World, session: &Session, args: Args<'_>, changed: bool, together: bool) {
     let effects = &mut world.keyspace.env.effects;
+    if std::mem::take(&mut effects.all_flushed) {
+        world.orders.push_back(Order::AllFlushed);
+    }
     let rewritten = effects.is_rewritten();
     let (before, instead) = effects.take_propagation();
     if world.stream.has_consumers() {

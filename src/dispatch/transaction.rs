@@ -45,12 +45,14 @@ pub fn run_queue(world: &mut World, session: &mut Session) -> CommandResult {
     ReplyWriter::new(&mut session.out, session.resp3).array(transaction.queue.len());
     let mut unit: Vec<(DbIndex, OwnedRequest)> = Vec::new();
     let mut flow = Flow::Done;
+    world.in_transaction = true;
     for queued in &transaction.queue {
         let start = session.out.mark();
         if run_one(world, session, queued.request.args(), queued.command, start, &mut unit) == Flow::Close {
             flow = Flow::Close;
         }
     }
+    world.in_transaction = false;
     let parts: Vec<(DbIndex, Args<'_>)> = unit.iter().map(|(db, request)| (*db, request.args())).collect();
     world.stream.append_unit(&parts);
     // What is to propagate has been: EXEC itself is not.

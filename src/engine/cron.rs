@@ -67,6 +67,8 @@ impl Engine {
         if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
             self.expire(period);
         }
+        self.save_if_due();
+        self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);
         self.look_at_clients();
         crate::raw::alloc::collect(64);

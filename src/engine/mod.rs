@@ -13,6 +13,7 @@ pub mod cron;
 pub mod event;
 mod nap;
 pub mod ring;
+pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
@@ -53,6 +54,7 @@ pub struct Engine {
     outcome: Option<event::Outcome>,
     /// The client that cron looked at last.
     looked_at: ClientId,
+    snapshot: snapshot::Pace,
 }
 
 /// A batch whose next request waits.
@@ -79,6 +81,7 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    snapshots: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -149,6 +152,7 @@ impl Mailbox {
             postponed: Vec::new(),
             outcome: None,
             looked_at: ClientId::default(),
+            snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -161,6 +165,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -231,6 +236,11 @@ impl Mailbox {
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
+    }
+
+    /// Waits until a snapshot is to be carried on.
+    pub async fn snapshot_wanted(&self) {
+        self.0.snapshots.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -374,6 +384,10 @@ impl Engine {
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
+        }
+        if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
+            self.snapshot.is_driven = true;
+            mailbox.0.snapshots.notify_one();
         }
     }
 
@@ -685,6 +699,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

@@ -12,6 +12,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod saving;
 mod scan;
 mod server;
 mod session;
