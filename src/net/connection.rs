@@ -16,6 +16,7 @@ use crate::session::{Gauge, Link, LinkBuffers};
 use crate::types::ClientId;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -167,17 +168,32 @@ enum Closing {
     Now,
 }
 
-/// Replies that the socket has not taken yet.
+/// Replies that the socket has not taken yet, in pieces: what piles up is neither copied as it grows nor freed late.
 #[derive(Default)]
 struct Unsent {
-    out: Output,
-    /// Bytes of `out` (in sending order, references included) that have left.
+    pieces: VecDeque<Output>,
+    /// Bytes of all pieces, referenced buffers included.
+    bytes: usize,
+    /// Bytes of the first piece (in sending order, references included) that have left.
     sent: usize,
 }
 
 impl Unsent {
     fn left(&self) -> usize {
-        self.out.len().saturating_sub(self.sent)
+        self.bytes - self.sent
+    }
+
+    /// Adds replies behind the others: short ones to the last piece, so that many of them do not become many pieces.
+    fn push(&mut self, out: &mut Output) {
+        const PIECE_BYTES: usize = 64 * 1024;
+        self.bytes += out.len();
+        match self.pieces.back_mut() {
+            Some(last) if last.bytes.len() + out.bytes.len() <= PIECE_BYTES => {
+                last.append(out);
+                out.clear();
+            }
+            _ => self.pieces.push_back(std::mem::take(out)),
+        }
     }
 }
 
@@ -318,15 +334,17 @@ impl Connection {
             return 0;
         }
         if self.has_unsent.get() {
-            self.unsent.borrow_mut().out.append(out);
-            out.clear();
+            self.unsent.borrow_mut().push(out);
             return self.count_unsent();
         }
         let mut sent = 0;
         match self.write.write_out(out, &mut sent) {
             Ok(()) => out.clear(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *self.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
+                let mut unsent = self.unsent.borrow_mut();
+                unsent.push(out);
+                unsent.sent = sent;
+                drop(unsent);
                 self.has_unsent.set(true);
                 self.wake();
                 return self.count_unsent();
@@ -439,18 +457,23 @@ impl Connection {
     /// Writes as much of the left-over replies as the socket takes; true if that was all.
     fn push_unsent(&self) -> io::Result<bool> {
         let mut unsent = self.unsent.borrow_mut();
-        let Unsent { out, sent } = &mut *unsent;
-        match self.write.write_out(out, sent) {
-            Ok(()) => {
-                *unsent = Unsent::default();
-                Ok(true)
+        let Unsent { pieces, bytes, sent } = &mut *unsent;
+        while let Some(first) = pieces.front() {
+            match self.write.write_out(first, sent) {
+                Ok(()) => {
+                    *bytes -= first.len();
+                    *sent = 0;
+                    pieces.pop_front();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.gauge.set_unsent(unsent.left());
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.gauge.set_unsent(unsent.left());
-                Ok(false)
-            }
-            Err(error) => Err(error),
         }
+        *unsent = Unsent::default();
+        Ok(true)
     }
 
     fn wake(&self) {

@@ -3,6 +3,7 @@
 mod acl;
 mod bitmaps;
 mod dump;
+mod eviction;
 mod expiry;
 mod geo;
 mod hashes;
