@@ -59,7 +59,7 @@ impl Default for Kit {
 struct Tape(Rc<RefCell<Vec<u8>>>);
 
 impl Consumer for Tape {
-    fn append(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8], _end: u64) {
         self.0.borrow_mut().extend_from_slice(bytes);
     }
 }

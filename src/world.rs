@@ -12,6 +12,7 @@ use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, Sanit
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
+use crate::persist::aof;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
@@ -24,6 +25,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::{info, warn};
 
 /// One server's state.
 pub struct World {
@@ -47,6 +49,8 @@ pub struct World {
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
     pub persistence: Persistence,
+    /// Clients that wait until their writes are safe (WAIT, WAITAOF).
+    pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -162,6 +166,7 @@ impl World {
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.slow.log.adopt_config(&self.config);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
+        self.persistence.aof.adopt_config(&self.config);
         self.announced = announced(config.notify_keyspace_events);
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
@@ -174,15 +179,23 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
+        if self.persistence.is_loading() {
+            warn!("The data are still being loaded: nothing is saved.");
+            return Ok(());
+        }
+        if self.persistence.aof.state() != aof::State::Off {
+            info!("Calling fsync() on the AOF file.");
+            self.persistence.aof.flush(&mut self.stream, true);
+        }
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
             self.give_snapshots_up();
             return Ok(());
         }
         self.give_snapshots_up();
-        tracing::info!("Saving the final RDB snapshot before exiting.");
+        info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
-            tracing::warn!("Error trying to save the DB, can't exit.");
+            warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
     }
@@ -216,18 +229,25 @@ impl World {
     pub fn give_snapshots_up(&mut self) {
         self.persistence.background.scheduled = false;
         if let Some(snapshot) = self.persistence.snapshot.take() {
-            tracing::warn!("There is a snapshot in the making. Giving it up.");
+            warn!("There is a snapshot in the making. Giving it up.");
             snapshot.cancel(&mut self.keyspace);
         }
     }
 
     /// Why writes are refused, if they are.
     pub fn refused_writes(&self) -> Option<CommandError> {
-        self.persistence.stops_writes(&self.config).then_some(error::MISCONF_RDB)
+        if self.persistence.stops_writes(&self.config) {
+            return Some(error::MISCONF_RDB);
+        }
+        let reason = self.persistence.aof.failure()?;
+        Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
     /// Looks anew at what requests have to be held back for; to be called when any of that changed.
     pub fn review_restrictions(&mut self) {
+        let World { persistence, config, .. } = self;
+        let saving = persistence.is_saving();
+        persistence.aof.set_saving(saving, config);
         self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
@@ -341,6 +361,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// Empty the keyspace and load the append-only file; the client waits for it.
+    LoadAof { client: ClientId },
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).

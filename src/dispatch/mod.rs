@@ -130,6 +130,31 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
+/// Runs a request that was read from the append-only file: what it does was admitted, measured and propagated when it was
+/// written. Nobody hears its reply. False if there is no such command.
+pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool {
+    let Some(at) = lookup(&world.commands, args) else { return false };
+    let spec = world.commands.get(at).spec;
+    let start = session.out.mark();
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        transaction::queue(session, at, spec, args);
+    } else if spec.arity.allows(args.len()) {
+        // What fails now failed then.
+        if invoke(world, session, args, at, &mut None, false) == Ok(Flow::RunQueue)
+            && let Some(transaction) = session.transaction.take()
+        {
+            for queued in &transaction.queue {
+                let _ = invoke(world, session, queued.request.args(), queued.command, &mut None, false);
+            }
+        }
+        if !world.keyspace.env.effects.is_quiet() {
+            publish::close_unit(world, session, args, false, false);
+        }
+    }
+    session.out.rewind(start);
+    true
+}
+
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
@@ -203,7 +228,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         if !world.keyspace.env.effects.is_quiet() {
             publish::close_unit(world, session, args, false, false);
         }
-        return Step::Wait(block.unwrap_or_default());
+        let deadline = session.awaits.and_then(|awaits| awaits.deadline);
+        return Step::Wait(block.unwrap_or(BlockOn { deadline, ..BlockOn::default() }));
     }
     world.stats.per_command[at as usize].calls += 1;
     if let Some(nanos) = nanos {
@@ -235,6 +261,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        session.wrote_to = world.stream.end();
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -24,10 +24,7 @@ const UNSENT_MAX_UNAUTHENTICATED: usize = 1024;
 
 impl Engine {
     /// Sends every client what there is for it.
-    pub(super) fn send_replies(&mut self) {
-        if self.world.tracking.has_news() {
-            self.world.tracking.broadcast(&mut self.world.sessions);
-        }
+    pub(super) fn send_replies_now(&mut self) {
         let World { sessions, stats, config, keyspace, tracking, limits_client_memory, .. } = &mut self.world;
         let (limits, counts, now) = (&config.client_output_buffer_limit, *limits_client_memory, keyspace.env.now());
         let mut memory_changed = 0isize;
@@ -184,7 +181,8 @@ impl Engine {
     }
 }
 
-fn count_sent(stats: &mut Stats, session: &mut Session, bytes: usize) {
+/// Counts replies that leave.
+pub(super) fn count_sent(stats: &mut Stats, session: &mut Session, bytes: usize) {
     stats.bytes_out += bytes as u64;
     session.bytes_out += bytes as u64;
     stats.writes_processed += 1;

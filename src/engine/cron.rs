@@ -2,6 +2,8 @@
 
 use super::{Engine, Mailbox};
 use crate::clock::Clock;
+use crate::config::AppendFsync;
+use crate::world::World;
 use std::time::{Duration, Instant};
 
 /// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
@@ -76,13 +78,14 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
+        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
             self.expire(period);
         }
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);
         self.look_at_clients();
+        self.look_after_aof();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
         crate::raw::alloc::collect(64);
@@ -109,6 +112,45 @@ impl Engine {
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
         if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
+        }
+    }
+
+    /// Rewrites of the append-only file that are due, and how quick its disk is.
+    fn look_after_aof(&mut self) {
+        if self.world.persistence.is_loading() {
+            return;
+        }
+        self.start_scheduled_rewrite(false);
+        let World { config, persistence, slow, keyspace, .. } = &mut self.world;
+        if let Some(growth) = persistence.aof.growth_due(config) {
+            tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
+            persistence.aof.rewrites_mut().schedule();
+            self.start_scheduled_rewrite(false);
+            return;
+        }
+        let threshold = config.latency_monitor_threshold;
+        if threshold <= 0 {
+            return;
+        }
+        let (write, sync) = persistence.aof.take_slowest();
+        let seconds = keyspace.env.now_micros / 1_000_000;
+        let always = config.appendfsync == AppendFsync::Always;
+        for (event, millis) in [("aof-write-alone", write), ("aof-write", write), ("aof-fsync-always", sync)] {
+            if i64::from(millis) >= threshold && (always || event != "aof-fsync-always") {
+                slow.latency.record(event, seconds, millis);
+            }
+        }
+    }
+
+    /// Starts a rewrite that is to start as soon as it can; `at_once` if somebody waits for it.
+    pub(super) fn start_scheduled_rewrite(&mut self, at_once: bool) {
+        let World { config, persistence, keyspace, stream, .. } = &mut self.world;
+        let busy = persistence.is_busy();
+        let rewrites = persistence.aof.rewrites_mut();
+        if rewrites.is_scheduled() && !busy && (at_once || !rewrites.is_limited()) {
+            // A failure is in the log; it stays scheduled.
+            let _ = persistence.rewrite_aof(keyspace, config, stream);
+            self.world.adopt_config();
         }
     }
 }

@@ -12,6 +12,8 @@ mod config;
 pub mod cron;
 mod defrag;
 pub mod event;
+mod hold;
+pub mod loading;
 mod nap;
 pub mod ring;
 pub mod snapshot;
@@ -59,6 +61,8 @@ pub struct Engine {
     outcome: Option<event::Outcome>,
     /// The client that cron looked at last.
     looked_at: ClientId,
+    held: hold::Held,
+    load: Option<Box<loading::Load>>,
     snapshot: snapshot::Pace,
 }
 
@@ -159,6 +163,8 @@ impl Mailbox {
             defrag: Default::default(),
             outcome: None,
             looked_at: ClientId::default(),
+            held: hold::Held::default(),
+            load: None,
             snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
@@ -238,6 +244,13 @@ impl Mailbox {
         if self.0.spares.take_dropped() > BURST {
             crate::raw::alloc::trim();
         }
+    }
+
+    /// Lets the engine see what the append-only file's writer reports.
+    pub fn look_at_disk(&self) {
+        let engine = &mut *self.0.engine.borrow_mut();
+        engine.look_at_disk(self);
+        engine.finish_turn(self);
     }
 
     /// Waits until something changed the next time at which cron is needed.
@@ -401,6 +414,14 @@ impl Engine {
         }
     }
 
+    /// Sends every client what there is for it, or keeps it until the disk has what it tells of.
+    fn send_replies(&mut self) {
+        if self.world.tracking.has_news() {
+            self.world.tracking.broadcast(&mut self.world.sessions);
+        }
+        if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
+    }
+
     /// Runs the requests of all batches in order, prefetching the keys of the next few.
     fn run_batches(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut resumed = Vec::new();
@@ -430,6 +451,9 @@ impl Engine {
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
+            if self.holds_replies() {
+                session.told_data |= self.tells_data(&batches[i]);
+            }
             session.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.reads_processed += 1;
@@ -475,7 +499,7 @@ impl Engine {
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
-            if batches[i].thread != 0 {
+            if batches[i].thread != 0 && !self.holds_replies() {
                 self.hand_over(&mut session, &mut batches[i]);
             }
             session.lent_bytes = 0;
@@ -488,7 +512,9 @@ impl Engine {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                mailbox.send_home(batch);
+                if let Some(batch) = self.held.keep_batch(batch) {
+                    mailbox.send_home(batch);
+                }
             }
         }
         if remote {
@@ -550,6 +576,7 @@ impl Engine {
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
         let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        session.told_data = true;
         let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);
@@ -577,18 +604,26 @@ impl Engine {
             std::mem::take(&mut self.freeing).into_iter().partition(|(_, ticket)| lazyfree.is_freed(*ticket));
         self.freeing = rest;
         for (client, _) in done {
-            let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { continue };
-            let Some(mut session) = self.world.sessions.take(client, batch.slot) else { continue };
-            self.world.sessions.lend_output(&mut session);
-            dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
-            batch.next += 1;
-            self.release(session, batch);
+            self.answer_done(client);
         }
         self.run_resumed(mailbox);
     }
 
+    /// Answers a client whose request was done and waited for what is done beside the engine.
+    fn answer_done(&mut self, client: ClientId) {
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return };
+        self.world.sessions.lend_output(&mut session);
+        dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
+        batch.next += 1;
+        self.release(session, batch);
+    }
+
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
     pub fn unblock(&mut self, client: ClientId, error: Option<CommandError>) -> bool {
+        if error.is_none() && self.awaits_safety_no_more(client) {
+            return true;
+        }
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
@@ -602,9 +637,21 @@ impl Engine {
 
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
+        session.awaits = None;
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
+    }
+
+    /// The time of a client that waits until its writes are safe is over: it is told how far they are. False if it does not
+    /// wait for that.
+    fn awaits_safety_no_more(&mut self, client: ClientId) -> bool {
+        let Some(session) = self.world.sessions.get_mut(client) else { return false };
+        let Some(awaits) = &mut session.awaits else { return false };
+        awaits.deadline = Some(i64::MIN);
+        self.world.awaiting_safety.retain(|waiting| *waiting != client);
+        self.retry(client);
+        true
     }
 
     /// Ends the waits whose time is over.
@@ -731,7 +778,8 @@ impl Engine {
                 if let Some(session) = self.world.sessions.get_mut(client) {
                     session.closing = true;
                     match (&session.link, after_replies) {
-                        (Some(link), true) => link.close_after_send(),
+                        // Behind the replies, wherever they wait.
+                        (Some(_), true) => self.world.sessions.queue_send(client),
                         (Some(link), false) => link.close_now(),
                         (None, _) => {}
                     }
@@ -745,10 +793,15 @@ impl Engine {
                 if names.contains(&"maxmemory-clients") || names.contains(&"maxmemory") {
                     self.count_all_clients();
                 }
+                if names.contains(&"appendonly") {
+                    self.follow_appendonly();
+                    self.look_at_disk(mailbox);
+                }
                 if self.world.memory.unfinished {
                     mailbox.0.timers.notify_one();
                 }
             }
+            Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);

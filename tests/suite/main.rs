@@ -1,10 +1,12 @@
 //! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
 mod abuse;
+mod append_only;
 mod clients;
 mod commands;
 mod crash;
 mod errors;
+mod handshakes;
 mod memory;
 mod model;
 mod persist;
@@ -13,6 +15,7 @@ mod snapshot;
 mod support;
 mod tidy;
 mod tls;
+mod torture;
 
 /// As in the server, so that memory is counted in tests too.
 #[global_allocator]

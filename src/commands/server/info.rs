@@ -7,6 +7,7 @@ use crate::command::context::ServerCtx;
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
+use crate::persist::aof::State;
 use crate::raw::alloc;
 use crate::session::Topic;
 use crate::sys::process;
@@ -301,7 +302,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
         "mem_clients_slaves",
     ]);
     out.add("mem_clients_normal", memory.clients);
-    out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    out.zeros(&["mem_cluster_links"]);
+    out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
     out.add("mem_allocator", "redstart");
     out.add("mem_overhead_db_hashtable_rehashing", 0);
     out.add("active_defrag_running", world.stats.defrag_percent);
@@ -333,13 +335,27 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("rdb_last_cow_size", persistence.background.extra_bytes);
     out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
     out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
-    out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    out.add("aof_last_rewrite_time_sec", -1);
-    out.add("aof_current_rewrite_time_sec", -1);
-    out.add("aof_last_bgrewrite_status", "ok");
-    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    out.add("aof_last_write_status", "ok");
+    let aof = &persistence.aof;
+    let (rewrites, status) = (aof.rewrites(), |ok| if ok { "ok" } else { "err" });
+    out.add("aof_enabled", (aof.state() != State::Off) as u8);
+    out.add("aof_rewrite_in_progress", rewrites.is_running() as u8);
+    out.add("aof_rewrite_scheduled", rewrites.is_scheduled() as u8);
+    out.add("aof_last_rewrite_time_sec", rewrites.last_seconds());
+    out.add("aof_current_rewrite_time_sec", rewrites.current_seconds());
+    out.add("aof_last_bgrewrite_status", status(rewrites.last_ok()));
+    out.add("aof_rewrites", rewrites.count());
+    out.add("aof_rewrites_consecutive_failures", rewrites.failures());
+    out.add("aof_last_write_status", status(aof.failure().is_none()));
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if world.config.appendonly {
+        let figures = aof.figures();
+        out.add("aof_current_size", figures.current_bytes);
+        out.add("aof_base_size", figures.base_bytes);
+        out.add("aof_pending_rewrite", rewrites.is_scheduled() as u8);
+        out.add("aof_buffer_length", figures.buffered);
+        out.add("aof_pending_bio_fsync", figures.syncing as u8);
+        out.add("aof_delayed_fsync", figures.delayed);
+    }
     if let Some(loading) = &persistence.loading {
         out.add("loading_start_time", loading.started_unix_seconds);
         out.add("loading_total_bytes", loading.bytes);

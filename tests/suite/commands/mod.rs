@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod safety;
 mod saving;
 mod scan;
 mod server;
