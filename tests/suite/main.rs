@@ -6,6 +6,7 @@ mod errors;
 mod model;
 mod persist;
 mod regression;
+mod scripts;
 mod snapshot;
 mod support;
 mod tidy;
