@@ -70,6 +70,9 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     {
         return refuse(&format!("Can't become a daemon: {error}"));
     }
+    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
+    sys::crash::install(log_file.as_deref());
+    sys::crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
     info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     info!(
         "Redstart version={}, redis_version={}, bits=64, pid={}, just started",
@@ -142,21 +145,23 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         return ExitCode::FAILURE;
     }
     info!("Server initialized");
-    if let Err(failure) = server::load(&mut world) {
-        warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");
-        return ExitCode::FAILURE;
-    }
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        for kind in [Kind::Tcp, Kind::Unix, Kind::Tls] {
-            if bound.iter().any(|bound| bound.kind() == kind) {
-                info!("Ready to accept connections {}", kind.name());
+        let kinds: Vec<&str> = [Kind::Tcp, Kind::Unix, Kind::Tls]
+            .into_iter()
+            .filter(|kind| bound.iter().any(|bound| bound.kind() == *kind))
+            .map(|kind| kind.name())
+            .collect();
+        let loaded = move |outcome: Result<(), &str>| {
+            if outcome.is_err() {
+                return warn!("The data cannot be loaded. Exiting.");
             }
-        }
-        tracing::debug!("Listening on port {port} after {:?}", started.elapsed());
-        notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
-        let outcome = server::serve(mailbox, bound).await;
+            kinds.iter().for_each(|kind| info!("Ready to accept connections {kind}"));
+            tracing::debug!("Ready on port {port} after {:?}", started.elapsed());
+            notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
+        };
+        let outcome = server::serve(mailbox, bound, loaded).await;
         notify_supervisor("STOPPING=1\n");
         outcome
     });

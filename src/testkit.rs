@@ -20,6 +20,7 @@
 //! `# config NAME VALUE`, `# encoding KEY NAME` and `# fresh` are directives; other `#` lines are comments.
 
 use crate::clock::{Clock, ManualClock};
+use crate::command::context::BlockOn;
 use crate::config::Config;
 use crate::dispatch;
 use crate::keyspace::Effect;
@@ -58,7 +59,7 @@ impl Default for Kit {
 struct Tape(Rc<RefCell<Vec<u8>>>);
 
 impl Consumer for Tape {
-    fn append(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8], _end: u64) {
         self.0.borrow_mut().extend_from_slice(bytes);
     }
 }
@@ -104,9 +105,12 @@ impl Kit {
 
     /// Runs a request; the reply in one-line notation.
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let command = dispatch::lookup(&self.world.commands, request.args());
-        dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        let step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
+            dispatch::freed(&mut self.world, &mut self.session, command);
+        }
         self.world.stream.flush();
         let bytes = self.session.out.flatten();
         self.session.out.clear();

@@ -52,6 +52,9 @@ pub struct BlockOn {
     pub again: Option<OwnedRequest>,
     /// The wait also ends when a key goes away.
     pub or_gone: bool,
+    /// The command is done and waits for no key, but until this much garbage is freed (see `LazyFree::ticket`): then it
+    /// answers OK.
+    pub freed: Option<u64>,
 }
 
 /// The keyspace seen from one selected database.
@@ -88,6 +91,12 @@ impl Selected<'_> {
     #[inline]
     pub fn now(&self) -> UnixMillis {
         self.keyspace.env.now()
+    }
+
+    /// The time by which deadlines are judged.
+    #[inline]
+    pub fn expiry_now(&self) -> UnixMillis {
+        self.keyspace.env.expiry_now()
     }
 
     /// Propagates this request instead of the one received.

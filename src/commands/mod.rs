@@ -3,6 +3,7 @@
 
 pub mod acl;
 pub mod bitmap;
+mod cluster;
 mod expire_options;
 pub mod geo;
 pub mod hash;
@@ -45,4 +46,5 @@ const FAMILIES: &[Topics] = &[
     geo::TOPICS,
     pubsub::TOPICS,
     transaction::TOPICS,
+    cluster::TOPICS,
 ];

@@ -16,7 +16,7 @@ pub mod rewrite;
 pub mod set;
 mod special;
 pub mod table;
-mod text;
+pub(crate) mod text;
 pub mod value;
 
 pub use directive::{Directive, Effect, Flags};

@@ -76,12 +76,16 @@ fn run_one(
         fail(world, session, start, &permit::changed_since_queued(denial), None);
         return Flow::Done;
     }
+    world.recent.note(&spec.name);
     let dirty = world.keyspace.env.effects.dirty;
     let timer = Instant::now();
     let result = invoke(world, session, args, at, &mut None, false);
     let nanos = timer.elapsed().as_nanos() as u64;
     world.stats.note_duration(at, nanos, world.config.latency_tracking);
     world.note_duration(session, spec, args, nanos);
+    if world.slow.log.may_note(session.out.bytes.len().max(args.wire_bytes_bound())) || !session.out.references.is_empty() {
+        world.note_sizes(session, spec, args, start);
+    }
     world.stats.per_command[at as usize].calls += 1;
     let flow = match result {
         Ok(Flow::Silent) => {

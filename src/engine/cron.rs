@@ -2,24 +2,31 @@
 
 use super::{Engine, Mailbox};
 use crate::clock::Clock;
-use crate::config::OutputBufferLimit;
+use crate::config::{AppendFsync, OutputBufferLimit};
+use crate::world::World;
 use std::time::{Duration, Instant};
 
 /// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
 pub async fn run(mailbox: Mailbox) {
     let mut last = Instant::now();
     loop {
-        let (hz, wait) = mailbox.with(|engine| {
+        let (hz, wait, slice) = mailbox.with(|engine| {
+            let slice = engine.defrag_wait();
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
-            let wait = next.map(|at| at - world.keyspace.env.clock.micros() / 1000);
-            (world.config.hz.clamp(1, 500) as u64, wait)
+            let wait = match (world.memory.unfinished, engine.waits_for_freeing()) {
+                (true, _) => Some(0),
+                (_, true) => Some(1),
+                _ => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
+            };
+            (world.config.hz.clamp(1, 500) as u64, wait, slice)
         });
         let period = Duration::from_micros(1_000_000 / hz);
         let until_tick = period.saturating_sub(last.elapsed());
         // A client's timeout may come before the next tick.
         let pause = wait.map_or(until_tick, |ms| until_tick.min(Duration::from_millis(ms.max(0) as u64)));
+        let pause = slice.map_or(pause, |slice| pause.min(slice));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = mailbox.timers_changed() => {}
@@ -28,10 +35,16 @@ pub async fn run(mailbox: Mailbox) {
             engine.world.keyspace.refresh_clock();
             engine.expire_blocked(&mailbox);
             engine.expire_pause(&mailbox);
+            if engine.waits_for_freeing() {
+                engine.finish_freed(&mailbox);
+            }
+            crate::dispatch::memory::go_on(&mut engine.world);
+            engine.defragment();
             if last.elapsed() >= period {
                 last = Instant::now();
                 engine.tick(period);
             }
+            engine.serve_after_background(&mailbox);
             engine.finish_turn(&mailbox);
         });
         mailbox.trim_after_burst();
@@ -65,12 +78,15 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
+        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
             self.expire(period);
         }
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.look_at_clients(millis);
+        self.look_after_aof();
+        crate::dispatch::memory::refresh(&mut self.world);
+        self.consider_defrag();
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
@@ -84,7 +100,9 @@ impl Engine {
         let budget = period * share as u32 / 100;
         let start = Instant::now();
         let swept = world.keyspace.sweep_expired(budget);
-        world.stats.active_expire_nanos += start.elapsed().as_nanos() as u64;
+        let taken = start.elapsed();
+        world.stats.active_expire_nanos += taken.as_nanos() as u64;
+        world.note_latency("expire-cycle", taken);
         let env = &mut world.keyspace.env;
         if swept.out_of_time {
             env.stats.expired_time_cap_reached += 1;
@@ -93,6 +111,45 @@ impl Engine {
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
         if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
+        }
+    }
+
+    /// Rewrites of the append-only file that are due, and how quick its disk is.
+    fn look_after_aof(&mut self) {
+        if self.world.persistence.is_loading() {
+            return;
+        }
+        self.start_scheduled_rewrite(false);
+        let World { config, persistence, slow, keyspace, .. } = &mut self.world;
+        if let Some(growth) = persistence.aof.growth_due(config) {
+            tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
+            persistence.aof.rewrites_mut().schedule();
+            self.start_scheduled_rewrite(false);
+            return;
+        }
+        let threshold = config.latency_monitor_threshold;
+        if threshold <= 0 {
+            return;
+        }
+        let (write, sync) = persistence.aof.take_slowest();
+        let seconds = keyspace.env.now_micros / 1_000_000;
+        let always = config.appendfsync == AppendFsync::Always;
+        for (event, millis) in [("aof-write-alone", write), ("aof-write", write), ("aof-fsync-always", sync)] {
+            if i64::from(millis) >= threshold && (always || event != "aof-fsync-always") {
+                slow.latency.record(event, seconds, millis);
+            }
+        }
+    }
+
+    /// Starts a rewrite that is to start as soon as it can; `at_once` if somebody waits for it.
+    pub(super) fn start_scheduled_rewrite(&mut self, at_once: bool) {
+        let World { config, persistence, keyspace, stream, .. } = &mut self.world;
+        let busy = persistence.is_busy();
+        let rewrites = persistence.aof.rewrites_mut();
+        if rewrites.is_scheduled() && !busy && (at_once || !rewrites.is_limited()) {
+            // A failure is in the log; it stays scheduled.
+            let _ = persistence.rewrite_aof(keyspace, config, stream);
+            self.world.adopt_config();
         }
     }
 

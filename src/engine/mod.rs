@@ -9,15 +9,19 @@
 pub mod batch;
 mod config;
 pub mod cron;
+mod defrag;
 pub mod event;
+mod hold;
+pub mod loading;
 mod nap;
 pub mod ring;
 pub mod snapshot;
 
 use crate::command::context::BlockOn;
+use crate::command::error::{self, CommandError};
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
-use crate::resp::reply::{Output, ReplyWriter};
+use crate::resp::reply::Output;
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
@@ -43,6 +47,8 @@ pub struct Engine {
     pub world: World,
     /// Requests that wait for keys, with all that came behind them.
     parked: HashMap<ClientId, Parked>,
+    /// Of those, who waits until garbage is freed, and for how much of it.
+    freeing: Vec<(ClientId, u64)>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     /// The batches of a turn; empty between turns, kept for its memory.
@@ -50,7 +56,10 @@ pub struct Engine {
     /// Batches whose next request waits for the end of a pause of clients.
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
+    defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
+    held: hold::Held,
+    load: Option<Box<loading::Load>>,
     snapshot: snapshot::Pace,
 }
 
@@ -138,10 +147,14 @@ impl Mailbox {
         let engine = Engine {
             world,
             parked: HashMap::new(),
+            freeing: Vec::new(),
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
+            defrag: Default::default(),
             outcome: None,
+            held: hold::Held::default(),
+            load: None,
             snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
@@ -221,6 +234,13 @@ impl Mailbox {
         if self.0.spares.take_dropped() > BURST {
             crate::raw::alloc::trim();
         }
+    }
+
+    /// Lets the engine see what the append-only file's writer reports.
+    pub fn look_at_disk(&self) {
+        let engine = &mut *self.0.engine.borrow_mut();
+        engine.look_at_disk(self);
+        engine.finish_turn(self);
     }
 
     /// Waits until something changed the next time at which cron is needed.
@@ -344,7 +364,7 @@ impl Engine {
     fn turn(&mut self, queue: &mut VecDeque<Event>, mailbox: &Mailbox) {
         let start = Instant::now();
         let commands = self.world.stats.commands;
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let mut batches = std::mem::take(&mut self.batches);
         while let Some(event) = queue.pop_front() {
             match event {
@@ -371,6 +391,9 @@ impl Engine {
     pub(crate) fn finish_turn(&mut self, mailbox: &Mailbox) {
         self.world.stream.flush();
         self.send_replies();
+        if self.world.memory.unfinished {
+            mailbox.0.timers.notify_one();
+        }
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
@@ -381,14 +404,17 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn send_replies(&mut self) {
+        if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
+    }
+
+    fn send_replies_now(&mut self) {
         let world = &mut self.world;
         let stats = &mut world.stats;
         world.sessions.drain_sends(|session| {
             let bytes = session.out.len() as u64;
-            stats.bytes_out += bytes;
-            session.bytes_out += bytes;
-            stats.writes_processed += 1;
+            count_sent(stats, session, bytes);
             if let Some(link) = &session.link {
                 if bytes > 0 {
                     link.send(&mut session.out);
@@ -424,6 +450,9 @@ impl Engine {
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
+            if self.holds_replies() {
+                session.told_data |= self.tells_data(&batches[i]);
+            }
             session.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.reads_processed += 1;
@@ -469,7 +498,7 @@ impl Engine {
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
-            if batches[i].thread != 0 {
+            if batches[i].thread != 0 && !self.holds_replies() {
                 hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
             }
             self.world.sessions.put_back(session);
@@ -481,7 +510,9 @@ impl Engine {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                mailbox.send_home(batch);
+                if let Some(batch) = self.held.keep_batch(batch) {
+                    mailbox.send_home(batch);
+                }
             }
         }
         if remote {
@@ -491,6 +522,13 @@ impl Engine {
 
     /// Files a client that waits for keys, with the requests it may have sent behind the one that waits.
     fn park(&mut self, session: &mut Session, batch: Box<Batch>, block: BlockOn, mailbox: &Mailbox) {
+        if let Some(ticket) = block.freed {
+            self.freeing.push((session.id, ticket));
+            session.blocked = true;
+            self.parked.insert(session.id, Parked { batch, again: None });
+            mailbox.0.timers.notify_one();
+            return;
+        }
         let args = batch.args(batch.requests[batch.next]);
         let keys = block.keys.iter().map(|at| args.get(*at).into()).collect();
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
@@ -505,8 +543,18 @@ impl Engine {
         }
     }
 
+    /// Runs requests that waited for keys which something else than a request changed.
+    pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
+        if self.world.blocked.has_ready() {
+            self.serve_blocked();
+            self.run_resumed(mailbox);
+        }
+    }
+
     /// Runs the requests of clients whose keys are ready again, in the order in which they began to wait.
     fn serve_blocked(&mut self) {
+        // What made them ready may have taken long (a transaction, DEBUG SLEEP): a key past its deadline by now is no answer.
+        self.world.keyspace.refresh_clock();
         while let Some(clients) = self.world.blocked.next_ready() {
             for client in clients {
                 self.retry(client);
@@ -526,6 +574,7 @@ impl Engine {
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
         let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        session.told_data = true;
         let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);
@@ -536,16 +585,48 @@ impl Engine {
         self.release(session, batch);
     }
 
+    /// Time until defragmentation goes on, if it does.
+    pub fn defrag_wait(&self) -> Option<std::time::Duration> {
+        self.defrag.wait()
+    }
+
+    /// True if a client waits until garbage is freed.
+    pub fn waits_for_freeing(&self) -> bool {
+        !self.freeing.is_empty()
+    }
+
+    /// Answers the clients whose garbage is freed.
+    pub fn finish_freed(&mut self, mailbox: &Mailbox) {
+        let lazyfree = &self.world.keyspace.env.lazyfree;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.freeing).into_iter().partition(|(_, ticket)| lazyfree.is_freed(*ticket));
+        self.freeing = rest;
+        for (client, _) in done {
+            self.answer_done(client);
+        }
+        self.run_resumed(mailbox);
+    }
+
+    /// Answers a client whose request was done and waited for what is done beside the engine.
+    fn answer_done(&mut self, client: ClientId) {
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return };
+        self.world.sessions.lend_output(&mut session);
+        dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
+        batch.next += 1;
+        self.release(session, batch);
+    }
+
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
-    pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+    pub fn unblock(&mut self, client: ClientId, error: Option<CommandError>) -> bool {
+        if error.is_none() && self.awaits_safety_no_more(client) {
+            return true;
+        }
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
-        let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-        match error {
-            Some(text) => reply.error(text),
-            None => reply.null_array(),
-        }
+        let request = batch.requests[batch.next];
+        dispatch::give_up(&mut self.world, &mut session, batch.args(request), request.command(), error);
         batch.next += 1;
         self.release(session, batch);
         self.settle_watching();
@@ -554,9 +635,21 @@ impl Engine {
 
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
+        session.awaits = None;
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
+    }
+
+    /// The time of a client that waits until its writes are safe is over: it is told how far they are. False if it does not
+    /// wait for that.
+    fn awaits_safety_no_more(&mut self, client: ClientId) -> bool {
+        let Some(session) = self.world.sessions.get_mut(client) else { return false };
+        let Some(awaits) = &mut session.awaits else { return false };
+        awaits.deadline = Some(i64::MIN);
+        self.world.awaiting_safety.retain(|waiting| *waiting != client);
+        self.retry(client);
+        true
     }
 
     /// Nobody waits any more: changes of keys need not be logged for it.
@@ -670,6 +763,7 @@ impl Engine {
     pub fn forget(&mut self, client: ClientId) {
         self.parked.remove(&client);
         self.world.blocked.remove(client);
+        self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
             self.world.let_go(&mut session);
@@ -688,7 +782,8 @@ impl Engine {
                 if let Some(session) = self.world.sessions.get_mut(client) {
                     session.closing = true;
                     match (&session.link, after_replies) {
-                        (Some(link), true) => link.close_after_send(),
+                        // Behind the replies, wherever they wait.
+                        (Some(_), true) => self.world.sessions.queue_send(client),
                         (Some(link), false) => link.close_now(),
                         (None, _) => {}
                     }
@@ -697,9 +792,19 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
+            Order::ConfigChanged(names) => {
+                config::apply(&mut self.world, &names);
+                if names.contains(&"appendonly") {
+                    self.follow_appendonly();
+                    self.look_at_disk(mailbox);
+                }
+                if self.world.memory.unfinished {
+                    mailbox.0.timers.notify_one();
+                }
+            }
+            Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
-                self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
@@ -709,13 +814,19 @@ impl Engine {
     }
 }
 
+/// Counts replies that leave.
+#[inline]
+fn count_sent(stats: &mut crate::stats::Stats, session: &mut Session, bytes: u64) {
+    stats.bytes_out += bytes;
+    session.bytes_out += bytes;
+    stats.writes_processed += 1;
+}
+
 /// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
 /// stays with the session.
 fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
     let bytes = session.out.len() as u64;
-    stats.bytes_out += bytes;
-    session.bytes_out += bytes;
-    stats.writes_processed += 1;
+    count_sent(stats, session, bytes);
     std::mem::swap(&mut session.out, &mut batch.out);
     batch.close_after = session.closing;
 }

@@ -121,7 +121,11 @@ impl Pace {
 fn finished(world: &mut World, snapshot: &Snapshot, result: io::Result<u64>) {
     match snapshot.purpose {
         Purpose::Rdb => world.persistence.saved_in_background(snapshot, result),
-        Purpose::AofBase | Purpose::FullSync => {}
+        Purpose::AofBase => {
+            let World { persistence, config, stream, .. } = &mut *world;
+            persistence.aof.base_written(result, config, stream);
+        }
+        Purpose::FullSync => {}
     }
     world.review_restrictions();
 }

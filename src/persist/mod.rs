@@ -1,11 +1,14 @@
 //! Persistence: data files in Redis' formats, and what is known about the last time they were written and read.
 
+pub mod aof;
+pub mod disk;
 pub mod rdb;
 pub mod snapshot;
 
 use crate::clock::Clock;
 use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
+use crate::stream::WriteStream;
 use rdb::load::Loaded;
 use rdb::save::{AccessKind, Facts};
 use snapshot::sink::FileSink;
@@ -28,6 +31,7 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
     pub background: Background,
@@ -223,6 +227,57 @@ impl Persistence {
         info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", loaded.keys, loaded.expired);
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
+    }
+}
+
+impl Persistence {
+    /// Rewrites the append-only file in the background. There must be no snapshot in the making.
+    ///
+    /// # Errors
+    /// It cannot be begun. What fails later is told by the log and by INFO.
+    pub fn rewrite_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let names = self.aof.begin_rewrite(config, stream)?;
+        let options = options(keyspace, config, true);
+        let sink = aof::rewrite::base_sink(&names, config, keyspace);
+        let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
+        match started {
+            Ok(snapshot) => self.snapshot = Some(snapshot),
+            Err(error) => self.aof.base_written(Err(error), config, stream),
+        }
+        Ok(())
+    }
+
+    /// Gives up the snapshot that a rewrite of the append-only file has made, if there is one.
+    pub fn cancel_rewrite(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) {
+        self.aof.abort_rewrite(config, stream);
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::AofBase)
+            && let Some(snapshot) = self.snapshot.take()
+        {
+            snapshot.cancel(keyspace);
+        }
+    }
+
+    /// True while something is written beside the data: nothing else of the kind can start.
+    pub fn is_busy(&self) -> bool {
+        self.snapshot.is_some() || self.aof.rewrites().is_running()
+    }
+
+    /// Opens the append-only file when the server starts and the data are loaded.
+    ///
+    /// # Errors
+    /// It cannot be opened: the server must not start.
+    pub fn open_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let options = options(keyspace, config, true);
+        self.aof.open(config, stream, |names| {
+            let sink = aof::rewrite::base_sink(names, config, keyspace)?;
+            snapshot::start(keyspace, Purpose::AofBase, options, 0, sink)?.complete(keyspace).map(|_| ())
+        })
+    }
+
+    /// Accounts for what was loaded: the files hold all of it.
+    pub fn note_loaded(&mut self, loaded: Loaded, keyspace: &Keyspace) {
+        self.loaded = loaded;
+        self.saved_changes = keyspace.env.effects.dirty;
     }
 }
 

@@ -12,7 +12,7 @@ pub mod watch;
 use crate::acl::User;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
-use crate::types::{ClientId, DbIndex};
+use crate::types::{ClientId, DbIndex, UnixMillis};
 pub use blocked::Blocked;
 pub use message::Message;
 pub use multi::Transaction;
@@ -119,8 +119,22 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Is shown every command (MONITOR).
     pub monitor: bool,
+    /// Offset in the write stream behind the last write of this client.
+    pub wrote_to: u64,
+    /// Its replies tell of the data (noted while replies wait for the disk).
+    pub told_data: bool,
+    /// Waits for its writes to be safe (WAIT, WAITAOF).
+    pub awaits: Option<Awaits>,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
     pub over_soft_limit_since: i64,
+}
+
+/// What WAIT and WAITAOF wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Awaits {
+    /// Offset in the write stream.
+    pub offset: u64,
+    pub deadline: Option<UnixMillis>,
 }
 
 impl Session {
@@ -185,5 +199,6 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.no_touch = false;
         self.no_evict = false;
+        self.awaits = None;
     }
 }

@@ -182,6 +182,13 @@ impl Registry {
         self.to_send = queue;
     }
 
+    /// Takes back a buffer that was lent as part of an output.
+    pub fn take_back_output(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX && buffer.capacity() != 0 {
+            self.spare.push(buffer);
+        }
+    }
+
     /// Gives a session that is about to get replies a buffer for them.
     #[inline]
     pub fn lend_output(&mut self, session: &mut Session) {

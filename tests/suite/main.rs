@@ -1,8 +1,12 @@
 //! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
+mod append_only;
 mod clients;
 mod commands;
+mod crash;
 mod errors;
+mod handshakes;
+mod memory;
 mod model;
 mod persist;
 mod regression;
@@ -11,3 +15,8 @@ mod snapshot;
 mod support;
 mod tidy;
 mod tls;
+mod torture;
+
+/// As in the server, so that memory is counted in tests too.
+#[global_allocator]
+static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;

@@ -7,6 +7,7 @@ use crate::command::context::ServerCtx;
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
+use crate::persist::aof::State;
 use crate::raw::alloc;
 use crate::session::Topic;
 use crate::sys::process;
@@ -49,13 +50,15 @@ fn info(ctx: &mut ServerCtx<'_>) -> CommandResult {
             _ => choose(&|section| section.title.to_ascii_lowercase().as_bytes() == name),
         }
     }
+    // Before anything is written, or the text would be counted too.
+    let used = alloc::used() as u64;
     let mut text = String::with_capacity(8 * 1024);
     for (_, section) in wanted.iter().zip(SECTIONS).filter(|(wanted, _)| **wanted) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
         let _ = write!(text, "# {}\r\n", section.title);
-        (section.write)(ctx.world, &mut Fields(&mut text));
+        (section.write)(ctx.world, &mut Fields { text: &mut text, used });
     }
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Done)
@@ -97,11 +100,15 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// Writes lines.
-struct Fields<'a>(&'a mut String);
+struct Fields<'a> {
+    text: &'a mut String,
+    /// Bytes of memory that were in use when the command began.
+    used: u64,
+}
 
 impl Fields<'_> {
     fn add(&mut self, name: &str, value: impl std::fmt::Display) {
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.text, "{name}:{value}\r\n");
     }
 
     /// Fields that stand at zero.
@@ -118,7 +125,7 @@ impl Fields<'_> {
     }
 
     fn human(&mut self, name: &str, bytes: u64) {
-        let _ = write!(self.0, "{name}_human:{}\r\n", Human(bytes));
+        let _ = write!(self.text, "{name}_human:{}\r\n", Human(bytes));
     }
 }
 
@@ -210,10 +217,10 @@ pub(super) struct MemoryUse {
 }
 
 impl MemoryUse {
-    pub(super) fn of(world: &World) -> Self {
+    /// What `used` bytes are used for.
+    pub(super) fn of(world: &World, used: u64) -> Self {
         const PAGE_BYTES: u64 = 64 * 1024;
         let allocator = alloc::stats();
-        let used = alloc::used() as u64;
         let startup = world.identity.startup_memory.min(used);
         let clients: u64 = world.sessions.iter().map(|session| session.memory_bytes() as u64).sum();
         // Tables without keys are part of what the server starts with.
@@ -251,7 +258,7 @@ pub(super) fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 fn memory(world: &World, out: &mut Fields<'_>) {
-    let memory = MemoryUse::of(world);
+    let memory = MemoryUse::of(world, out.used);
     out.bytes("used_memory", memory.used);
     out.bytes("used_memory_rss", memory.resident);
     out.bytes("used_memory_peak", memory.peak);
@@ -287,17 +294,19 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("rss_overhead_bytes", memory.resident as i64 - memory.reserved as i64);
     out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
+    out.add("mem_not_counted_for_evict", world.memory_not_counted());
     out.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
         "mem_clients_slaves",
     ]);
     out.add("mem_clients_normal", memory.clients);
-    out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    out.zeros(&["mem_cluster_links"]);
+    out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
     out.add("mem_allocator", "redstart");
-    out.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    out.add("mem_overhead_db_hashtable_rehashing", 0);
+    out.add("active_defrag_running", world.stats.defrag_percent);
     out.add("lazyfree_pending_objects", world.keyspace.env.lazyfree.pending());
     out.add("lazyfreed_objects", world.keyspace.env.lazyfree.freed());
 }
@@ -326,13 +335,27 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("rdb_last_cow_size", persistence.background.extra_bytes);
     out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
     out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
-    out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    out.add("aof_last_rewrite_time_sec", -1);
-    out.add("aof_current_rewrite_time_sec", -1);
-    out.add("aof_last_bgrewrite_status", "ok");
-    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    out.add("aof_last_write_status", "ok");
+    let aof = &persistence.aof;
+    let (rewrites, status) = (aof.rewrites(), |ok| if ok { "ok" } else { "err" });
+    out.add("aof_enabled", (aof.state() != State::Off) as u8);
+    out.add("aof_rewrite_in_progress", rewrites.is_running() as u8);
+    out.add("aof_rewrite_scheduled", rewrites.is_scheduled() as u8);
+    out.add("aof_last_rewrite_time_sec", rewrites.last_seconds());
+    out.add("aof_current_rewrite_time_sec", rewrites.current_seconds());
+    out.add("aof_last_bgrewrite_status", status(rewrites.last_ok()));
+    out.add("aof_rewrites", rewrites.count());
+    out.add("aof_rewrites_consecutive_failures", rewrites.failures());
+    out.add("aof_last_write_status", status(aof.failure().is_none()));
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if world.config.appendonly {
+        let figures = aof.figures();
+        out.add("aof_current_size", figures.current_bytes);
+        out.add("aof_base_size", figures.base_bytes);
+        out.add("aof_pending_rewrite", rewrites.is_scheduled() as u8);
+        out.add("aof_buffer_length", figures.buffered);
+        out.add("aof_pending_bio_fsync", figures.syncing as u8);
+        out.add("aof_delayed_fsync", figures.delayed);
+    }
     if let Some(loading) = &persistence.loading {
         out.add("loading_start_time", loading.started_unix_seconds);
         out.add("loading_total_bytes", loading.bytes);
@@ -375,16 +398,24 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
-    out.zeros(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    out.zeros(&["evicted_clients", "evicted_scripts"]);
+    let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
+    out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
+    out.add("current_eviction_exceeded_time", exceeded);
     out.add("keyspace_hits", keys.hits);
     out.add("keyspace_misses", keys.misses);
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
-    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
-    out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
-    out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    out.add("active_defrag_hits", stats.defrag_hits);
+    out.add("active_defrag_misses", stats.defrag_misses);
+    out.add("active_defrag_key_hits", stats.defrag_key_hits);
+    out.add("active_defrag_key_misses", stats.defrag_key_misses);
+    out.add("total_active_defrag_time", stats.defrag_total.as_millis());
+    out.add("current_active_defrag_time", stats.defrag_current.as_millis());
+    out.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

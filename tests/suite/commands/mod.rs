@@ -3,6 +3,7 @@
 mod acl;
 mod bitmaps;
 mod dump;
+mod eviction;
 mod expiry;
 mod geo;
 mod hashes;
@@ -12,6 +13,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod safety;
 mod saving;
 mod scan;
 mod server;
