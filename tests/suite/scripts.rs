@@ -21,7 +21,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Differences that are accepted: a pattern for `topic: our reply <> their reply` (`*` for anything), and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    ("*nan* <> *-nan*", "LuaJIT keeps no sign of NaN"),
+    ("arithmetic: * <> *nan*", "the least and the greatest of numbers, with NaN among them, depend on the order of comparison"),
+    ("arithmetic: *nan* <> *", "as above"),
+    ("arithmetic: *[builtin:* <> *bad argument #1 to *", "functions that LuaJIT writes in Lua check no types"),
+    ("*-0* <> *0*", "Lua 5.1 has one constant for both zeros"),
+    ("format: \"false * <> \"false *", "what is wrong with a format is told in other words"),
+    (
+        "error: *Attempt to modify a readonly table* <> *Attempt to modify a readonly table*",
+        "the place is told there only by assignments",
+    ),
+];
 
 /// Longest reply shown.
 const SHOWN: usize = 800;
@@ -63,7 +74,7 @@ fn random_scripts_get_the_replies_of_a_real_server() {
         if KNOWN.iter().any(|(pattern, _)| glob(pattern, &line)) {
             continue;
         }
-        let text = script.rsplit("select(i, ...)").next().unwrap_or_default();
+        let text = script.rsplit("all(pcall(f, ...)) end\n").next().unwrap_or_default();
         let mut report = format!("seed {seed}, {topic}: {}\n", shorten(text, SHOWN));
         let _ = writeln!(report, "  ours:   {}\n  theirs: {}", shorten(&our_reply, SHOWN), shorten(&their_reply, SHOWN));
         let kind =

@@ -1,5 +1,6 @@
 //! Seeded random Lua scripts, with one right answer each: nothing depends on the order of a table's keys, on addresses or on
-//! time. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides nothing; those
+//! time. Left out as well is what LuaJIT does otherwise than Lua 5.1 by design: `goto`, loops with a step of 0, indices beyond
+//! 32 bits, patterns with a zero byte or a reference to nothing, `assert` with a table. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides nothing; those
 //! that are about conversions return what they have.
 
 use super::Random;
@@ -73,7 +74,7 @@ impl Scripts {
     }
 
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        *self.random.pick(of)
+        self.random.pick(of)
     }
 
     fn list(&mut self, most: u64, mut make: impl FnMut(&mut Self) -> String) -> String {
@@ -255,7 +256,7 @@ impl Scripts {
         match self.random.below(6) {
             0 => "nil".to_owned(),
             1 => format!("-{}", self.random.below(8)),
-            2 => self.one(&["1.5", "'2'", "1e10", "-1e10", "0", "{}"]).to_owned(),
+            2 => self.one(&["1.5", "'2'", "100", "-100", "0", "{}"]).to_owned(),
             _ => self.random.below(12).to_string(),
         }
     }
@@ -306,7 +307,7 @@ impl Scripts {
         for _ in 0..pieces {
             let piece = self.one(&[
                 "a", "b", ".", "%a", "%d", "%s", "%w", "%p", "%l", "%u", "%x", "[abc]", "[^abc]", "[a-z]", "[%d.]", "(a)",
-                "(%a+)", "()", "%b()", "(.-)", "%%", "x", "%f[%w]", "[]]", "[^]]", " ", "(b(c))", "%1", "%c", "\\0", "%z", "-",
+                "(%a+)", "()", "%b()", "(.-)", "%%", "x", "%f[%w]", "[]]", "[^]]", " ", "(b(c))", "%c", "%z", "-",
             ]);
             text.push_str(piece);
             text.push_str(self.one(&["", "", "", "*", "+", "-", "?"]));
@@ -763,7 +764,6 @@ impl Scripts {
             "return select(2, pcall(error, {err = 'E x'})).err",
             "assert(false)",
             "assert(nil, 'msg')",
-            "assert(1 == 2, {err = 'TBL'})",
             "return xpcall(function() error('a') end, function(m) return 'handled ' .. m end)",
             "redis.log(redis.LOG_DEBUG, 'x')",
             "redis.log()",
@@ -785,12 +785,10 @@ impl Scripts {
             "return load(function() return nil end)",
             "local t = {} t[nil] = 1",
             "local t = {} t[0/0] = 1",
-            "for i = 1, 10, 0 do return 'zero' end",
             "for i = 'a', 2 do end",
             "return 1 < 'x'",
             "return {} < {}",
             "return nil > 1",
-            "goto x",
             "return 'unfinished",
             "x = = 1",
             "return redis.acl_check_cmd('get', 'k')",
