@@ -180,9 +180,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
 /// SIGTERM and SIGINT end the server; a second SIGINT insists. SIGHUP is ignored.
 fn watch_signals(mailbox: &Mailbox) {
     for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+        // Taken over here and not in the task: a tool may send one as soon as it reads that we are ready.
+        let Ok(mut signals) = signal(kind) else { continue };
         let mailbox = mailbox.clone();
         local::spawn(async move {
-            let Ok(mut signals) = signal(kind) else { return };
             let mut seen = false;
             while signals.recv().await.is_some() {
                 if seen && name == "SIGINT" {

@@ -398,8 +398,8 @@ impl Keyspace {
         db.meta.fields.clear();
         let keys = table.len() as u64;
         let table = match &mut self.env.cut {
-            Some(cut) if table.is_cut() => cut.flushed(index, table),
-            _ => Some(table),
+            Some(cut) => cut.flushed(index, table),
+            None => Some(table),
         };
         if keys == 0 {
             return 0;
@@ -427,6 +427,14 @@ impl Keyspace {
             watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
         }
         self.env.effects.swapped(a, b);
+    }
+
+    /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.
+    pub fn expect(&mut self, index: DbIndex, keys: usize) {
+        let table = &mut self.dbs[index.at()].table;
+        if table.is_empty() {
+            table.reserve(keys);
+        }
     }
 
     /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
@@ -535,7 +543,9 @@ pub(super) fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut
         if due {
             found.set_shown();
         }
-        found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        if due || cut.may_want(&found.get()) {
+            found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        }
     }
 }
 

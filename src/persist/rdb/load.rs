@@ -334,6 +334,12 @@ impl Sink for Filling<'_> {
         *self.functions += 1;
     }
 
+    fn expect(&mut self, db: u64, keys: u64) {
+        if db < self.keyspace.databases() as u64 {
+            self.keyspace.expect(DbIndex(db as u32), usize::try_from(keys).unwrap_or(usize::MAX));
+        }
+    }
+
     fn empty(&mut self, key: &[u8]) {
         /// Keys named in the log.
         const NAMED_MAX: u64 = 10;
