@@ -8,14 +8,14 @@ use crate::acl::Acl;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
+use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
-use crate::session::{Blocked, Pause, PubSub, Registry, Session};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::sys::crash::Recent;
@@ -34,6 +34,7 @@ pub struct World {
     pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
+    pub tracking: Tracking,
     /// Clients that are shown every command, with their places in the registry.
     pub monitors: Vec<(ClientId, usize)>,
     /// CLIENT PAUSE.
@@ -62,6 +63,8 @@ pub struct World {
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows and nothing may be evicted: commands that add are refused.
     pub memory_short: bool,
+    /// The memory of clients is limited, and so counted.
+    pub limits_client_memory: bool,
     pub memory: MemoryGuard,
     /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
     pub is_restricted: bool,
@@ -106,14 +109,26 @@ impl World {
     pub fn let_go(&mut self, session: &mut Session) {
         self.end_transaction(session);
         self.pubsub.leave(session);
+        if session.tracking {
+            self.tracking.end(session);
+            self.settle_changes();
+        }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
         }
     }
 
-    /// True if changes of keys are to be logged whether or not a client waits for one.
-    pub fn wants_changes(&self) -> bool {
-        self.listeners.any()
+    /// Changes of keys are logged if anybody wants to hear of them: clients that wait, clients that track, listeners.
+    pub fn settle_changes(&mut self) {
+        let effects = &mut self.keyspace.env.effects;
+        effects.tracked = !self.tracking.is_idle();
+        effects.watch_modified = effects.tracked || !self.blocked.is_empty() || self.listeners.any();
+    }
+
+    /// Forgets tracked keys beyond the limit, for the client whose request is running.
+    pub fn limit_tracking(&mut self, by: Option<ClientId>) {
+        let max = self.config.tracking_table_max_keys as usize;
+        self.tracking.shrink_to(max, &mut self.sessions, &mut self.keyspace.env.rng, by);
     }
 
     /// Takes over what other parts keep in their own form of the configuration.
@@ -147,6 +162,7 @@ impl World {
         settings.limits.stream_node_entries = config.stream_node_max_entries as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
+        self.limits_client_memory = !matches!(config.maxmemory_clients, MemoryOrPercent::Bytes(0) | MemoryOrPercent::Percent(0));
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.slow.log.adopt_config(&self.config);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();

@@ -7,6 +7,7 @@ pub mod memory;
 mod monitor;
 mod permit;
 pub mod publish;
+mod tracking;
 mod transaction;
 
 use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
@@ -62,7 +63,8 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
-    memory::before_command(world);
+    memory::before_command(world, session);
+    let start = session.out.mark();
     if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -72,7 +74,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     run(world, session, args, at, start, false)
 }
 
-/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI or a subscriber.
+/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI, a subscriber or tracking.
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
@@ -89,6 +91,9 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return after(session, start, Step::Next);
     }
     let step = run(world, session, args, at, start, false);
+    if session.tracking {
+        tracking::after_command(world, session, spec, args);
+    }
     monitor::show(world, session, spec, args);
     step
 }
@@ -143,7 +148,7 @@ pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool 
             }
         }
         if !world.keyspace.env.effects.is_quiet() {
-            publish::close_unit(world, session.db, args, false, false);
+            publish::close_unit(world, session, args, false, false);
         }
     }
     session.out.rewind(start);
@@ -161,7 +166,11 @@ pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: 
             {
                 return refuse(world, session, start, refusal, Some(at));
             }
-            run(world, session, args, at, start, true)
+            let step = run(world, session, args, at, start, true);
+            if session.tracking {
+                tracking::note_keys(world, session, spec, args);
+            }
+            step
         }
         None => Step::Next,
     }
@@ -217,7 +226,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
         if !world.keyspace.env.effects.is_quiet() {
-            publish::close_unit(world, session.db, args, false, false);
+            publish::close_unit(world, session, args, false, false);
         }
         let deadline = session.awaits.and_then(|awaits| awaits.deadline);
         return Step::Wait(block.unwrap_or(BlockOn { deadline, ..BlockOn::default() }));
@@ -251,7 +260,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     };
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
     }
     let step = after(session, start, step);

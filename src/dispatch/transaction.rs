@@ -1,6 +1,6 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Mark, fail, invoke, monitor, permit, publish};
+use super::{Mark, fail, invoke, monitor, permit, publish, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
@@ -105,7 +105,10 @@ fn run_one(
     };
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_part(world, session.db, args, changed, unit);
+        publish::close_part(world, session, args, changed, unit);
+    }
+    if session.tracking {
+        tracking::note_keys(world, session, spec, args);
     }
     monitor::show(world, session, spec, args);
     flow

@@ -1,8 +1,8 @@
-//! Timed work, ten times a second by default and each part under a budget: expiry, idle clients, output limits, rates.
+//! Timed work, ten times a second by default and each part under a budget: expiry, a look at some clients, rates.
 
 use super::{Engine, Mailbox};
 use crate::clock::Clock;
-use crate::config::{AppendFsync, OutputBufferLimit};
+use crate::config::AppendFsync;
 use crate::world::World;
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,8 @@ impl Engine {
         }
         self.save_if_due();
         self.world.keyspace.maintain_tables();
-        self.look_at_clients(millis);
+        self.world.limit_tracking(None);
+        self.look_at_clients();
         self.look_after_aof();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
@@ -152,52 +153,4 @@ impl Engine {
             self.world.adopt_config();
         }
     }
-
-    /// Idle clients and those that do not read their replies.
-    fn look_at_clients(&mut self, millis: i64) {
-        let world = &mut self.world;
-        let timeout = world.config.timeout * 1000;
-        let limits = world.config.client_output_buffer_limit;
-        let limited = |limit: OutputBufferLimit| limit.hard != 0 || limit.soft != 0;
-        if timeout == 0 && !limited(limits.normal) && (world.pubsub.clients() == 0 || !limited(limits.pubsub)) {
-            return;
-        }
-        let ids: Vec<_> = world.sessions.ids().collect();
-        for id in ids {
-            let Some(session) = world.sessions.get_mut(id) else { continue };
-            let listens = session.subscriptions.is_some();
-            if timeout > 0 && millis - session.active_at > timeout && !listens && !session.blocked {
-                tracing::debug!("Closing idle client");
-                session.closing = true;
-                if let Some(link) = &session.link {
-                    link.close_now();
-                }
-                continue;
-            }
-            let limit = if listens { limits.pubsub } else { limits.normal };
-            if limited(limit) && over_limit(session, limit, millis) {
-                world.stats.output_buffer_limit_disconnections += 1;
-            }
-        }
-    }
-}
-
-/// Closes a client whose replies pile up beyond the limits.
-fn over_limit(session: &mut crate::session::Session, limit: OutputBufferLimit, millis: i64) -> bool {
-    let Some(link) = &session.link else { return false };
-    let waiting = link.buffers().unsent as u64;
-    let hard = limit.hard != 0 && waiting >= limit.hard;
-    let soft = limit.soft != 0 && waiting >= limit.soft;
-    if !soft {
-        session.over_soft_limit_since = 0;
-    } else if session.over_soft_limit_since == 0 {
-        session.over_soft_limit_since = millis;
-    }
-    let too_long = soft && millis - session.over_soft_limit_since > limit.soft_seconds * 1000;
-    if hard || too_long {
-        tracing::warn!("Client id={} closed for overcoming of output buffer limits.", session.id.0);
-        session.closing = true;
-        link.close_now();
-    }
-    hard || too_long
 }

@@ -130,7 +130,7 @@ impl Engine {
             for client in std::mem::take(&mut self.world.awaiting_safety) {
                 self.retry(client);
             }
-            self.settle_watching();
+            self.world.settle_changes();
             self.run_resumed(mailbox);
         }
     }
@@ -141,7 +141,7 @@ fn send(world: &mut World, reply: Reply) {
     let Reply { client, mut out, close, .. } = reply;
     let bytes = out.len();
     if let Some(session) = world.sessions.get_mut(client) {
-        super::count_sent(&mut world.stats, session, bytes as u64);
+        super::clients::count_sent(&mut world.stats, session, bytes);
         if let Some(link) = &session.link {
             if bytes > 0 {
                 link.send(&mut out);

@@ -7,6 +7,7 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod clients;
 mod config;
 pub mod cron;
 mod defrag;
@@ -23,7 +24,7 @@ use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::resp::request::OwnedRequest;
-use crate::session::Session;
+use crate::session::{Gauge, Session};
 use crate::types::{ClientId, DbIndex};
 use crate::world::World;
 use batch::{Batch, Home, Post, Spares};
@@ -34,7 +35,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -58,6 +59,8 @@ pub struct Engine {
     postponed: Vec<Box<Batch>>,
     defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
+    /// The client that cron looked at last.
+    looked_at: ClientId,
     held: hold::Held,
     load: Option<Box<loading::Load>>,
     snapshot: snapshot::Pace,
@@ -113,6 +116,12 @@ pub enum ToConnection {
         client: ClientId,
         after_send: bool,
     },
+    /// Look after the request buffer: see `Link::tidy`.
+    Tidy {
+        connection: u32,
+        client: ClientId,
+        idle: bool,
+    },
     SetLimits {
         connection: u32,
         client: ClientId,
@@ -125,7 +134,7 @@ pub enum ToConnection {
         client: ClientId,
         slot: usize,
         limits: Limits,
-        unsent: Arc<AtomicUsize>,
+        gauge: Arc<Gauge>,
     },
 }
 
@@ -153,6 +162,7 @@ impl Mailbox {
             postponed: Vec::new(),
             defrag: Default::default(),
             outcome: None,
+            looked_at: ClientId::default(),
             held: hold::Held::default(),
             load: None,
             snapshot: snapshot::Pace::default(),
@@ -404,26 +414,12 @@ impl Engine {
         }
     }
 
-    #[inline]
+    /// Sends every client what there is for it, or keeps it until the disk has what it tells of.
     fn send_replies(&mut self) {
+        if self.world.tracking.has_news() {
+            self.world.tracking.broadcast(&mut self.world.sessions);
+        }
         if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
-    }
-
-    fn send_replies_now(&mut self) {
-        let world = &mut self.world;
-        let stats = &mut world.stats;
-        world.sessions.drain_sends(|session| {
-            let bytes = session.out.len() as u64;
-            count_sent(stats, session, bytes);
-            if let Some(link) = &session.link {
-                if bytes > 0 {
-                    link.send(&mut session.out);
-                }
-                if session.closing {
-                    link.close_after_send();
-                }
-            }
-        });
     }
 
     /// Runs the requests of all batches in order, prefetching the keys of the next few.
@@ -439,6 +435,9 @@ impl Engine {
 
     fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
+        if self.world.limits_client_memory {
+            self.count_batches(batches);
+        }
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
@@ -447,6 +446,8 @@ impl Engine {
                 self.world.sessions.put_back(session);
                 continue;
             }
+            session.lent_bytes = batches[i].memory_bytes();
+            session.out.limit = clients::limit_of(&session, &self.world.config.client_output_buffer_limit).hard as usize;
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -499,8 +500,9 @@ impl Engine {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
             if batches[i].thread != 0 && !self.holds_replies() {
-                hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
+                self.hand_over(&mut session, &mut batches[i]);
             }
+            session.lent_bytes = 0;
             self.world.sessions.put_back(session);
         }
         self.world.stream.flush();
@@ -535,7 +537,7 @@ impl Engine {
         if block.or_gone {
             self.world.blocked.or_gone(session.id);
         }
-        self.world.keyspace.env.effects.watch_modified = true;
+        self.world.settle_changes();
         session.blocked = true;
         self.parked.insert(session.id, Parked { batch, again: block.again });
         if block.deadline.is_some() {
@@ -560,7 +562,7 @@ impl Engine {
                 self.retry(client);
             }
         }
-        self.settle_watching();
+        self.world.settle_changes();
     }
 
     fn retry(&mut self, client: ClientId) {
@@ -629,7 +631,7 @@ impl Engine {
         dispatch::give_up(&mut self.world, &mut session, batch.args(request), request.command(), error);
         batch.next += 1;
         self.release(session, batch);
-        self.settle_watching();
+        self.world.settle_changes();
         true
     }
 
@@ -650,13 +652,6 @@ impl Engine {
         self.world.awaiting_safety.retain(|waiting| *waiting != client);
         self.retry(client);
         true
-    }
-
-    /// Nobody waits any more: changes of keys need not be logged for it.
-    fn settle_watching(&mut self) {
-        if self.world.blocked.is_empty() {
-            self.world.keyspace.env.effects.watch_modified = self.world.wants_changes();
-        }
     }
 
     /// Ends the waits whose time is over.
@@ -733,6 +728,7 @@ impl Engine {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Batch(_) => {}
+            Event::Grown(client) => self.has_grown(client),
             Event::Disconnected(client) => self.forget(client),
             Event::QueryTooLarge { client, bytes } => {
                 self.world.stats.query_buffer_limit_disconnections += 1;
@@ -794,6 +790,9 @@ impl Engine {
             }
             Order::ConfigChanged(names) => {
                 config::apply(&mut self.world, &names);
+                if names.contains(&"maxmemory-clients") || names.contains(&"maxmemory") {
+                    self.count_all_clients();
+                }
                 if names.contains(&"appendonly") {
                     self.follow_appendonly();
                     self.look_at_disk(mailbox);
@@ -812,21 +811,4 @@ impl Engine {
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }
-}
-
-/// Counts replies that leave.
-#[inline]
-fn count_sent(stats: &mut crate::stats::Stats, session: &mut Session, bytes: u64) {
-    stats.bytes_out += bytes;
-    session.bytes_out += bytes;
-    stats.writes_processed += 1;
-}
-
-/// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
-/// stays with the session.
-fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
-    let bytes = session.out.len() as u64;
-    count_sent(stats, session, bytes);
-    std::mem::swap(&mut session.out, &mut batch.out);
-    batch.close_after = session.closing;
 }

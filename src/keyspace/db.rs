@@ -401,7 +401,8 @@ impl Keyspace {
             Some(cut) => cut.flushed(index, table),
             None => Some(table),
         };
-        if keys == 0 {
+        // Clients may also hold copies of keys that do not exist, and of keys of other databases.
+        if keys == 0 && !self.env.effects.tracked {
             return 0;
         }
         self.env.effects.flushed(index, keys);

@@ -1,5 +1,6 @@
 //! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
+mod abuse;
 mod append_only;
 mod clients;
 mod commands;

@@ -193,7 +193,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
     out.add("blocked_clients", world.sessions.iter().filter(|session| session.blocked).count());
-    out.add("tracking_clients", 0);
+    out.add("tracking_clients", world.tracking.clients());
     out.add("pubsub_clients", world.pubsub.clients());
     out.add("watching_clients", world.keyspace.env.effects.watched.clients);
     out.add("clients_in_timeout_table", world.blocked.timed());
@@ -398,7 +398,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
-    out.zeros(&["evicted_clients", "evicted_scripts"]);
+    out.add("evicted_clients", stats.evicted_clients);
+    out.add("evicted_scripts", 0);
     let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
     out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
     out.add("current_eviction_exceeded_time", exceeded);
@@ -415,7 +416,9 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("active_defrag_key_misses", stats.defrag_key_misses);
     out.add("total_active_defrag_time", stats.defrag_total.as_millis());
     out.add("current_active_defrag_time", stats.defrag_current.as_millis());
-    out.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.add("tracking_total_keys", world.tracking.keys());
+    out.add("tracking_total_items", world.tracking.items());
+    out.add("tracking_total_prefixes", world.tracking.prefixes());
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

@@ -23,4 +23,5 @@ mod sort;
 mod sorted_sets;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
