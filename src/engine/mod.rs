@@ -644,7 +644,6 @@ impl Engine {
         answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
         batch.next += 1;
         self.release(session, batch);
-        self.settle_watching();
         true
     }
 
