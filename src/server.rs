@@ -228,6 +228,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
+        scripting: Default::default(),
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
@@ -272,6 +273,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors });
     mailbox.with(|engine| engine.world.outside = Some(surroundings));
     local::spawn(cron::run(mailbox.clone()));
+    local::spawn(mailbox.clone().go_on());
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");

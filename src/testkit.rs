@@ -105,7 +105,10 @@ impl Kit {
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
         self.world.keyspace.refresh_clock();
         let command = dispatch::lookup(&self.world.commands, request.args());
-        dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        let mut step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        while let dispatch::Step::Pause(paused) = step {
+            step = dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused);
+        }
         self.world.stream.flush();
         let bytes = self.session.out.flatten();
         self.session.out.clear();

@@ -9,6 +9,7 @@ use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
 use crate::resp::decode::Limits;
 use crate::resp::request::Args;
+use crate::scripting::Scripting;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -36,6 +37,7 @@ pub struct World {
     pub stream: WriteStream,
     pub slow: SlowRecords,
     pub persistence: Persistence,
+    pub scripting: Scripting,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -53,10 +55,10 @@ pub struct World {
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored.
+    /// True while requests do not simply run: clients are paused or monitored, or a script takes long.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty()
+        self.pause.is_some() | !self.monitors.is_empty() | self.scripting.busy.is_some()
     }
 
     /// The pause of clients, unless it is over.

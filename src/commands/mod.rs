@@ -10,6 +10,7 @@ pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod scan_options;
+pub mod scripting;
 pub mod server;
 mod session;
 pub mod set;
@@ -43,4 +44,5 @@ const FAMILIES: &[Topics] = &[
     geo::TOPICS,
     pubsub::TOPICS,
     transaction::TOPICS,
+    scripting::TOPICS,
 ];

@@ -47,7 +47,7 @@ impl Engine {
     pub fn tick(&mut self, period: Duration) {
         let world = &mut self.world;
         world.keyspace.refresh_clock();
-        if world.debug.pause_cron {
+        if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;
         }
         world.stats.cron_ticks += 1;

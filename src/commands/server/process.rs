@@ -2,6 +2,7 @@
 
 use super::config::is_local;
 use super::debug::not_allowed;
+use crate::commands::scripting::busy_error;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -250,6 +251,10 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
     }
     if abort {
         return Err(CommandError::new("ERR No shutdown in progress."));
+    }
+    // In the middle of a script the data are not fit to be saved.
+    if let Some(busy) = ctx.world.scripting.busy.as_ref().filter(|_| wanted.save != Some(false)) {
+        return Err(busy_error(busy.purpose));
     }
     tracing::warn!("User requested shutdown...");
     ctx.world.save_before_end(wanted).map_err(|_| CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."))?;

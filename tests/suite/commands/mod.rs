@@ -12,6 +12,7 @@ mod lists;
 mod notifications;
 mod pubsub;
 mod scan;
+mod scripting;
 mod server;
 mod session;
 mod sets;
