@@ -271,7 +271,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     });
     let doors = RefCell::new(doors.collect());
     let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors });
-    mailbox.with(|engine| engine.world.outside = Some(surroundings));
+    mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     local::spawn(cron::run(mailbox.clone()));
     local::spawn(mailbox.clone().go_on());
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
@@ -286,6 +286,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         let _ = done.send(outcome);
     });
     let outcome = ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() });
+    // Who sees its connection end must not find the door still open.
+    surroundings.doors.borrow().iter().for_each(|door| door.close());
     // The surroundings know the mailbox and the mailbox knows them.
     mailbox.with(|engine| engine.world.outside = None);
     mailbox.forget_clients();

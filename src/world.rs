@@ -284,6 +284,8 @@ pub struct DebugSwitches {
     pub reply_buffer_peak_reset: bool,
     pub reply_buffer_resizing: bool,
     pub pause_cron: bool,
+    /// Scripts may run what is not for scripts.
+    pub any_command_in_scripts: bool,
 }
 
 /// Where slow commands are noted; SLOWLOG and LATENCY read it.

@@ -3,7 +3,7 @@
 
 /// Splits a line into words. Double quotes know `\n \r \t \b \a \xHH`, single quotes only `\'`;
 /// a closing quote must end its word. `None`: a quote is missing.
-pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut at = 0;
     loop {

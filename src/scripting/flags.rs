@@ -61,7 +61,8 @@ pub fn of_script(script: &[u8]) -> Result<(Flags, &[u8]), Vec<u8>> {
     }
     let end = memchr::memchr(b'\n', script).ok_or(b"ERR Invalid script shebang")?;
     let (line, source) = script.split_at(end);
-    let mut words = words(line);
+    let words = crate::config::split_words(line).ok_or(b"ERR Invalid engine in script shebang")?;
+    let mut words = words.iter().map(|word| &**word);
     let engine = words.next().unwrap_or_default();
     if engine != b"#!lua" {
         return Err([b"ERR Unexpected engine in script shebang: ", engine].concat());
@@ -78,11 +79,6 @@ pub fn of_script(script: &[u8]) -> Result<(Flags, &[u8]), Vec<u8>> {
         }
     }
     Ok((flags, source))
-}
-
-/// The words of a line.
-pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Libraries of functions (FUNCTION LOAD, FCALL): what they hold, and how their source registers it.
 
-use super::flags::{self, Flags};
+use super::flags::Flags;
 use super::interpreter::{Interpreter, Run};
 use super::{api, convert, sandbox};
 use crate::sys::lua::{Kept, LuaError, Outcome, State, Type};
@@ -25,7 +25,7 @@ pub struct Library {
 #[derive(Default)]
 pub struct Libraries {
     libraries: BTreeMap<Box<[u8]>, Library>,
-    /// The library that has a function.
+    /// The library that has a function, by its name in lower case.
     owners: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
 
@@ -35,8 +35,8 @@ pub const LOAD_LIMIT: Duration = Duration::from_millis(500);
 impl Libraries {
     /// A function, by name.
     pub fn function(&self, name: &[u8]) -> Option<&Registered> {
-        let library = self.libraries.get(self.owners.get(name)?)?;
-        library.functions.iter().find(|function| &*function.name == name)
+        let library = self.libraries.get(self.owners.get(&*name.to_ascii_lowercase())?)?;
+        library.functions.iter().find(|function| function.name.eq_ignore_ascii_case(name))
     }
 
     /// All libraries in the order of their names.
@@ -67,21 +67,21 @@ impl Libraries {
     pub fn remove(&mut self, name: &[u8]) -> Option<Library> {
         let library = self.libraries.remove(name)?;
         for function in &library.functions {
-            self.owners.remove(&function.name);
+            self.owners.remove(&*function.name.to_ascii_lowercase());
         }
         Some(library)
     }
 
     /// The first function of `library` that another library has already.
     fn conflict<'a>(&self, library: &'a Library) -> Option<&'a [u8]> {
-        let taken = |f: &&Registered| self.owners.contains_key(&f.name);
+        let taken = |f: &&Registered| self.owners.contains_key(&*f.name.to_ascii_lowercase());
         library.functions.iter().find(taken).map(|f| &*f.name)
     }
 
     /// Adds a library.
     pub fn insert(&mut self, name: Box<[u8]>, library: Library) {
         for function in &library.functions {
-            self.owners.insert(function.name.clone(), name.clone());
+            self.owners.insert(function.name.to_ascii_lowercase().into(), name.clone());
         }
         self.libraries.insert(name, library);
     }
@@ -135,8 +135,9 @@ pub fn parse(code: &[u8]) -> Result<(Box<[u8]>, &[u8]), Vec<u8>> {
     }
     let Some(end) = memchr::memchr(b'\n', code) else { return fail("Invalid library metadata") };
     let (line, source) = code.split_at(end);
-    let mut words = flags::words(line);
-    let engine = words.next().unwrap_or_default()[2..].to_vec();
+    let Some(words) = crate::config::split_words(line) else { return fail("Invalid library metadata") };
+    let mut words = words.iter().map(|word| &**word);
+    let engine = words.next().unwrap_or_default().get(2..).unwrap_or_default().to_vec();
     let mut name: Option<&[u8]> = None;
     for word in words {
         let (key, value) = word.split_at(word.len().min(5));
@@ -149,15 +150,16 @@ pub fn parse(code: &[u8]) -> Result<(Box<[u8]>, &[u8]), Vec<u8>> {
     }
     let Some(name) = name else { return fail("Library name was not given") };
     if !is_name(name) {
-        return fail(
-            "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long",
-        );
+        return fail(BAD_NAME);
     }
     if !engine.eq_ignore_ascii_case(b"lua") {
         return Err([b"ERR Engine '", &engine[..], b"' not found"].concat());
     }
     Ok((name.into(), source))
 }
+
+/// Said of functions as well.
+const BAD_NAME: &str = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
 
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
@@ -252,7 +254,7 @@ pub(super) fn register_function(state: &mut State) -> Result<usize, LuaError> {
     };
     let name = &registered.name;
     let refusal = if !is_name(name) {
-        Some("Function names can only contain letters, numbers, or underscores(_) and must be at least one character long")
+        Some(BAD_NAME)
     } else if run.loading.borrow().iter().flatten().any(|other| other.name == *name) {
         Some("Function already exists in the library")
     } else {

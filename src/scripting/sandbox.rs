@@ -43,7 +43,6 @@ const GLOBALS: &[&str] = &[
 
 /// Of the library tables, what goes: not in Lua 5.1, or not for scripts.
 const REMOVED: &[(&str, &[&str])] = &[
-    ("string", &["dump"]),
     ("table", &["move"]),
     ("coroutine", &["isyieldable"]),
     (

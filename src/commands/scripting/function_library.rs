@@ -1,6 +1,6 @@
 //! Libraries of functions come and go: FUNCTION with LOAD, DELETE, FLUSH, DUMP, RESTORE.
 
-use super::{BASE, is_flush_mode};
+use super::{BASE, bad_subcommand, is_flush_mode};
 use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
@@ -98,6 +98,9 @@ fn delete(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 fn flush(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    if ctx.args.len() > 3 {
+        return Err(bad_subcommand("FUNCTION", "flush"));
+    }
     if !is_flush_mode(ctx) {
         return Err(CommandError::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
@@ -123,9 +126,7 @@ fn dump(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn restore(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if ctx.args.len() > 4 {
-        return Err(CommandError::new(
-            "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION HELP.",
-        ));
+        return Err(bad_subcommand("FUNCTION", "restore"));
     }
     let policy = ctx.args.opt(3).unwrap_or(b"APPEND").to_ascii_uppercase();
     if !matches!(&policy[..], b"APPEND" | b"REPLACE" | b"FLUSH") {

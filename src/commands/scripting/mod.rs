@@ -50,6 +50,11 @@ pub fn busy_error(purpose: Purpose) -> CommandError {
     }
 }
 
+/// What is said of a subcommand with too many arguments.
+fn bad_subcommand(container: &str, name: &str) -> CommandError {
+    CommandError::text(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP."))
+}
+
 /// Whether a flush may be done in the background: SYNC or ASYNC, or what the configuration says.
 fn is_flush_mode(ctx: &ServerCtx<'_>) -> bool {
     ctx.args.len() == 2 || (ctx.args.len() == 3 && (ctx.args.is(2, "SYNC") || ctx.args.is(2, "ASYNC")))
