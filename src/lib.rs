@@ -21,6 +21,7 @@
 //! | `resp` | requests off the wire, replies onto it, text rules for numbers |
 //! | `config` | one plain value, a row per directive, redis.conf, command line |
 //! | `keyspace` | databases, entries, effects, expiry, freeing |
+//! | `acl` | users, what each may do, and the log of refusals |
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
 //! | `persist` | RDB files |
@@ -29,7 +30,7 @@
 //! | `commands` | what it DOES, a folder per family and a file per topic |
 //! | `dispatch` | guards, execution, publishing of effects |
 //! | `engine` | the actor, its mailbox, cron |
-//! | `net` | sockets, I/O threads |
+//! | `net` | sockets, TLS, I/O threads |
 //! | `server` | builds every part and joins them |
 //! | `testkit` | a server in a box: transcript in; replies, propagation and events out |
 //!
@@ -52,6 +53,7 @@
 #![deny(unsafe_code)]
 #![warn(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+pub mod acl;
 pub mod clock;
 pub mod command;
 pub mod commands;

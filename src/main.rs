@@ -4,6 +4,8 @@ use redstart::config::{Config, cli};
 use redstart::engine::Mailbox;
 use redstart::engine::batch::Post;
 use redstart::engine::event::Event;
+use redstart::net::listener::Kind;
+use redstart::server::StartError;
 use redstart::world::Shutdown;
 use redstart::{clock::Clock, logging, net::local, server, sys};
 use std::process::ExitCode;
@@ -108,20 +110,26 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     }
     let bound = match server::bind(&config) {
         Ok(bound) => bound,
-        Err(error) => {
+        Err(StartError::Tls(refusal)) => {
+            warn!("{refusal}");
+            warn!("Failed to configure TLS. Check logs for more info.");
+            return ExitCode::FAILURE;
+        }
+        Err(StartError::Address(error)) => {
             warn!("Warning: Could not create server TCP listening socket {}: bind: {}", error.address, error.error);
             warn!("Failed listening on port {}, aborting.", config.port);
             return ExitCode::FAILURE;
         }
     };
+    server::settle_ports(&mut config, &bound);
     let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),
     };
-    let port = bound.iter().find_map(server::tcp_address).map_or(0, |a| a.port());
+    let address = server::address_of(&bound, Kind::Tcp).or(server::address_of(&bound, Kind::Tls));
+    let port = address.map_or(0, |address| address.port());
     let executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     let pidfile = config.pidfile.clone();
-    let unixsocket = config.unixsocket.clone();
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
     if world.config.always_show_logo {
@@ -129,6 +137,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     }
     info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
+    if let Err(errors) = world.load_users() {
+        warn!("{errors}");
+        return ExitCode::FAILURE;
+    }
     info!("Server initialized");
     if let Err(failure) = server::load(&mut world) {
         warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");
@@ -137,17 +149,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        for listener in &bound {
-            match server::tcp_address(listener) {
-                Some(_) => info!("Ready to accept connections tcp"),
-                None => info!("Ready to accept connections unix"),
+        for kind in [Kind::Tcp, Kind::Unix, Kind::Tls] {
+            if bound.iter().any(|bound| bound.kind() == kind) {
+                info!("Ready to accept connections {}", kind.name());
             }
-            if server::tcp_address(listener).is_some() {
-                break;
-            }
-        }
-        if !unixsocket.is_empty() && port != 0 {
-            info!("Ready to accept connections unix");
         }
         tracing::debug!("Listening on port {port} after {:?}", started.elapsed());
         notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");

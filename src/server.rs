@@ -1,5 +1,6 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
+use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
 use crate::commands;
@@ -8,7 +9,8 @@ use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron};
 use crate::keyspace::Keyspace;
-use crate::net::listener::{self, BindError, Bound, Door};
+use crate::net::listener::{self, BindError, Bound, Door, Kind};
+use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
 use crate::persist::{LoadFailure, Persistence};
 use crate::session::Registry;
@@ -28,8 +30,19 @@ pub enum Port {
     /// A free one, chosen by the system.
     Auto,
     Number(u16),
-    /// None: a Unix socket only.
+    /// None.
     None,
+}
+
+impl Port {
+    /// As the configuration has it: the number, and whether the system chooses.
+    fn setting(self) -> (i64, bool) {
+        match self {
+            Port::Auto => (0, true),
+            Port::Number(n) => (n as i64, false),
+            Port::None => (0, false),
+        }
+    }
 }
 
 /// A server in this process, on a thread of its own. Dropping it stops it.
@@ -47,6 +60,7 @@ pub enum Port {
 /// ```
 pub struct Server {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     stop: Option<tokio::sync::mpsc::UnboundedSender<Shutdown>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -70,6 +84,11 @@ impl Server {
         self.address
     }
 
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
+    }
+
     /// `redis://…` for client libraries.
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address)
@@ -90,11 +109,13 @@ impl Drop for Server {
 impl Builder {
     /// The TCP port.
     pub fn port(mut self, port: Port) -> Self {
-        (self.config.port, self.config.port_auto) = match port {
-            Port::Auto => (0, true),
-            Port::Number(n) => (n as i64, false),
-            Port::None => (0, false),
-        };
+        (self.config.port, self.config.port_auto) = port.setting();
+        self
+    }
+
+    /// The port for TLS; there is none unless asked for. Certificates are given with `set`.
+    pub fn tls_port(mut self, port: Port) -> Self {
+        (self.config.tls_port, self.config.tls_port_auto) = port.setting();
         self
     }
 
@@ -121,17 +142,21 @@ impl Builder {
     pub fn start(self) -> std::io::Result<Server> {
         let (ready, started) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
-        let Builder { config, clock } = self;
+        let Builder { mut config, clock } = self;
         let thread = std::thread::Builder::new().name("redstart".into()).spawn(move || {
             let bound = match bind(&config) {
                 Ok(bound) => bound,
                 Err(error) => {
-                    let text = format!("{}: {}", error.address, error.error);
-                    let _ = ready.send(Err(std::io::Error::new(error.error.kind(), text)));
+                    let kind = match &error {
+                        StartError::Address(error) => error.error.kind(),
+                        StartError::Tls(_) => std::io::ErrorKind::InvalidInput,
+                    };
+                    let _ = ready.send(Err(std::io::Error::new(kind, error)));
                     return;
                 }
             };
-            let port = bound.iter().find_map(tcp_address);
+            settle_ports(&mut config, &bound);
+            let (port, tls_port) = (address_of(&bound, Kind::Tcp), address_of(&bound, Kind::Tls));
             let runtime = match runtime::engine() {
                 Ok(runtime) => runtime,
                 Err(error) => {
@@ -139,7 +164,11 @@ impl Builder {
                     return;
                 }
             };
-            let mut world = world(config, clock, port.map_or(0, |a| a.port()), String::new());
+            let mut world = world(config, clock, port.or(tls_port).map_or(0, |a| a.port()), String::new());
+            if let Err(errors) = world.load_users() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
+                return;
+            }
             if let Err(failure) = load(&mut world) {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
                 return;
@@ -147,7 +176,7 @@ impl Builder {
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-                let _ = ready.send(Ok(address));
+                let _ = ready.send(Ok((address, tls_port)));
                 let signals = mailbox.clone();
                 local::spawn(async move {
                     let shutdown = stopped.recv().await.unwrap_or_default();
@@ -157,19 +186,54 @@ impl Builder {
             });
         })?;
         match started.recv() {
-            Ok(Ok(address)) => Ok(Server { address, stop: Some(stop), thread: Some(thread) }),
+            Ok(Ok((address, tls_address))) => Ok(Server { address, tls_address, stop: Some(stop), thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(std::io::Error::other("the server's thread ended before it listened")),
         }
     }
 }
 
+/// Why the server cannot listen.
+#[derive(Debug)]
+pub enum StartError {
+    Address(BindError),
+    Tls(tls::Refusal),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Address(BindError { address, error, .. }) => write!(f, "{address}: {error}"),
+            StartError::Tls(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        StartError::Address(error)
+    }
+}
+
+impl From<tls::Refusal> for StartError {
+    fn from(refusal: tls::Refusal) -> Self {
+        StartError::Tls(refusal)
+    }
+}
+
 /// Binds everything that the configuration asks for. Optional addresses that this machine lacks are left out.
 ///
 /// # Errors
-/// The first address that cannot be had and is not optional.
-pub fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
-    let mut bound = bind_tcp(config)?;
+/// The first address that cannot be had and is not optional, or what TLS lacks.
+pub fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
+    let mut bound: Vec<Bound> = bind_tcp(config, Plan::plain(config))?.into_iter().map(Bound::Tcp).collect();
+    let plan = Plan::tls(config);
+    if plan.is_wanted() {
+        let tls = Rc::new(Tls::load(config)?);
+        bound.extend(bind_tcp(config, plan)?.into_iter().map(|listener| Bound::Tls(listener, tls.clone())));
+    }
     if !config.unixsocket.is_empty() {
         let permissions = (config.unixsocketperm != 0).then_some(config.unixsocketperm as u32);
         bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, config.tcp_backlog as i32)?));
@@ -177,10 +241,32 @@ pub fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
     Ok(bound)
 }
 
-fn bind_tcp(config: &Config) -> Result<Vec<Bound>, BindError> {
+/// Which port to bind.
+#[derive(Clone, Copy)]
+struct Plan {
+    port: u16,
+    /// Port 0 stands for a free one, not for none.
+    auto: bool,
+}
+
+impl Plan {
+    fn plain(config: &Config) -> Plan {
+        Plan { port: config.port as u16, auto: config.port_auto }
+    }
+
+    fn tls(config: &Config) -> Plan {
+        Plan { port: config.tls_port as u16, auto: config.tls_port_auto }
+    }
+
+    fn is_wanted(self) -> bool {
+        self.port != 0 || self.auto
+    }
+}
+
+fn bind_tcp(config: &Config, plan: Plan) -> Result<Vec<std::net::TcpListener>, BindError> {
     let mut bound = Vec::new();
-    let mut port = config.port as u16;
-    if port == 0 && !config.port_auto {
+    let mut port = plan.port;
+    if !plan.is_wanted() {
         return Ok(bound);
     }
     for address in config.bind.iter().filter(|address| !address.is_empty()) {
@@ -188,7 +274,7 @@ fn bind_tcp(config: &Config) -> Result<Vec<Bound>, BindError> {
             Ok(listener) => {
                 // With a port of the system's choice every further address takes the same.
                 port = listener.local_addr().map_or(port, |a| a.port());
-                bound.push(Bound::Tcp(listener));
+                bound.push(listener);
             }
             Err(error) if error.optional && is_missing_address(&error.error) => {}
             Err(error) => return Err(error),
@@ -203,20 +289,32 @@ fn is_missing_address(error: &std::io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-/// The address of a TCP listener.
-pub fn tcp_address(bound: &Bound) -> Option<SocketAddr> {
-    bound.address()
+/// Notes the ports that the system chose, where it was asked to choose.
+pub fn settle_ports(config: &mut Config, bound: &[Bound]) {
+    if let Some(address) = address_of(bound, Kind::Tcp).filter(|_| config.port_auto) {
+        config.port = address.port().into();
+    }
+    if let Some(address) = address_of(bound, Kind::Tls).filter(|_| config.tls_port_auto) {
+        config.tls_port = address.port().into();
+    }
+}
+
+/// The first address of a kind.
+pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
+    bound.iter().filter(|bound| bound.kind() == kind).find_map(Bound::address)
 }
 
 /// A fresh world.
 pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
+    let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
+        acl,
         blocked: Default::default(),
         pubsub: Default::default(),
         monitors: Vec::new(),
@@ -245,6 +343,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         outside: None,
         log: None,
         memory_short: false,
+        is_restricted: false,
+        in_transaction: false,
         measure_all: false,
     };
     world.adopt_config();
@@ -262,6 +362,10 @@ pub fn load(world: &mut World) -> Result<(), LoadFailure> {
 
 /// Serves until the engine ends.
 pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
+    let tls = bound.iter().find_map(|bound| match bound {
+        Bound::Tls(_, tls) => Some(tls.clone()),
+        _ => None,
+    });
     let doors = bound.into_iter().filter_map(|bound| match Door::open(bound, &mailbox) {
         Ok(door) => Some(door),
         Err(error) => {
@@ -270,10 +374,11 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         }
     });
     let doors = RefCell::new(doors.collect());
-    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors });
+    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     local::spawn(cron::run(mailbox.clone()));
     local::spawn(mailbox.clone().go_on());
+    local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");
@@ -298,6 +403,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
 struct Surroundings {
     mailbox: Mailbox,
     doors: RefCell<Vec<Rc<Door>>>,
+    /// There is one as soon as anything speaks TLS.
+    tls: RefCell<Option<Rc<Tls>>>,
 }
 
 impl Outside for Surroundings {
@@ -315,27 +422,38 @@ impl Outside for Surroundings {
                 return Err(("maxclients", reason));
             }
         }
-        if names.contains(&"port") {
-            after.port_auto = false;
-            return self
-                .listen(before, after)
-                .map_err(|_| ("port", "Unable to listen on this port. Check server logs.".to_owned()));
+        if let Some(name) = names.iter().find(|name| tls::settings::DIRECTIVES.contains(name) || **name == "tls-port") {
+            self.set_tls(after).map_err(|refusal| {
+                tracing::warn!("{refusal}");
+                (*name, "Unable to update TLS configuration. Check server logs.".to_owned())
+            })?;
         }
-        if names.contains(&"bind") {
-            return self.listen(before, after).map_err(|_| ("bind", "Failed to bind to specified addresses.".to_owned()));
-        }
-        Ok(())
+        let addresses = ["bind", "port", "tls-port"];
+        let Some(name) = addresses.into_iter().find(|name| names.contains(name)) else { return Ok(()) };
+        let kinds: &[Kind] = match name {
+            "bind" => &[Kind::Tcp, Kind::Tls],
+            _ if names.contains(&"port") && names.contains(&"tls-port") => &[Kind::Tcp, Kind::Tls],
+            "port" => &[Kind::Tcp],
+            _ => &[Kind::Tls],
+        };
+        self.listen(before, after, kinds).map_err(|_| match name {
+            "bind" => (name, "Failed to bind to specified addresses.".to_owned()),
+            _ => (name, "Unable to listen on this port. Check server logs.".to_owned()),
+        })
     }
 
     fn listeners(&self) -> Vec<String> {
         let doors = self.doors.borrow();
-        let tcp: Vec<SocketAddr> = doors.iter().filter_map(|door| door.address()).collect();
         let mut lines = Vec::new();
-        if let Some(first) = tcp.first() {
-            let binds: String = tcp.iter().map(|address| format!("bind={},", address.ip())).collect();
-            lines.push(format!("name=tcp,{binds}port={}", first.port()));
+        for kind in [Kind::Tcp, Kind::Unix, Kind::Tls] {
+            let doors = doors.iter().filter(|door| door.kind() == kind);
+            let Some(first) = doors.clone().next() else { continue };
+            let place =
+                |door: &Rc<Door>| door.address().map_or_else(|| door.path().to_owned(), |address| address.ip().to_string());
+            let binds: String = doors.map(|door| format!(",bind={}", place(door))).collect();
+            let port = first.address().map(|address| format!(",port={}", address.port())).unwrap_or_default();
+            lines.push(format!("name={}{binds}{port}", kind.name()));
         }
-        lines.extend(doors.iter().filter(|d| d.address().is_none()).map(|d| format!("name=unix,bind={}", d.path())));
         lines
     }
 }
@@ -344,37 +462,56 @@ impl Outside for Surroundings {
 pub const RESERVED_FILES: u64 = 32;
 
 impl Surroundings {
-    /// Listens where `after` says instead of where `before` said. The old sockets are closed first, as a new one may be for
+    /// Has new clients meet the certificates that `after` names, if anything speaks TLS.
+    fn set_tls(&self, after: &Config) -> Result<(), tls::Refusal> {
+        let mut tls = self.tls.borrow_mut();
+        match &*tls {
+            Some(tls) => tls.reload(after),
+            None if Plan::tls(after).is_wanted() => {
+                *tls = Some(Rc::new(Tls::load(after)?));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Listens where `after` says instead of where `before` said, for these kinds of sockets. The old sockets are closed first, as a new one may be for
     /// the same address; if the new ones cannot be had, the old addresses are bound again.
-    fn listen(&self, before: &Config, after: &Config) -> Result<(), BindError> {
+    fn listen(&self, before: &Config, after: &mut Config, kinds: &[Kind]) -> Result<(), BindError> {
         let mut doors = self.doors.borrow_mut();
-        let tcp_at = |door: &Rc<Door>| door.address();
-        let port = doors.iter().find_map(tcp_at).map_or(0, |address| address.port());
         doors.retain(|door| {
-            let stays = door.address().is_none();
+            let stays = !kinds.contains(&door.kind());
             if !stays {
                 door.close();
             }
             stays
         });
         let mut result = Ok(());
-        let bound = match bind_tcp(&resolved(after, port)) {
+        let bound = match self.bind(after, kinds) {
             Ok(bound) => bound,
             Err(error) => {
                 tracing::warn!("Failed listening on {}: {}", error.address, error.error);
                 result = Err(error);
-                bind_tcp(&resolved(before, port)).unwrap_or_default()
+                self.bind(before, kinds).unwrap_or_default()
             }
         };
+        if result.is_ok() {
+            settle_ports(after, &bound);
+        }
         doors.extend(bound.into_iter().filter_map(|bound| Door::open(bound, &self.mailbox).ok()));
         result
     }
-}
 
-/// A configuration with the port that the system chose, where it was asked to choose.
-fn resolved(config: &Config, port: u16) -> Config {
-    match config.port_auto {
-        true => Config { port: port as i64, port_auto: false, ..config.clone() },
-        false => config.clone(),
+    fn bind(&self, config: &Config, kinds: &[Kind]) -> Result<Vec<Bound>, BindError> {
+        let mut bound = Vec::new();
+        if kinds.contains(&Kind::Tcp) {
+            bound.extend(bind_tcp(config, Plan::plain(config))?.into_iter().map(Bound::Tcp));
+        }
+        if kinds.contains(&Kind::Tls)
+            && let Some(tls) = &*self.tls.borrow()
+        {
+            bound.extend(bind_tcp(config, Plan::tls(config))?.into_iter().map(|listener| Bound::Tls(listener, tls.clone())));
+        }
+        Ok(bound)
     }
 }

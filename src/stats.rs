@@ -58,9 +58,10 @@ pub struct Stats {
     pub reads_processed: u64,
     pub writes_processed: u64,
     pub query_buffer_limit_disconnections: u64,
+    /// When a web request was last told of in the log, in Unix seconds.
+    pub web_request_logged_at: Option<i64>,
     pub output_buffer_limit_disconnections: u64,
     pub unexpected_errors: u64,
-    pub auth_failures: u64,
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,

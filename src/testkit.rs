@@ -84,7 +84,8 @@ impl Kit {
         }));
         world.adopt_config();
         world.keyspace.env.effects.watch_modified = true;
-        let session = Box::new(Session { origin: Origin::Internal, authenticated: true, ..Session::default() });
+        let mut session = Box::new(Session { origin: Origin::Internal, ..Session::default() });
+        world.welcome(&mut session);
         let (id, slot) = world.sessions.add(session);
         let session = world.sessions.take(id, slot).expect("just added");
         Kit { world, session, others: Vec::new(), overheard: String::new(), clock, propagated, events }
@@ -119,7 +120,8 @@ impl Kit {
     pub fn run_as(&mut self, client: usize, line: &str) -> String {
         while self.others.len() < client - 1 {
             let peer = format!("client:{}", self.others.len() + 2).into();
-            let session = Session { origin: Origin::Internal, authenticated: true, peer, ..Session::default() };
+            let mut session = Session { origin: Origin::Internal, peer, ..Session::default() };
+            self.world.welcome(&mut session);
             self.others.push((self.world.sessions.add(Box::new(session)).0, String::new()));
         }
         let id = self.others[client - 2].0;

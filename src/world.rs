@@ -1,13 +1,17 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+mod users;
+
+use crate::acl::Acl;
+use crate::command::error::{self, CommandError};
+use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
-use crate::resp::decode::Limits;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
@@ -23,6 +27,7 @@ use std::time::Instant;
 pub struct World {
     pub keyspace: Keyspace,
     pub sessions: Registry,
+    pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
     /// Clients that are shown every command, with their places in the registry.
@@ -50,15 +55,19 @@ pub struct World {
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows: commands that add are refused.
     pub memory_short: bool,
+    /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
+    pub is_restricted: bool,
+    /// A transaction runs: what it does is not to be told apart.
+    pub in_transaction: bool,
     /// Every command is measured alone, not only those that may take long.
     pub measure_all: bool,
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored, or a script takes long.
+    /// True while requests do not simply run: clients are paused or monitored, some requests are refused, or a script takes long.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty() | self.scripting.busy.is_some()
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted | self.scripting.busy.is_some()
     }
 
     /// The pause of clients, unless it is over.
@@ -114,6 +123,7 @@ impl World {
         settings.hll_sparse_max_bytes = config.hll_sparse_max_bytes as usize;
         settings.rdb_compression = config.rdbcompression;
         settings.sanitize_dumps = config.sanitize_dump_payload != SanitizeDumpPayload::No;
+        settings.sanitize_by_user = config.sanitize_dump_payload == SanitizeDumpPayload::Clients;
         settings.limits.list_fill = config.list_max_listpack_size;
         settings.limits.list_compress_depth = config.list_compress_depth as usize;
         settings.limits.hash_entries = config.hash_max_listpack_entries as usize;
@@ -133,15 +143,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
-    }
-
-    /// How much one request may hold.
-    pub fn limits(&self, authenticated: bool) -> Limits {
-        let max_query = self.config.client_query_buffer_limit as usize;
-        if !authenticated {
-            return Limits::unauthenticated();
-        }
-        Limits { max_query, ..Limits::authenticated(self.config.proto_max_bulk_len as usize) }
+        self.review_restrictions();
     }
 
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
@@ -150,8 +152,10 @@ impl World {
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
+            self.give_snapshots_up();
             return Ok(());
         }
+        self.give_snapshots_up();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
@@ -160,13 +164,32 @@ impl World {
         if wanted.force { Ok(()) } else { saved }
     }
 
+    /// Gives up whatever snapshot is in the making: the server ends, or its data go.
+    pub fn give_snapshots_up(&mut self) {
+        self.persistence.background.scheduled = false;
+        if let Some(snapshot) = self.persistence.snapshot.take() {
+            tracing::warn!("There is a snapshot in the making. Giving it up.");
+            snapshot.cancel(&mut self.keyspace);
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn refused_writes(&self) -> Option<CommandError> {
+        self.persistence.stops_writes(&self.config).then_some(error::MISCONF_RDB)
+    }
+
+    /// Looks anew at what requests have to be held back for; to be called when any of that changed.
+    pub fn review_restrictions(&mut self) {
+        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
+    }
+
     /// Notes a command that took long, for SLOWLOG and LATENCY.
     #[inline]
     pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {
         let micros = (nanos / 1000) as i64;
         let slow = self.config.slowlog_log_slower_than;
         if slow >= 0 && micros >= slow && !spec.has(Flag::SkipSlowlog) {
-            self.slow.note(session, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
+            self.slow.note(session, spec, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && micros / 1000 >= threshold {
@@ -232,7 +255,7 @@ pub trait Outside {
     /// The directive that cannot be obeyed, and why. Then nothing has changed.
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
 
-    /// Addresses listened on, as `name=tcp,bind=…,port=…` for INFO.
+    /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }
 
@@ -249,6 +272,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// All databases were emptied on purpose: a snapshot of them is of no use any more.
+    AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }
@@ -302,13 +327,14 @@ const SLOW_ARG_BYTES_MAX: usize = 128;
 
 impl SlowRecords {
     #[cold]
-    fn note(&mut self, session: &Session, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
+    fn note(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
         if max_len <= 0 {
             self.entries.clear();
             return;
         }
         let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
-        let mut kept: Vec<Box<[u8]>> = args.from(0).take(shown).map(cut).collect();
+        let visible = |i: usize| if is_secret(spec, args, i) { REDACTED } else { args.get(i) };
+        let mut kept: Vec<Box<[u8]>> = (0..shown).map(visible).map(cut).collect();
         if args.len() > shown {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
         }

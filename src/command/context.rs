@@ -23,6 +23,21 @@ pub struct KeysCtx<'a> {
     pub block: &'a mut Option<BlockOn>,
     /// Inside MULTI or a script nobody waits: a blocking command answers as its timeout would.
     pub may_block: bool,
+    pub rights: Rights,
+}
+
+/// Rights of the client's user that no guard before the command can judge.
+#[derive(Clone, Copy)]
+pub struct Rights {
+    /// May read all keys: asked for by commands that read keys which they find in other keys.
+    pub reads_every_key: bool,
+    /// Sends only payloads for RESTORE that a server made (`skip-sanitize-payload`).
+    pub trusted_payloads: bool,
+}
+
+impl Rights {
+    /// Those of the server itself, and of users who may do everything.
+    pub const ALL: Rights = Rights { reads_every_key: true, trusted_payloads: false };
 }
 
 /// What a blocked client waits for.

@@ -40,6 +40,7 @@ macro_rules! errors {
 }
 
 errors! {
+    MISCONF_RDB = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     SYNTAX = "ERR syntax error";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
@@ -58,6 +59,7 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
     NOAUTH = "NOAUTH Authentication required.";
+    NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";
     AUTH_NOT_CONFIGURED = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
     NOPROTO = "NOPROTO unsupported protocol version";

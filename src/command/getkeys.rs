@@ -73,37 +73,60 @@ pub fn keys_of(spec: &CommandSpec, args: Args<'_>, mut found: impl FnMut(usize, 
     Ok(())
 }
 
-/// The keys of a request with what the command does to each, also where a row's rules are only an upper bound: for commands
-/// whose options decide what becomes of a key, and for those that name keys behind options.
-pub fn exact_keys_of(spec: &CommandSpec, args: Args<'_>) -> Result<Vec<(usize, u16)>, NoKeys> {
-    let mut found = Vec::new();
-    keys_of(spec, args, |at, flags| found.push((at, flags)))?;
+/// Calls `found` for every key of the request with what the command does to it, also where a row's rules are only an upper
+/// bound: for commands whose options decide what becomes of a key, and for those that name keys behind options.
+pub fn exact_keys_of(spec: &CommandSpec, args: Args<'_>, mut found: impl FnMut(usize, u16)) -> Result<(), NoKeys> {
+    let any = |from: usize, words: &[&str]| (from..args.len()).any(|i| words.iter().any(|word| args.is(i, word)));
     match spec.name {
         "SET" => {
-            let reads = (3..args.len()).any(|i| args.is(i, "GET"));
-            found.iter_mut().for_each(|key| key.1 = if reads { super::spec::READ_UPDATE } else { super::spec::OVERWRITE });
+            let access = if any(3, &["GET"]) { super::spec::READ_UPDATE } else { super::spec::OVERWRITE };
+            keys_of(spec, args, |at, _| found(at, access))
         }
         "BITFIELD" => {
-            let writes = (2..args.len()).any(|i| args.is(i, "SET") || args.is(i, "INCRBY"));
-            found.iter_mut().for_each(|key| key.1 = if writes { super::spec::READ_UPDATE } else { super::spec::READ });
+            let access = if any(2, &["SET", "INCRBY"]) { super::spec::READ_UPDATE } else { super::spec::READ };
+            keys_of(spec, args, |at, _| found(at, access))
         }
-        "SORT" => {
-            // The last STORE counts.
-            if let Some(i) = (2..args.len().saturating_sub(1)).rev().find(|i| args.is(*i, "STORE")) {
-                found.push((i + 1, super::spec::OVERWRITE));
-            }
+        // Each may be given again, and the last counts; the rules find the first.
+        "GEORADIUS" | "GEORADIUSBYMEMBER" => {
+            found(1, super::spec::READ);
+            let stores = (4..args.len().saturating_sub(1)).filter(|i| args.is(*i, "STORE") || args.is(*i, "STOREDIST"));
+            stores.for_each(|i| found(i + 1, super::spec::OVERWRITE));
+            Ok(())
         }
         "MIGRATE" => {
-            found.clear();
-            let behind = (6..args.len()).find(|i| args.is(*i, "KEYS")).filter(|_| args.get(3).is_empty());
-            match behind {
-                Some(keys) => found.extend((keys + 1..args.len()).map(|i| (i, super::spec::TAKE))),
-                None => found.push((3, super::spec::TAKE)),
+            match keys_word_of_migrate(args) {
+                // Which of the two is meant, the command does not know either.
+                Some(_) if !args.get(3).is_empty() => {}
+                Some(keys) => (keys + 1..args.len()).for_each(|i| found(i, super::spec::TAKE)),
+                None => found(3, super::spec::TAKE),
             }
+            Ok(())
         }
-        _ => {}
+        _ => keys_of(spec, args, found),
     }
-    Ok(found)
+}
+
+/// Where MIGRATE's KEYS stands, if it does: not where a password or a name of the same look would.
+fn keys_word_of_migrate(args: Args<'_>) -> Option<usize> {
+    let mut i = 6;
+    while i < args.len() && !args.is(i, "KEYS") {
+        i += match () {
+            () if args.is(i, "AUTH") => 2,
+            () if args.is(i, "AUTH2") => 3,
+            () => 1,
+        };
+    }
+    (i < args.len()).then_some(i)
+}
+
+/// The channels that a request publishes to or subscribes to, and whether they are patterns.
+pub fn channels_of(spec: &CommandSpec, args: Args<'_>) -> Option<(std::ops::Range<usize>, bool)> {
+    match spec.name {
+        "PUBLISH" | "SPUBLISH" => Some((1..2, false)),
+        "SUBSCRIBE" | "SSUBSCRIBE" => Some((1..args.len(), false)),
+        "PSUBSCRIBE" => Some((1..args.len(), true)),
+        _ => None,
+    }
 }
 
 /// First key, last key and step as clients knew them before there were key specs: what plain ranges in a row can tell.

@@ -5,6 +5,8 @@ pub mod args;
 pub mod context;
 pub mod error;
 pub mod getkeys;
+pub mod permission;
+pub mod secret;
 pub mod spec;
 pub mod syntax;
 pub mod table;

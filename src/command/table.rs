@@ -90,6 +90,13 @@ impl CommandTable {
             .map(|i| i as u16)
     }
 
+    /// The position of the command declared under this name (`config|set` for a subcommand), in any case, whatever clients
+    /// call it.
+    pub fn declared(&self, name: &[u8]) -> Option<u16> {
+        let name = name.to_ascii_uppercase();
+        self.commands.binary_search_by(|command| command.spec.name.as_bytes().cmp(&name)).ok().map(|at| at as u16)
+    }
+
     /// The command or subcommand that a request names; a container whose subcommand is unknown stands for itself.
     #[inline]
     pub fn lookup(&self, args: Args<'_>) -> Option<u16> {

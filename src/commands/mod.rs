@@ -1,6 +1,7 @@
 //! What commands DO, a folder or file per family and a file per topic. Each topic file begins with its rows, its table of
 //! contents; adding a command touches that file and its test, nothing else.
 
+pub mod acl;
 pub mod bitmap;
 mod expire_options;
 pub mod geo;
@@ -12,7 +13,7 @@ pub mod pubsub;
 pub mod scan_options;
 pub mod scripting;
 pub mod server;
-mod session;
+pub mod session;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
@@ -31,6 +32,7 @@ type Topics = &'static [&'static [CommandSpec]];
 
 const FAMILIES: &[Topics] = &[
     session::TOPICS,
+    acl::TOPICS,
     server::TOPICS,
     keys::TOPICS,
     string::TOPICS,

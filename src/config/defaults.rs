@@ -253,6 +253,7 @@ impl Default for Config {
 
             // What is no directive with a value
             port_auto: false,
+            tls_port_auto: false,
             sentinel_mode: false,
             config_file: None,
             rename_commands: Vec::new(),

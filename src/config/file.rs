@@ -157,6 +157,11 @@ impl Loader {
             (b"rename-command", [from, to]) => {
                 self.config.rename_commands.push((from.clone(), to.clone()));
             }
+            (b"user", [name, ..]) if self.config.users.iter().any(|user| user[0] == *name) => {
+                let name = String::from_utf8_lossy(name);
+                let reason = "Duplicate user found. A user can only be defined once in config files";
+                return Err(Refusal::Reason(format!("Error in user declaration '{name}': {reason}")));
+            }
             (b"user", [_, ..]) => self.config.users.push(args.to_vec()),
             (b"loadmodule", [_, ..]) => {
                 return Err("Modules can't be loaded: this server has no module API".into());

@@ -21,8 +21,9 @@ pub mod value;
 
 pub use directive::{Directive, Effect, Flags};
 pub use file::ConfigError;
+pub use text::split_words;
 pub use set::{SetContext, SetError};
-pub(crate) use text::parse_memory;
+pub(crate) use text::{error_text as io_reason, parse_memory};
 pub use value::*;
 
 use std::path::{Path, PathBuf};
@@ -532,6 +533,8 @@ pub struct Config {
     // What is no directive with a value
     /// `port auto`: take a free port. `port` is 0 until the listener knows which.
     pub port_auto: bool,
+    /// Likewise for `tls_port`.
+    pub tls_port_auto: bool,
     /// Started as Sentinel: other defaults, and `sentinel` lines are allowed.
     pub sentinel_mode: bool,
     /// Absolute path of the file that was loaded; CONFIG REWRITE writes to it.

@@ -194,7 +194,7 @@ fn join(words: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Writes a new file beside the old one and renames it, so that a crash leaves one of the two.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut temporary = OsString::from(path);
     temporary.push(format!(".{}.tmp", std::process::id()));
     let written = write_new(Path::new(&temporary), path, text).and_then(|()| std::fs::rename(&temporary, path));

@@ -17,20 +17,31 @@ const REPL_BACKLOG_MIN: u64 = 16 << 10;
 /// `port`: a number, or `auto` for a free port that the system picks.
 pub(super) const PORT: Special = Special {
     get: |config| config.port.to_string(),
-    set: |config, args| {
-        if one(args)?.eq_ignore_ascii_case(b"auto") {
-            (config.port, config.port_auto) = (0, true);
-            return Ok(());
-        }
-        set_integer(&mut config.port, one(args)?, 0, 65_535)?;
-        config.port_auto = false;
-        Ok(())
-    },
-    rewrite: |config, default| {
-        let port = if config.port_auto { "auto".to_owned() } else { config.port.to_string() };
-        vec![RewrittenLine::new("port", port, config.port_auto || config.port != default.port)]
-    },
+    set: |config, args| set_port(&mut config.port, &mut config.port_auto, one(args)?),
+    rewrite: |config, default| vec![port_line("port", config.port, config.port_auto, default.port)],
 };
+
+/// `tls-port`, likewise.
+pub(super) const TLS_PORT: Special = Special {
+    get: |config| config.tls_port.to_string(),
+    set: |config, args| set_port(&mut config.tls_port, &mut config.tls_port_auto, one(args)?),
+    rewrite: |config, default| vec![port_line("tls-port", config.tls_port, config.tls_port_auto, default.tls_port)],
+};
+
+fn set_port(port: &mut i64, auto: &mut bool, arg: &[u8]) -> Result<(), String> {
+    if arg.eq_ignore_ascii_case(b"auto") {
+        (*port, *auto) = (0, true);
+        return Ok(());
+    }
+    set_integer(port, arg, 0, 65_535)?;
+    *auto = false;
+    Ok(())
+}
+
+fn port_line(name: &'static str, port: i64, auto: bool, default: i64) -> RewrittenLine {
+    let text = if auto { "auto".to_owned() } else { port.to_string() };
+    RewrittenLine::new(name, text, auto || port != default)
+}
 
 /// `hz`: values out of range are accepted and moved into it.
 pub(super) const HZ: Special = Special {

@@ -30,7 +30,7 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("the runtime accepts connections at its own pace"),
     int("socket-mark-id", field!(socket_mark_id), 0, UINT).immutable().no_effect("sockets carry no mark"),
     // TLS
-    int("tls-port", field!(tls_port), 0, 65_535),
+    special("tls-port", special::TLS_PORT),
     string("tls-cert-file", field!(tls_cert_file)).volatile(),
     string("tls-key-file", field!(tls_key_file)).volatile(),
     string("tls-key-file-pass", field!(tls_key_file_pass)).sensitive().no_effect("keys with a passphrase are not supported"),
@@ -48,9 +48,9 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("tls-replication", field!(tls_replication)),
     boolean("tls-cluster", field!(tls_cluster)),
     string("tls-protocols", field!(tls_protocols)),
-    string("tls-ciphers", field!(tls_ciphers)).no_effect("the TLS library offers its own safe list"),
-    string("tls-ciphersuites", field!(tls_ciphersuites)).no_effect("the TLS library offers its own safe list"),
-    boolean("tls-prefer-server-ciphers", field!(tls_prefer_server_ciphers)).no_effect("the TLS library decides"),
+    string("tls-ciphers", field!(tls_ciphers)).no_effect("the TLS library offers its own safe list for TLS 1.2"),
+    string("tls-ciphersuites", field!(tls_ciphersuites)),
+    boolean("tls-prefer-server-ciphers", field!(tls_prefer_server_ciphers)),
     boolean("tls-session-caching", field!(tls_session_caching)),
     int("tls-session-cache-size", field!(tls_session_cache_size), 0, INT),
     int("tls-session-cache-timeout", field!(tls_session_cache_timeout), 0, INT).no_effect("the TLS library decides"),
@@ -332,7 +332,7 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("a certificate does not log in"),
     int("tls-auto-reload-interval", field!(tls_auto_reload_interval), 0, INT)
         .hidden()
-        .no_effect("certificates are read again on CONFIG SET"),
+        .no_effect("certificates are read again when their files change"),
     string("unixsocketgroup", field!(unixsocketgroup))
         .immutable()
         .hidden()

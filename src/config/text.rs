@@ -159,7 +159,7 @@ pub(super) fn parse_integer_leniently(text: &[u8], radix: u32) -> Option<i64> {
 }
 
 /// The system's own words for an error, without the number that std adds.
-pub(super) fn error_text(error: &std::io::Error) -> String {
+pub(crate) fn error_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),

@@ -8,19 +8,25 @@ use crate::scripting::flags::Flags;
 use crate::session::Session;
 use crate::world::World;
 
-use super::{script, transaction};
+use super::{permit, script, transaction};
 
 /// Refuses what may not run now.
 #[inline]
-pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
+pub fn admit(
+    world: &mut World,
+    session: &mut Session,
+    at: u16,
+    spec: &'static CommandSpec,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
     if matches!(spec.run, Handler::Container) && args.len() > 1 {
         return Err(bad_subcommand(spec, args));
     }
     if !spec.arity.allows(args.len()) {
         return Err(error::wrong_arity(spec.name));
     }
-    if !session.authenticated && !spec.has(Flag::NoAuth) {
-        return Err(error::NOAUTH);
+    if session.guarded {
+        permit::admit(world, session, at, spec, args)?;
     }
     if world.memory_short && spec.has(Flag::DenyOom) {
         return Err(error::OOM);
@@ -31,7 +37,10 @@ pub fn admit(world: &World, session: &Session, spec: &'static CommandSpec, args:
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
 pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
-        return Err(CommandError::new("ERR Command not allowed inside a transaction"));
+        return Err(error::NOT_IN_MULTI);
+    }
+    if world.is_restricted {
+        admit_restricted(world, session, spec)?;
     }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;
@@ -44,6 +53,21 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             command.name
         )));
+    }
+    Ok(())
+}
+
+/// Refuses what the state of the server does not allow.
+fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC").map_or(0, |transaction| transaction.flags);
+    let writes = (spec.flags | queued) & Flag::Write.bit() != 0;
+    if (writes || spec.name == "PING")
+        && let Some(refusal) = world.refused_writes()
+    {
+        return Err(refusal);
+    }
+    if world.persistence.is_loading() && !spec.has(Flag::Loading) {
+        return Err(error::LOADING);
     }
     Ok(())
 }
@@ -67,6 +91,11 @@ pub fn bad_subcommand(spec: &CommandSpec, args: Args<'_>) -> CommandError {
         return error::wrong_arity(spec.name);
     }
     error::unknown_subcommand(spec.name, args.get(1))
+}
+
+/// True if a line of HTTP arrived in place of a command: `POST …` or `Host: …`.
+pub fn is_web_request(args: Args<'_>) -> bool {
+    args.is(0, "POST") || args.is(0, "HOST:")
 }
 
 /// The refusal for an unknown command, with the beginning of its arguments.

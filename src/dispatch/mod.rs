@@ -4,11 +4,12 @@
 
 mod admit;
 mod monitor;
+mod permit;
 pub mod publish;
 mod script;
 mod transaction;
 
-use crate::command::context::{BlockOn, KeysCtx, Selected, ServerCtx, SessionCtx};
+use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
@@ -73,12 +74,15 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     world.stats.commands += 1;
     session.commands += 1;
     let Some(at) = command else {
+        if admit::is_web_request(args) {
+            return hang_up_on_browser(world, session);
+        }
         let refusal = admit::unknown(world, session, args);
         return refuse(world, session, start, refusal, None);
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
-    if let Err(refusal) = admit::admit(world, session, spec, args) {
+    if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
     if world.is_special() || session.is_special() {
@@ -109,6 +113,25 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
     step
 }
 
+/// Ends the conversation with a browser that was made to send commands in the body of a form: it gets no answer, and nothing
+/// that follows is executed.
+#[cold]
+fn hang_up_on_browser(world: &mut World, session: &mut Session) -> Step {
+    const SILENCE_SECONDS: i64 = 60;
+    let now = world.keyspace.env.clock.micros() / 1_000_000;
+    let last = world.stats.web_request_logged_at.replace(now);
+    if last.is_none_or(|last| (now - last).abs() > SILENCE_SECONDS) {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is \
+             likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+             Connection from {} aborted.",
+            session.peer
+        );
+    }
+    session.closing = true;
+    Step::Close
+}
+
 /// Answers a request that may not run.
 #[cold]
 fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: CommandError, command: Option<u16>) -> Step {
@@ -119,14 +142,22 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     }
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
-    after(session, start, Step::Next)
+    after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
-/// Runs a request that waited for keys once more: it was counted and admitted when it came.
+/// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
     match command {
-        Some(at) => run(world, session, args, at, start, true),
+        Some(at) => {
+            let spec = world.commands.get(at).spec;
+            if session.guarded
+                && let Err(refusal) = permit::admit(world, session, at, spec, args)
+            {
+                return refuse(world, session, start, refusal, Some(at));
+            }
+            run(world, session, args, at, start, true)
+        }
         None => Step::Next,
     }
 }
@@ -138,7 +169,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let mut result = invoke(world, session, args, spec, &mut block, true);
+    let mut result = invoke(world, session, args, at, &mut block, true);
     let open = Open { at, start, timer, dirty, again };
     if matches!(result, Ok(Flow::RunQueue | Flow::RunScript)) {
         match run_long(world, session, args, at, result) {
@@ -205,11 +236,7 @@ fn conclude(
 ) -> Step {
     let Open { at, start, timer, dirty, again } = open;
     let spec = world.commands.get(at).spec;
-    if let Some(timer) = timer {
-        let nanos = timer.elapsed().as_nanos() as u64;
-        world.stats.note_duration(at, nanos, world.config.latency_tracking);
-        world.note_duration(session, spec, args, nanos);
-    }
+    let nanos = timer.map(|timer| timer.elapsed().as_nanos() as u64);
     let waits = match &result {
         Ok(Flow::Block) => true,
         // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
@@ -219,7 +246,6 @@ fn conclude(
         }
         Ok(_) => false,
     };
-    world.stats.per_command[at as usize].calls += !waits as u64;
     if waits {
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
@@ -227,6 +253,11 @@ fn conclude(
             publish::close_unit(world, session.db, args, false, false);
         }
         return Step::Wait(block.unwrap_or_default());
+    }
+    world.stats.per_command[at as usize].calls += 1;
+    if let Some(nanos) = nanos {
+        world.stats.note_duration(at, nanos, world.config.latency_tracking);
+        world.note_duration(session, spec, args, nanos);
     }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
@@ -262,13 +293,15 @@ fn invoke(
     world: &mut World,
     session: &mut Session,
     args: Args<'_>,
-    spec: &'static CommandSpec,
+    at: u16,
     block: &mut Option<BlockOn>,
     may_block: bool,
 ) -> CommandResult {
+    let spec = world.commands.get(at).spec;
     match spec.run {
         Handler::Keys(run) => {
             world.keyspace.env.no_touch = session.no_touch;
+            let rights = if session.guarded { permit::rights(session, at, spec, args) } else { Rights::ALL };
             let mut ctx = KeysCtx {
                 args,
                 reply: ReplyWriter::new(&mut session.out, session.resp3),
@@ -276,6 +309,7 @@ fn invoke(
                 spec,
                 block,
                 may_block,
+                rights,
             };
             run(&mut ctx)
         }

@@ -2,6 +2,7 @@
 //! are passwords.
 
 use crate::clock::Clock;
+use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
@@ -49,20 +50,10 @@ fn line(micros: i64, db: DbIndex, source: String, spec: &CommandSpec, args: Args
     let _ = write!(text, "+{}.{:06} [{} {source}]", micros / 1_000_000, micros % 1_000_000, db.0);
     for (i, arg) in args.from(0).enumerate() {
         text.push(b' ');
-        quote(&mut text, if is_secret(spec, args, i) { b"(redacted)" } else { arg });
+        quote(&mut text, if is_secret(spec, args, i) { REDACTED } else { arg });
     }
     text.extend_from_slice(b"\r\n");
     text
-}
-
-/// True for arguments that are a password, or the name that goes with it.
-fn is_secret(spec: &CommandSpec, args: Args<'_>, i: usize) -> bool {
-    match spec.name {
-        "AUTH" => i > 0,
-        "HELLO" => (2..i).any(|at| args.is(at, "AUTH") && i <= at + 2),
-        "MIGRATE" => (6..i).any(|at| (args.is(at, "AUTH") && i == at + 1) || (args.is(at, "AUTH2") && i <= at + 2)),
-        _ => false,
-    }
 }
 
 fn quote(text: &mut Vec<u8>, arg: &[u8]) {

@@ -7,7 +7,7 @@ use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Event};
 use crate::resp::request::{Args, OwnedRequest};
 use crate::types::DbIndex;
-use crate::world::World;
+use crate::world::{Order, World};
 use std::io::Write as _;
 
 /// Publishes what the request just executed in `db` did. What belongs together propagates as a transaction; not so the
@@ -15,6 +15,9 @@ use std::io::Write as _;
 #[cold]
 pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool, together: bool) {
     let effects = &mut world.keyspace.env.effects;
+    if std::mem::take(&mut effects.all_flushed) {
+        world.orders.push_back(Order::AllFlushed);
+    }
     let rewritten = effects.is_rewritten();
     let (before, instead) = effects.take_propagation();
     if world.stream.has_consumers() {

@@ -3,8 +3,10 @@
 //! A script asks by suspending itself, so what it wants is done here, with everything at hand, and it is resumed with the
 //! answer. One that takes long is left suspended; the engine answers others and comes back.
 
-use super::{Ran, fail, invoke, monitor, publish};
+use super::{Ran, fail, invoke, monitor, permit, publish};
+use crate::acl::Place;
 use crate::command::error::{self, CommandError};
+use crate::command::permission::{self, denial_text};
 use crate::command::spec::{CommandSpec, Flag, Flow, Handler};
 use crate::keyspace::effects::Propagated;
 use crate::resp::reply::ReplyWriter;
@@ -59,6 +61,8 @@ pub(super) fn start(
         Box::new(Session { origin: Origin::Internal, authenticated: true, peer: "lua".into(), ..Session::default() })
     });
     own.db = session.db;
+    own.user = session.user.clone();
+    own.guarded = session.guarded;
     own.no_touch = session.no_touch;
     let script = Script {
         at,
@@ -111,7 +115,7 @@ fn proceed(
                 step = suspended.resume(answer);
             }
             Step::Asks(suspended, Ask::MayRun(request)) => {
-                let may = super::lookup(&world.commands, request.args()).map(|_| true);
+                let may = may_run(world, &script, request.args());
                 step = suspended.resume(Answer::MayRun(may));
             }
             Step::Asks(suspended, Ask::Pause) => {
@@ -160,7 +164,7 @@ fn call(world: &mut World, script: &mut Script, request: OwnedRequest, resp3: bo
         return refuse(world, request, CommandError::new("ERR Unknown Redis command called from script"), None);
     };
     let spec = world.commands.get(at).spec;
-    if let Err(refusal) = admit_call(world, script, spec, args) {
+    if let Err(refusal) = admit_call(world, script, at, args) {
         return refuse(world, request, refusal, Some(at));
     }
     script.wrote |= spec.has(Flag::Write);
@@ -170,7 +174,7 @@ fn call(world: &mut World, script: &mut Script, request: OwnedRequest, resp3: bo
     let start = script.session.out.mark();
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
-    let result = invoke(world, &mut script.session, args, spec, &mut None, false);
+    let result = invoke(world, &mut script.session, args, at, &mut None, false);
     if let Some(timer) = timer {
         world.stats.note_duration(at, timer.elapsed().as_nanos() as u64, world.config.latency_tracking);
     }
@@ -204,7 +208,8 @@ fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
 }
 
 /// Refuses what a script may not run, in the order in which the original looks at it.
-fn admit_call(world: &World, script: &Script, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
+fn admit_call(world: &mut World, script: &Script, at: u16, args: Args<'_>) -> Result<(), CommandError> {
+    let spec = world.commands.get(at).spec;
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::new("ERR Wrong number of args calling Redis command from script"));
     }
@@ -212,14 +217,36 @@ fn admit_call(world: &World, script: &Script, spec: &CommandSpec, args: Args<'_>
     if not_for_scripts || matches!(spec.run, Handler::Container) {
         return Err(CommandError::new("ERR This Redis command is not allowed from script"));
     }
+    let session = &script.session;
+    if session.guarded
+        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script)
+    {
+        let text = session.user.as_ref().map(|user| denial_text(denial, user, spec, args, false));
+        return Err(CommandError::bytes([b"ERR ACL failure in script: ", &text.unwrap_or_default()[..]].concat()));
+    }
     if script.read_only && (spec.has(Flag::Write) || spec.has(Flag::MayReplicate)) {
         return Err(CommandError::new("ERR Write commands are not allowed from read-only scripts."));
     }
     // A script that has written already cannot be stopped in the middle.
+    if world.is_restricted
+        && spec.has(Flag::Write)
+        && !script.wrote
+        && let Some(refusal) = world.refused_writes()
+    {
+        return Err(refusal);
+    }
     if script.memory_short && !script.allow_oom && !script.wrote && spec.has(Flag::DenyOom) {
         return Err(error::OOM);
     }
     Ok(())
+}
+
+/// Whether the script's user may run a command; `None` if there is no such.
+fn may_run(world: &World, script: &Script, args: Args<'_>) -> Option<bool> {
+    let at = super::lookup(&world.commands, args)?;
+    let spec = world.commands.get(at).spec;
+    let user = script.session.user.as_ref().filter(|_| script.session.guarded);
+    (!is_unknown_subcommand(spec, args)).then(|| user.is_none_or(|user| permission::may_run(user, at, spec, args).is_ok()))
 }
 
 #[cold]

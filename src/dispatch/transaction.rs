@@ -1,6 +1,7 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Open, Ran, fail, invoke, monitor, publish, script};
+use super::{Open, Ran, fail, invoke, monitor, permit, publish, script};
+use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
 use crate::keyspace::effects::Propagated;
@@ -59,6 +60,7 @@ pub fn run_queue(world: &mut World, session: &mut Session) -> Ran<Box<Paused>> {
     let Some(transaction) = session.transaction.take() else { return Ran::Done(Ok(Flow::Done)) };
     ReplyWriter::new(&mut session.out, session.resp3).array(transaction.queue.len());
     let run = Run { transaction, next: 0, unit: Vec::new(), flow: Flow::Done };
+    world.in_transaction = true;
     run_rest(world, session, run)
 }
 
@@ -80,9 +82,17 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
         let (at, args) = (queued.command, queued.request.args());
         let spec = world.commands.get(at).spec;
         let start = session.out.mark();
+        // The user's rules may have changed since the request was queued.
+        if session.guarded
+            && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi)
+        {
+            fail(world, session, start, &permit::changed_since_queued(denial), None);
+            run.next += 1;
+            continue;
+        }
         let dirty = world.keyspace.env.effects.dirty;
         let open = Open { at, start, timer: Some(Instant::now()), dirty, again: false };
-        let mut result = invoke(world, session, args, spec, &mut None, false);
+        let mut result = invoke(world, session, args, at, &mut None, false);
         if result == Ok(Flow::RunScript) {
             match script::start(world, session, args, at, &mut run.unit) {
                 Ran::Done(done) => result = done,
@@ -91,6 +101,7 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
         }
         conclude_one(world, session, &mut run, open, result);
     }
+    world.in_transaction = false;
     script::append(world, &run.unit);
     // What is to propagate has been: EXEC itself is not.
     world.keyspace.env.effects.propagate_nothing();

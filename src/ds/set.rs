@@ -13,7 +13,7 @@ use super::parts::element::Element;
 use super::parts::intset::{self, Intset};
 use super::parts::listpack::{Listpack, SAFETY_LIMIT, encoded_size};
 use crate::raw::entry::{FromValue, Value};
-use crate::raw::table::{Slot, Table};
+use crate::raw::table::{CutOf, Slot, Table};
 use crate::raw::text::Text;
 use std::ops::ControlFlow;
 
@@ -277,6 +277,19 @@ impl MemberTable {
         MemberTable(Table::with_capacity(limits.hash_seed, members))
     }
 
+    /// The members, for a cut of them.
+    pub fn cut(&mut self) -> CutOf<'_, Text> {
+        CutOf::new(&mut self.0)
+    }
+
+    /// A member is about to go: a cut that has yet to see it keeps a copy.
+    #[inline]
+    fn before_change(&mut self, hash: u64, member: &[u8]) {
+        if self.0.is_cut() {
+            self.0.keep(hash, member);
+        }
+    }
+
     /// See [`Set::prefetch`].
     fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
         /// Below this many members a table stays in the cache by itself.
@@ -321,7 +334,11 @@ impl MemberTable {
 
     /// Removes a member; false if it was not there.
     pub fn remove(&mut self, element: Element<'_>) -> bool {
-        element.with_text(|text| self.0.remove(self.0.hash(text), text).is_some())
+        element.with_text(|text| {
+            let hash = self.0.hash(text);
+            self.before_change(hash, text);
+            self.0.remove(hash, text).is_some()
+        })
     }
 
     /// A copy of its own.

@@ -10,20 +10,11 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     {
         log.set_level(world.config.loglevel);
     }
-    if names.contains(&"port") {
-        world.identity.tcp_port = world.config.port as u16;
+    if names.contains(&"port") || names.contains(&"tls-port") {
+        let config = &world.config;
+        world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;
     }
-    // Without a password everybody is the default user; and limits on requests may be others.
-    if ["requirepass", "proto-max-bulk-len", "client-query-buffer-limit"].iter().any(|name| names.contains(name)) {
-        let open = world.config.requirepass.is_empty();
-        let ids: Vec<_> = world.sessions.ids().collect();
-        for id in ids {
-            let (known, unknown) = (world.limits(true), world.limits(false));
-            let Some(session) = world.sessions.get_mut(id) else { continue };
-            session.authenticated |= open;
-            if let Some(link) = &session.link {
-                link.set_limits(if session.authenticated { known } else { unknown });
-            }
-        }
+    if names.contains(&"proto-max-bulk-len") || names.contains(&"client-query-buffer-limit") {
+        world.settle_all();
     }
 }

@@ -68,6 +68,8 @@ impl Engine {
         if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
             self.expire(period);
         }
+        self.save_if_due();
+        self.world.keyspace.maintain_tables();
         self.look_at_clients(millis);
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;

@@ -12,6 +12,7 @@ pub mod cron;
 pub mod event;
 mod nap;
 pub mod ring;
+pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::dispatch::{self, Step};
@@ -29,7 +30,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -52,6 +53,7 @@ pub struct Engine {
     /// The request whose script takes long.
     paused: Option<PausedRequest>,
     outcome: Option<event::Outcome>,
+    snapshot: snapshot::Pace,
 }
 
 /// A batch whose next request waits.
@@ -87,6 +89,7 @@ struct Shared {
     timers: Notify,
     /// A script takes long.
     busy: Notify,
+    snapshots: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -132,6 +135,12 @@ pub enum ToConnection {
 pub enum NewSocket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// `established` turns true when the handshake is over.
+    Tls {
+        stream: std::net::TcpStream,
+        config: Arc<rustls::ServerConfig>,
+        established: Arc<AtomicBool>,
+    },
 }
 
 impl Mailbox {
@@ -145,6 +154,7 @@ impl Mailbox {
             postponed: Vec::new(),
             paused: None,
             outcome: None,
+            snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
             engine: RefCell::new(engine),
@@ -158,6 +168,7 @@ impl Mailbox {
             bell: Arc::default(),
             timers: Notify::new(),
             busy: Notify::new(),
+            snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -240,6 +251,11 @@ impl Mailbox {
                 self.0.engine.borrow_mut().go_on(&self);
             }
         }
+    }
+
+    /// Waits until a snapshot is to be carried on.
+    pub async fn snapshot_wanted(&self) {
+        self.0.snapshots.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -384,6 +400,10 @@ impl Engine {
             self.carry_out(order, mailbox);
             self.send_replies();
         }
+        if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
+            self.snapshot.is_driven = true;
+            mailbox.0.snapshots.notify_one();
+        }
     }
 
     fn send_replies(&mut self) {
@@ -421,6 +441,11 @@ impl Engine {
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
+            if session.closing {
+                // Another client closed it in this turn: nothing of it runs any more.
+                self.world.sessions.put_back(session);
+                continue;
+            }
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -746,6 +771,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }

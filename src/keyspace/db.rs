@@ -1,5 +1,6 @@
 //! A database: one table of entries and a few counters. `Keyspace` is all databases and what they share (`Env`).
 
+use super::cut::Cut;
 use super::effects::{Effects, Event};
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub rdb_compression: bool,
     /// RESTORE searches packed values for duplicates.
     pub sanitize_dumps: bool,
+    /// … but not those of users who are trusted with them.
+    pub sanitize_by_user: bool,
     /// RESTORE believes payloads whatever their checksum (DEBUG).
     pub skip_dump_checksum: bool,
     /// Where collections change their encoding.
@@ -62,6 +65,7 @@ impl Default for Settings {
             hll_sparse_max_bytes: 3000,
             rdb_compression: true,
             sanitize_dumps: false,
+            sanitize_by_user: false,
             skip_dump_checksum: false,
             limits: crate::ds::object::Limits::default(),
         }
@@ -86,6 +90,8 @@ pub struct Env {
     pub obeys: bool,
     /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
     pub expiry_paused: bool,
+    /// The keyspace of an earlier moment, while it is being recorded.
+    pub cut: Option<Box<Cut>>,
 }
 
 impl Env {
@@ -114,15 +120,25 @@ impl Env {
 
     /// The use counter of an LFU clock as it stands now, decayed by the time since the last use.
     pub fn lfu_decayed(&self, clock: u32) -> u32 {
+        Self::lfu_decayed_at(self.now_micros, self.settings.lfu_decay_minutes, clock)
+    }
+
+    /// The same for another time.
+    pub fn lfu_decayed_at(now_micros: i64, decay_minutes: u32, clock: u32) -> u32 {
         let (then, counter) = ((clock >> 8) & 0xffff, clock & 0xff);
-        let minutes = self.lfu_minutes().wrapping_sub(then) & 0xffff;
-        let periods = minutes.checked_div(self.settings.lfu_decay_minutes).unwrap_or(0);
+        let minutes = lfu_minutes(now_micros).wrapping_sub(then) & 0xffff;
+        let periods = minutes.checked_div(decay_minutes).unwrap_or(0);
         counter.saturating_sub(periods)
     }
 
     /// Seconds since the entry was used, by an LRU clock.
     pub fn idle_seconds(&self, clock: u32) -> u64 {
-        (self.lru_seconds().wrapping_sub(clock) & 0xff_ffff) as u64
+        Self::idle_seconds_at(self.now_micros, clock)
+    }
+
+    /// The same for another time.
+    pub fn idle_seconds_at(now_micros: i64, clock: u32) -> u64 {
+        (lru_seconds(now_micros).wrapping_sub(clock) & 0xff_ffff) as u64
     }
 
     /// A logarithmic counter: the higher it stands, the less likely it moves.
@@ -136,12 +152,20 @@ impl Env {
     }
 
     fn lru_seconds(&self) -> u32 {
-        (self.now_micros / 1_000_000) as u32 & 0xff_ffff
+        lru_seconds(self.now_micros)
     }
 
     fn lfu_minutes(&self) -> u32 {
-        (self.now_micros / 60_000_000) as u32 & 0xffff
+        lfu_minutes(self.now_micros)
     }
+}
+
+fn lru_seconds(now_micros: i64) -> u32 {
+    (now_micros / 1_000_000) as u32 & 0xff_ffff
+}
+
+fn lfu_minutes(now_micros: i64) -> u32 {
+    (now_micros / 60_000_000) as u32 & 0xffff
 }
 
 /// The counter that a new entry starts with, so that it is not the first to be evicted.
@@ -157,6 +181,8 @@ pub struct Db {
 #[derive(Default)]
 pub struct DbMeta {
     pub index: DbIndex,
+    /// Which database this was when the cut began that its table is part of.
+    pub origin: DbIndex,
     /// Number of entries with a deadline.
     pub volatile: usize,
     /// The hashes that have fields with a deadline.
@@ -199,6 +225,7 @@ impl Keyspace {
                 active_expire: true,
                 obeys: false,
                 expiry_paused: false,
+                cut: None,
             },
             hash_seed: seed,
         };
@@ -208,6 +235,16 @@ impl Keyspace {
             keyspace.dbs.push(Db { table: Table::new(seed), meta });
         }
         keyspace
+    }
+
+    /// All databases.
+    pub(super) fn all_mut(&mut self) -> &mut [Db] {
+        &mut self.dbs
+    }
+
+    /// All databases and what they share.
+    pub(super) fn all_and_env_mut(&mut self) -> (&mut [Db], &mut Env) {
+        (&mut self.dbs, &mut self.env)
     }
 
     /// Number of databases.
@@ -274,7 +311,10 @@ impl Keyspace {
     #[inline]
     pub fn entry<'a>(&'a mut self, index: DbIndex, key: &'a [u8]) -> Handle<'a> {
         let db = &mut self.dbs[index.at()];
-        let slot = find_live(&mut db.table, &mut db.meta, &mut self.env, key);
+        let mut slot = find_live(&mut db.table, &mut db.meta, &mut self.env, key);
+        if self.env.cut.is_some() {
+            before_change(&mut slot, &db.meta, &mut self.env);
+        }
         Handle::new(slot, key, &mut db.meta, &mut self.env)
     }
 
@@ -342,11 +382,17 @@ impl Keyspace {
         db.meta.sweep_at = 0;
         db.meta.fields.clear();
         let keys = table.len() as u64;
+        let table = match &mut self.env.cut {
+            Some(cut) if table.is_cut() => cut.flushed(index, table),
+            _ => Some(table),
+        };
         if keys == 0 {
             return 0;
         }
         self.env.effects.flushed(index, keys);
-        if lazily {
+        if let Some(table) = table
+            && lazily
+        {
             self.env.lazyfree.send(Garbage::Table(table));
         }
         keys
@@ -357,6 +403,9 @@ impl Keyspace {
         self.dbs.swap(a.at(), b.at());
         self.dbs[a.at()].meta.index = a;
         self.dbs[b.at()].meta.index = b;
+        if let Some(cut) = &mut self.env.cut {
+            cut.swapped(a, b);
+        }
         let (now, watched) = (self.env.now(), &mut self.env.effects.watched);
         if !watched.is_empty() && a != b {
             watched.touch_exchanged(&self.dbs[b.at()], &self.dbs[a.at()], now);
@@ -374,15 +423,27 @@ impl Keyspace {
             if !replace {
                 return false;
             }
+            if self.env.cut.is_some() {
+                before_change(&mut table.slot(hash, entry.key()), meta, &mut self.env);
+            }
             if let Some(old) = table.remove(hash, entry.key()) {
                 meta.volatile -= old.deadline().is_some() as usize;
                 meta.fields.left(&old);
+                discard(&mut self.env, old, false);
             }
         }
         meta.volatile += entry.deadline().is_some() as usize;
         meta.fields.arrived(&entry);
         table.insert_unique(hash, entry);
         true
+    }
+
+    /// Lets tables give buckets back that they could not give back when they should have, a few at a time.
+    pub fn maintain_tables(&mut self) {
+        const BUCKETS: usize = 512;
+        for db in &mut self.dbs {
+            db.table.maintain(BUCKETS);
+        }
     }
 
     /// Keys in all databases.
@@ -401,6 +462,11 @@ pub const PREFETCH_MIN_KEYS: usize = 4096;
 
 /// Frees an entry, on another thread if `lazily` and it is worth it.
 pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
+    if let Some(cut) = &mut env.cut
+        && cut.wants(&entry)
+    {
+        return cut.adopt(entry.into_value());
+    }
     let effort = super::value::free_effort(&entry);
     if lazily && effort > LAZY_FREE_MIN_EFFORT {
         env.lazyfree.send(Garbage::Entry(entry));
@@ -411,9 +477,11 @@ pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
 
 /// Sends the value away if dropping it would hold the engine up; the entry is an integer then, about to be overwritten.
 pub(super) fn send_huge_away(env: &mut Env, entry: &mut Entry) {
-    if super::value::free_effort(entry) > HUGE_EFFORT {
-        let value = entry.map_value(|value| (crate::raw::entry::Value::Int(0), value));
-        env.lazyfree.send(Garbage::Huge(value));
+    let take = |entry: &mut Entry| entry.map_value(|value| (crate::raw::entry::Value::Int(0), value));
+    match &mut env.cut {
+        Some(cut) if cut.wants(entry) => cut.adopt(take(entry)),
+        _ if super::value::free_effort(entry) > HUGE_EFFORT => env.lazyfree.send(Garbage::Huge(take(entry))),
+        _ => {}
     }
 }
 
@@ -431,13 +499,29 @@ fn touch(entry: &mut Entry, env: &mut Env) {
 #[inline]
 fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
     let hash = table.hash(key);
-    if meta.volatile > 0
-        && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at))
-        && let Some(entry) = table.remove(hash, key)
-    {
-        expire(meta, env, entry);
+    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at)) {
+        if env.cut.is_some() {
+            before_change(&mut table.slot(hash, key), meta, env);
+        }
+        if let Some(entry) = table.remove(hash, key) {
+            expire(meta, env, entry);
+        }
     }
     table.slot(hash, key)
+}
+
+/// Has the entry recorded by the cut, if the cut needs it, before it changes or goes.
+#[cold]
+fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
+    if let Slot::Occupied(found) = slot
+        && let Some(cut) = &mut env.cut
+    {
+        let due = found.is_due();
+        if due {
+            found.set_shown();
+        }
+        found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+    }
 }
 
 /// True if the key is held past its deadline.

@@ -156,6 +156,8 @@ pub struct Effects {
     pub watch_modified: bool,
     /// The write stream has consumers.
     pub streaming: bool,
+    /// FLUSHALL ran.
+    pub all_flushed: bool,
     log: Vec<Effect>,
     rewritten: Vec<(DbIndex, OwnedRequest)>,
     before: Vec<(DbIndex, OwnedRequest)>,

@@ -81,7 +81,7 @@ fn sweep(db: &mut Db, env: &mut Env, buckets: usize) -> Swept {
     let (mut ttl_sum, mut ttl_seen) = (0f64, 0usize);
     let Db { table, meta } = db;
     let mut at = meta.sweep_at;
-    let mut removed: Vec<Entry> = Vec::new();
+    let mut removed: Vec<(Entry, bool)> = Vec::new();
     table.sweep(
         &mut at,
         buckets,
@@ -97,11 +97,14 @@ fn sweep(db: &mut Db, env: &mut Env, buckets: usize) -> Swept {
                 Verdict::Keep
             }
         },
-        &mut |entry| removed.push(entry),
+        &mut |entry, due| removed.push((entry, due)),
     );
     meta.sweep_at = at;
     swept.expired = removed.len();
-    for entry in removed {
+    for (mut entry, due) in removed {
+        if let Some(cut) = &mut env.cut {
+            cut.before_change(meta.index, meta.origin, &mut entry, due);
+        }
         expire(meta, env, entry);
     }
     if ttl_seen > 0 {

@@ -4,7 +4,7 @@
 //! listed under its nearest deadline for as long as it has one, whatever happens to its key. So the sweep never looks at a
 //! hash in vain, and the number of entries is what INFO calls `subexpiry`.
 
-use super::db::Keyspace;
+use super::db::{Keyspace, discard};
 use super::effects::Event;
 use super::handle::Handle;
 use super::value::{Entry, EntryPayload, boxed, thin};
@@ -136,8 +136,9 @@ impl Handle<'_> {
         env.stats.expired_fields += removed as u64;
         env.effects.changed_itself(meta.index, key, Event::HEXPIRED, !empty);
         if empty {
-            meta.volatile -= found.get().deadline().is_some() as usize;
-            found.remove();
+            let entry = found.remove();
+            meta.volatile -= entry.deadline().is_some() as usize;
+            discard(env, entry, false);
             env.effects.went_away(meta.index, key, Event::DEL);
         }
         removed

@@ -3,7 +3,7 @@
 //! Every method that changes something takes the `Event` that names the change. Removing, creating and re-deadlining keep
 //! the counters of volatile keys right. A `Handle` lives for one change; look the key up again for the next.
 
-use super::db::{DbMeta, Env, send_huge_away};
+use super::db::{DbMeta, Env, discard, send_huge_away};
 use super::effects::Event;
 use super::value::{Entry, Str, Text, Typed, ValueType, WrongType, type_of};
 use crate::raw::entry::{Lent, PayloadMut, Value};
@@ -317,8 +317,9 @@ impl<'a> Handle<'a> {
             env.effects.modified(meta.index, self.key, event, !empty);
         }
         if empty {
-            meta.volatile -= found.get().deadline().is_some() as usize;
-            found.remove();
+            let entry = found.remove();
+            meta.volatile -= entry.deadline().is_some() as usize;
+            discard(env, entry, false);
             env.effects.went_away(meta.index, self.key, Event::DEL);
         }
         Ok(Some(result))
@@ -372,6 +373,9 @@ impl<'a> Handle<'a> {
     /// Puts a whole entry, whose key must be this key, in place of what was there. The old one is returned.
     pub fn put_entry(self, entry: Entry, event: Event) -> Option<Entry> {
         debug_assert_eq!(entry.key(), self.key);
+        if let Some(cut) = &mut self.env.cut {
+            cut.filed(self.meta.index, &entry);
+        }
         self.meta.volatile += entry.deadline().is_some() as usize;
         if let Slot::Occupied(found) = &self.slot {
             self.meta.fields.left(&found.get());

@@ -3,6 +3,7 @@
 //! Handlers get at keys through `Keyspace::read` and `Keyspace::entry` only. Both drop a key that is past its deadline
 //! first; `entry` gives a `Handle`, whose every change takes an `Event`.
 
+pub mod cut;
 pub mod db;
 pub mod effects;
 pub mod expire;
@@ -13,6 +14,7 @@ pub mod relocate;
 pub mod value;
 pub mod watched;
 
+pub use cut::{Cut, Recorder};
 pub use db::{Db, Env, Keyspace, Settings};
 pub use effects::{Effect, Effects, Event};
 pub use handle::Handle;

@@ -6,6 +6,7 @@
 //! While the engine holds the batch the task reads no further, so a client that does not wait for its replies is held back
 //! by its own socket.
 
+use super::tls::stream::{Channel, Reader};
 use crate::command::table::CommandTable;
 use crate::engine::batch::{Batch, Decoded, Home, Post};
 use crate::engine::event::Event;
@@ -29,12 +30,14 @@ use tokio::net::{tcp, unix};
 pub enum ReadHalf {
     Tcp(tcp::OwnedReadHalf),
     Unix(unix::OwnedReadHalf),
+    Tls(Reader),
 }
 
 /// The writing half of a socket.
 pub enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
     Unix(unix::OwnedWriteHalf),
+    Tls(Rc<Channel>),
 }
 
 impl ReadHalf {
@@ -42,6 +45,7 @@ impl ReadHalf {
         match self {
             ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
             ReadHalf::Unix(half) => Pin::new(half).poll_read(context, buffer),
+            ReadHalf::Tls(reader) => reader.poll_read(context, buffer),
         }
     }
 
@@ -51,6 +55,7 @@ impl ReadHalf {
         let peeked = match self {
             ReadHalf::Tcp(half) => SockRef::from(half.as_ref()).peek(&mut byte),
             ReadHalf::Unix(half) => SockRef::from(half.as_ref()).peek(&mut byte),
+            ReadHalf::Tls(reader) => return reader.is_closed(),
         };
         match peeked {
             Ok(n) => n == 0,
@@ -62,22 +67,25 @@ impl ReadHalf {
         match self {
             ReadHalf::Tcp(half) => half.as_ref().poll_read_ready(context),
             ReadHalf::Unix(half) => half.as_ref().poll_read_ready(context),
+            ReadHalf::Tls(reader) => reader.poll_ready(context),
+        }
+    }
+
+    /// Ends the conversation as the transport wants it, if it has a way to.
+    fn close(&self) {
+        if let ReadHalf::Tls(reader) = self {
+            reader.close();
         }
     }
 }
 
 impl WriteHalf {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes `out` from byte `sent` on (counted in sending order); `WouldBlock` leaves `sent` where the socket stopped.
+    fn write_out(&self, out: &Output, sent: &mut usize) -> io::Result<()> {
         match self {
-            WriteHalf::Tcp(half) => half.try_write(bytes),
-            WriteHalf::Unix(half) => half.try_write(bytes),
-        }
-    }
-
-    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            WriteHalf::Tcp(half) => half.try_write_vectored(pieces),
-            WriteHalf::Unix(half) => half.try_write_vectored(pieces),
+            WriteHalf::Tcp(half) => write_plain(half, out, sent),
+            WriteHalf::Unix(half) => write_plain(half, out, sent),
+            WriteHalf::Tls(channel) => write_encrypted(channel, out, sent),
         }
     }
 
@@ -85,7 +93,34 @@ impl WriteHalf {
         match self {
             WriteHalf::Tcp(half) => half.as_ref().poll_write_ready(context),
             WriteHalf::Unix(half) => half.as_ref().poll_write_ready(context),
+            WriteHalf::Tls(channel) => channel.poll_ready(context),
         }
+    }
+}
+
+/// A socket that takes bytes as they are.
+trait Plain {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl Plain for tcp::OwnedWriteHalf {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_vectored(pieces)
+    }
+}
+
+impl Plain for unix::OwnedWriteHalf {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_vectored(pieces)
     }
 }
 
@@ -165,6 +200,7 @@ impl Connection {
     /// Reads, decodes and posts until the client goes or is sent away.
     pub async fn run(self: Rc<Self>, mut read: ReadHalf, client: ClientId, slot: usize, commands: Arc<CommandTable>) {
         std::future::poll_fn(|context| self.poll(context, &mut read, client, slot, &commands)).await;
+        read.close();
         self.closing.set(Closing::Now);
         self.post.post(Event::Disconnected(client));
     }
@@ -260,7 +296,7 @@ impl Connection {
             return out.clear();
         }
         let mut sent = 0;
-        match write_out(&self.write, out, &mut sent) {
+        match self.write.write_out(out, &mut sent) {
             Ok(()) => out.clear(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 *self.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
@@ -326,7 +362,7 @@ impl Connection {
     fn push_unsent(&self) -> io::Result<bool> {
         let mut unsent = self.unsent.borrow_mut();
         let Unsent { out, sent } = &mut *unsent;
-        match write_out(&self.write, out, sent) {
+        match self.write.write_out(out, sent) {
             Ok(()) => {
                 *unsent = Unsent::default();
                 Ok(true)
@@ -346,8 +382,7 @@ impl Connection {
     }
 }
 
-/// Writes `out` from byte `sent` on (counted in sending order); `WouldBlock` leaves `sent` where the socket stopped.
-fn write_out(write: &WriteHalf, out: &Output, sent: &mut usize) -> io::Result<()> {
+fn write_plain(write: &impl Plain, out: &Output, sent: &mut usize) -> io::Result<()> {
     if out.references.is_empty() {
         while *sent < out.bytes.len() {
             *sent += nonzero(write.try_write(&out.bytes[*sent..])?)?;
@@ -377,6 +412,34 @@ fn write_out(write: &WriteHalf, out: &Output, sent: &mut usize) -> io::Result<()
         *sent += nonzero(write.try_write_vectored(&pieces)?)?;
     }
     Ok(())
+}
+
+/// Encrypts replies, and sends them with as few writes as the room for encrypted bytes allows: mostly with one. When all are
+/// encrypted and not all have left, `WouldBlock` comes back with nothing left of `out`, and the next call sends the rest.
+fn write_encrypted(channel: &Channel, out: &Output, sent: &mut usize) -> io::Result<()> {
+    let mut skip = *sent;
+    let mut add = |mut piece: &[u8]| {
+        let skipped = skip.min(piece.len());
+        skip -= skipped;
+        piece = &piece[skipped..];
+        while !piece.is_empty() {
+            let taken = channel.encrypt(piece)?;
+            if taken == 0 {
+                channel.flush()?;
+            }
+            piece = &piece[taken..];
+            *sent += taken;
+        }
+        Ok::<_, io::Error>(())
+    };
+    let mut from = 0;
+    for reference in &out.references {
+        add(&out.bytes[from..reference.at])?;
+        add(reference.buffer.as_slice())?;
+        from = reference.at;
+    }
+    add(&out.bytes[from..])?;
+    channel.flush()
 }
 
 fn nonzero(n: usize) -> io::Result<usize> {

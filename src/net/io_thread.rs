@@ -3,7 +3,7 @@
 //! reader; a thread that is awake is never rung.
 
 use super::connection::{Connection, ReadHalf, WriteHalf};
-use super::local;
+use super::{local, tls};
 use crate::command::table::CommandTable;
 use crate::engine::batch::{Batch, Home, Post, Spares};
 use crate::engine::event::Event;
@@ -171,6 +171,11 @@ impl Thread {
             NewSocket::Unix(stream) => {
                 let (read, write) = UnixStream::from_std(stream)?.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
+            }
+            NewSocket::Tls { stream, config, established } => {
+                let begun = tls::stream::start(TcpStream::from_std(stream)?, config, established);
+                let (reader, channel) = begun.map_err(io::Error::other)?;
+                (ReadHalf::Tls(reader), WriteHalf::Tls(channel))
             }
         };
         let connection = Connection::new(write, self.clone(), self.number, limits, unsent);

@@ -3,11 +3,12 @@
 use super::connection::{Connection, LocalLink, ReadHalf, WriteHalf};
 use super::io_thread::RemoteLink;
 use super::local;
+use super::tls::{self, Tls};
 use crate::engine::batch::Post;
 use crate::engine::event::Event;
 use crate::engine::{Mailbox, NewSocket, ToConnection};
 use crate::session::{Link, Origin, Session};
-use crate::types::DbIndex;
+use crate::types::{ClientId, DbIndex};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::RefCell;
 use std::io;
@@ -16,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -25,13 +26,43 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 pub enum Bound {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+    /// TLS over TCP.
+    Tls(std::net::TcpListener, Rc<Tls>),
+}
+
+/// What is spoken at a door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Tcp,
+    Unix,
+    Tls,
+}
+
+impl Kind {
+    /// Its name in logs and in INFO.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Tcp => "tcp",
+            Kind::Unix => "unix",
+            Kind::Tls => "tls",
+        }
+    }
 }
 
 impl Bound {
-    /// The address of a TCP listener.
+    /// What will be spoken there.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Bound::Tcp(_) => Kind::Tcp,
+            Bound::Unix(_) => Kind::Unix,
+            Bound::Tls(..) => Kind::Tls,
+        }
+    }
+
+    /// The address, unless it is a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Bound::Tcp(listener) => listener.local_addr().ok(),
+            Bound::Tcp(listener) | Bound::Tls(listener, _) => listener.local_addr().ok(),
             Bound::Unix(_) => None,
         }
     }
@@ -103,8 +134,11 @@ pub struct Door {
     socket: RefCell<Option<Socketed>>,
     /// Wakes the task that serves the socket, so that it ends when the socket is closed.
     task: RefCell<Option<Waker>>,
+    kind: Kind,
     address: Option<SocketAddr>,
     path: String,
+    /// There is one for a TLS socket.
+    tls: Option<Rc<Tls>>,
 }
 
 enum Socketed {
@@ -123,16 +157,20 @@ impl Door {
     /// # Errors
     /// The runtime's, if it cannot watch one socket more.
     pub fn open(bound: Bound, mailbox: &Mailbox) -> io::Result<Rc<Door>> {
-        let (address, mut path) = (bound.address(), String::new());
+        let (kind, address, mut path, mut tls) = (bound.kind(), bound.address(), String::new(), None);
         let socket = match bound {
             Bound::Tcp(listener) => Socketed::Tcp(TcpListener::from_std(listener)?),
+            Bound::Tls(listener, settings) => {
+                tls = Some(settings);
+                Socketed::Tcp(TcpListener::from_std(listener)?)
+            }
             Bound::Unix(listener) => {
                 let at = listener.local_addr().ok();
                 path = at.and_then(|a| a.as_pathname().map(|p| p.display().to_string())).unwrap_or_default();
                 Socketed::Unix(UnixListener::from_std(listener)?)
             }
         };
-        let door = Rc::new(Door { socket: RefCell::new(Some(socket)), task: RefCell::default(), address, path });
+        let door = Rc::new(Door { socket: RefCell::new(Some(socket)), task: RefCell::default(), kind, address, path, tls });
         local::spawn(door.clone().serve(mailbox.clone()));
         Ok(door)
     }
@@ -143,6 +181,11 @@ impl Door {
         if let Some(task) = self.task.borrow_mut().take() {
             task.wake();
         }
+    }
+
+    /// What is spoken there.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where it listens, unless it is a Unix socket.
@@ -160,7 +203,7 @@ impl Door {
         const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
         while let Some(accepted) = std::future::poll_fn(|context| self.poll_accept(context)).await {
             match accepted {
-                Ok(Accepted::Tcp(stream, peer)) => accept_tcp(stream, peer, &mailbox),
+                Ok(Accepted::Tcp(stream, peer)) => accept_tcp(stream, peer, self.tls.as_deref(), &mailbox),
                 Ok(Accepted::Unix(stream)) => accept_unix(stream, &self.path, &mailbox),
                 Err(error) => {
                     tracing::warn!("Accepting client connection: {error}");
@@ -182,7 +225,7 @@ impl Door {
     }
 }
 
-fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
+fn accept_tcp(stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>, mailbox: &Mailbox) {
     let keepalive = mailbox.with(|engine| engine.world.config.tcp_keepalive);
     let _ = stream.set_nodelay(true);
     if keepalive > 0 {
@@ -193,12 +236,11 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
     }
     let local = stream.local_addr().map(|a| text_of(&a)).unwrap_or_default();
     let refusal = mailbox.with(|engine| {
-        let config = &engine.world.config;
-        let guarded = config.protected_mode && config.requirepass.is_empty();
+        let guarded = engine.world.config.protected_mode && engine.world.acl.default_user().nopass;
         (guarded && !is_loopback(&peer)).then_some(PROTECTED_MODE)
     });
     let session = Session {
-        origin: Origin::Tcp,
+        origin: if tls.is_some() { Origin::Tls } else { Origin::Tcp },
         peer: text_of(&peer).into(),
         local: local.into(),
         fd: stream.as_raw_fd(),
@@ -206,10 +248,39 @@ fn accept_tcp(stream: TcpStream, peer: SocketAddr, mailbox: &Mailbox) {
     };
     if let Some(text) = refusal {
         mailbox.with(|engine| engine.world.stats.rejected_connections += 1);
-        let _ = stream.try_write(text.as_bytes());
+        if tls.is_none() {
+            let _ = stream.try_write(text.as_bytes());
+        }
         return;
     }
-    start(Client::Tcp(stream), session, mailbox);
+    let Some(tls) = tls else {
+        start(Client::Tcp(stream), session, mailbox);
+        return;
+    };
+    let established = Arc::new(AtomicBool::new(false));
+    if let Some(client) = start(Client::Tls(stream, tls.server(), established.clone()), session, mailbox) {
+        local::spawn(expect_handshake(client, established, mailbox.clone()));
+    }
+}
+
+/// How long a client may take for its handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Closes a client that has not shaken hands in time: it would hold its place for ever.
+async fn expect_handshake(client: ClientId, established: Arc<AtomicBool>, mailbox: Mailbox) {
+    tokio::time::sleep(HANDSHAKE_MAX).await;
+    if established.load(Ordering::Relaxed) {
+        return;
+    }
+    mailbox.with(|engine| {
+        if let Some(session) = engine.world.sessions.get_mut(client) {
+            tracing::debug!("Client {} took too long for the TLS handshake", session.peer);
+            session.closing = true;
+            if let Some(link) = &session.link {
+                link.close_now();
+            }
+        }
+    });
 }
 
 fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
@@ -227,6 +298,7 @@ fn accept_unix(stream: UnixStream, path: &str, mailbox: &Mailbox) {
 enum Client {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(TcpStream, Arc<rustls::ServerConfig>, Arc<AtomicBool>),
 }
 
 impl Client {
@@ -235,6 +307,8 @@ impl Client {
         let _ = match self {
             Client::Tcp(stream) => stream.try_write(bytes),
             Client::Unix(stream) => stream.try_write(bytes),
+            // It could not be read before the handshake.
+            Client::Tls(..) => return,
         };
     }
 
@@ -242,11 +316,12 @@ impl Client {
         Ok(match self {
             Client::Tcp(stream) => NewSocket::Tcp(stream.into_std()?),
             Client::Unix(stream) => NewSocket::Unix(stream.into_std()?),
+            Client::Tls(stream, config, established) => NewSocket::Tls { stream: stream.into_std()?, config, established },
         })
     }
 
-    fn into_split(self) -> (ReadHalf, WriteHalf) {
-        match self {
+    fn into_split(self) -> Result<(ReadHalf, WriteHalf), rustls::Error> {
+        Ok(match self {
             Client::Tcp(stream) => {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
@@ -255,24 +330,29 @@ impl Client {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
             }
-        }
+            Client::Tls(stream, config, established) => {
+                let (reader, channel) = tls::stream::start(stream, config, established)?;
+                (ReadHalf::Tls(reader), WriteHalf::Tls(channel))
+            }
+        })
     }
 }
 
-/// Files the client and gives its socket to the thread that is to serve it.
-fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
+/// Files the client and gives its socket to the thread that is to serve it. `None` if it was turned away.
+fn start(socket: Client, mut session: Session, mailbox: &Mailbox) -> Option<ClientId> {
     let admitted = mailbox.with(|engine| {
         let now = crate::clock::Clock::Real.micros() / 1000;
         session.connected_at = now;
         session.active_at = now;
         session.db = DbIndex(0);
-        session.authenticated = engine.world.config.requirepass.is_empty();
-        let limits = engine.world.limits(session.authenticated);
+        engine.world.welcome(&mut session);
+        let limits = engine.world.limits(&session);
         let commands = engine.world.commands.clone();
         engine.admit_client(Box::new(session)).map(|(client, slot)| (client, slot, limits, commands))
     });
     let Ok((client, slot, limits, commands)) = admitted else {
-        return socket.try_write(b"-ERR max number of clients reached\r\n");
+        socket.try_write(b"-ERR max number of clients reached\r\n");
+        return None;
     };
     let unsent = Arc::new(AtomicUsize::new(0));
     let link = |link: Box<dyn Link>| {
@@ -290,9 +370,16 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
             Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, unsent }),
             Err(_) => mailbox.post(Event::Disconnected(client)),
         }
-        return;
+        return Some(client);
     }
-    let (read, write) = socket.into_split();
+    let (read, write) = match socket.into_split() {
+        Ok(halves) => halves,
+        Err(error) => {
+            tracing::warn!("Error accepting a client connection: {error}");
+            mailbox.post(Event::Disconnected(client));
+            return None;
+        }
+    };
     let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, unsent);
     let place = mailbox.add_home(connection.clone());
     connection.set_place(place);
@@ -302,6 +389,7 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) {
         connection.run(read, client, slot, commands).await;
         mailbox.remove_home(place);
     });
+    Some(client)
 }
 
 fn is_loopback(peer: &SocketAddr) -> bool {

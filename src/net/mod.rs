@@ -5,3 +5,4 @@ pub mod io_thread;
 pub mod listener;
 pub mod local;
 pub mod runtime;
+pub mod tls;

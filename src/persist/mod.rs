@@ -1,13 +1,18 @@
 //! Persistence: data files in Redis' formats, and what is known about the last time they were written and read.
 
 pub mod rdb;
+pub mod snapshot;
 
-use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload};
+use crate::clock::Clock;
+use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
 use rdb::load::Loaded;
 use rdb::save::{AccessKind, Facts};
+use snapshot::sink::FileSink;
+use snapshot::{Purpose, Snapshot};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// What INFO, LASTSAVE and the like tell, and what they are computed from.
@@ -23,7 +28,43 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    /// The snapshot in the making, whatever it is for.
+    pub snapshot: Option<Snapshot>,
+    pub background: Background,
+    /// The loading of the data that is under way.
+    pub loading: Option<Loading>,
 }
+
+/// What is known of the saves in the background.
+#[derive(Default)]
+pub struct Background {
+    /// One is to start as soon as another snapshot is done.
+    pub scheduled: bool,
+    /// When the last one was tried, in Unix seconds.
+    pub tried: i64,
+    /// How long the last one took.
+    pub took: Option<Duration>,
+    /// Most bytes that the last one took beside the data.
+    pub extra_bytes: usize,
+    /// Numbers the temporary files.
+    files: u64,
+}
+
+/// Data on their way into the keyspace, as INFO tells of them. While there is one, clients are told to wait.
+#[derive(Debug)]
+pub struct Loading {
+    pub started: Instant,
+    pub started_unix_seconds: i64,
+    /// Bytes of all files, as far as they are known.
+    pub bytes: u64,
+    /// Bytes read.
+    pub bytes_done: u64,
+    /// What the data took in memory when they were saved, if a file tells.
+    pub memory_bytes: u64,
+}
+
+/// Seconds between two tries of a save point when saving fails.
+const RETRY_SECONDS: i64 = 5;
 
 /// The data file could not be loaded.
 #[derive(Debug)]
@@ -55,16 +96,16 @@ impl Persistence {
     ///
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
-    pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> std::io::Result<()> {
-        let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
-        let facts = Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base: false };
-        let options = rdb::save::Options {
-            compression: config.rdbcompression,
-            checksum: config.rdbchecksum,
-            access: access_kind(config.maxmemory_policy),
-            facts,
-        };
-        match rdb::save::save_file(Path::new(&config.dir), &config.dbfilename, keyspace, options) {
+    pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
+        let options = options(keyspace, config, false);
+        let unix_seconds = options.facts.unix_seconds;
+        match rdb::save::save_file(
+            Path::new(&config.dir),
+            &config.dbfilename,
+            keyspace,
+            options,
+            config.rdb_save_incremental_fsync,
+        ) {
             Ok(_) => {
                 info!("DB saved on disk");
                 self.saved_changes = keyspace.env.effects.dirty;
@@ -79,6 +120,90 @@ impl Persistence {
                 Err(error)
             }
         }
+    }
+
+    /// True while data are being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
+    /// True while the data file is being saved in the background.
+    pub fn is_saving(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::Rdb)
+    }
+
+    /// Starts to write the data file in the background. There must be no snapshot in the making.
+    ///
+    /// # Errors
+    /// What the system says, which is logged and counts as a failed save.
+    pub fn save_in_background(&mut self, keyspace: &mut Keyspace, config: &Config) -> io::Result<()> {
+        let options = options(keyspace, config, false);
+        self.background.scheduled = false;
+        self.background.tried = options.facts.unix_seconds;
+        self.background.files += 1;
+        let temporary = format!("temp-{}.{}.rdb", std::process::id(), self.background.files);
+        let folder = Path::new(&config.dir);
+        let sink = FileSink::create(folder, &temporary, &config.dbfilename, config.rdb_save_incremental_fsync);
+        let started =
+            sink.and_then(|sink| snapshot::start(keyspace, Purpose::Rdb, options, config.rdb_key_save_delay, Box::new(sink)));
+        match started {
+            Ok(snapshot) => {
+                info!("Background saving started");
+                self.snapshot = Some(snapshot);
+                Ok(())
+            }
+            Err(error) => {
+                warn!("Can't save in background: {error}");
+                self.last_save_failed = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Accounts for a save in the background that is over.
+    pub fn saved_in_background(&mut self, snapshot: &Snapshot, result: io::Result<u64>) {
+        self.background.took = Some(snapshot.started.elapsed());
+        self.background.extra_bytes = snapshot.queued_max;
+        match result {
+            Ok(_) => {
+                info!("Background saving terminated with success");
+                self.saved_changes = snapshot.changes;
+                self.saves += 1;
+                self.last_save = Clock::Real.micros() / 1_000_000;
+                self.last_save_failed = false;
+            }
+            Err(error) => {
+                warn!("Background saving error: {error}");
+                self.last_save_failed = true;
+            }
+        }
+    }
+
+    /// Gives up a save in the background; that is not a failure.
+    pub fn cancel_save(&mut self, keyspace: &mut Keyspace) {
+        if self.is_saving()
+            && let Some(snapshot) = self.snapshot.take()
+        {
+            self.background.took = Some(snapshot.started.elapsed());
+            snapshot.cancel(keyspace);
+            warn!("Background saving was given up");
+        }
+    }
+
+    /// The save point that wants the data saved now, if there is one.
+    pub fn due_save_point(&self, keyspace: &Keyspace, config: &Config) -> Option<SavePoint> {
+        let now = Clock::Real.micros() / 1_000_000;
+        let changes = self.unsaved_changes(keyspace);
+        if self.last_save_failed && now - self.background.tried <= RETRY_SECONDS {
+            return None;
+        }
+        let due = |point: &&SavePoint| changes >= point.changes as u64 && now - self.last_save > point.seconds;
+        config.save.iter().find(due).copied()
+    }
+
+    /// True if writes are to be refused because saving fails (`stop-writes-on-bgsave-error`).
+    pub fn stops_writes(&self, config: &Config) -> bool {
+        self.last_save_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()
     }
 
     /// Fills the keyspace from the data file, if there is one; the file is only read. With `merge` entries replace those of
@@ -98,6 +223,17 @@ impl Persistence {
         info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", loaded.keys, loaded.expired);
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
+    }
+}
+
+/// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
+pub fn options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+    let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+    rdb::save::Options {
+        compression: config.rdbcompression,
+        checksum: config.rdbchecksum,
+        access: access_kind(config.maxmemory_policy),
+        facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
     }
 }
 

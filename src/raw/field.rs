@@ -36,6 +36,12 @@ unsafe impl Item for Field {
     }
 }
 
+impl Clone for Field {
+    fn clone(&self) -> Self {
+        Field::new(self.name(), self.value(), self.deadline())
+    }
+}
+
 impl Field {
     /// A field with copies of `name` and `value`.
     pub fn new(name: &[u8], value: &[u8], deadline: Option<i64>) -> Self {

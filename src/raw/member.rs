@@ -98,6 +98,12 @@ impl OwnedMember {
     }
 }
 
+impl Clone for OwnedMember {
+    fn clone(&self) -> Self {
+        OwnedMember::new(self.score(), self.bytes())
+    }
+}
+
 impl Drop for OwnedMember {
     fn drop(&mut self) {
         // SAFETY: this is the one owner, and the layout is the one it was allocated with.

@@ -15,6 +15,7 @@
 //! Witold Litwin, "Linear hashing: a new tool for file and table addressing" (1980).
 
 mod bucket;
+mod cut;
 mod iter;
 mod slot;
 mod walk;
@@ -31,8 +32,10 @@ use std::ptr::NonNull;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_micro_inline};
 
 use super::chunks::{CHUNK_BYTES, Chunks};
-use bucket::{Bucket, SLOTS, Slots, TAG_MASK, prefetch};
+use bucket::{Bucket, SHOWN, SLOTS, Slots, TAG_MASK, TAG_OF_ITEM, prefetch};
+use cut::Cut;
 
+pub use cut::CutOf;
 pub use iter::{IntoIter, Iter};
 pub use slot::{Occupied, Slot, Vacant};
 pub use walk::Verdict;
@@ -60,7 +63,7 @@ pub unsafe trait Item: Sized {
     /// What the item is found by.
     fn key(&self) -> &[u8];
 
-    /// Three bits kept in the slot, readable without touching the item. They are stored when the
+    /// Two bits kept in the slot, readable without touching the item. They are stored when the
     /// item is put into the table or changed through a [`Slot`].
     fn tag(&self) -> u8 {
         0
@@ -97,6 +100,9 @@ pub struct Table<T: Item> {
     mask: usize,
     len: usize,
     children: usize,
+    /// The mark of a bucket that has nothing to show to the cut, see `cut.rs`.
+    mark: u8,
+    cut: Option<Box<Cut<T>>>,
     items: PhantomData<T>,
 }
 
@@ -159,6 +165,7 @@ impl<T: Item> Table<T> {
                 self.rest.push_cold();
             }
             self.set_buckets(wanted);
+            self.mark_all();
         }
     }
 
@@ -243,9 +250,11 @@ impl<T: Item> Table<T> {
         if self.buckets == 0 {
             self.set_first_capacity(1);
             self.set_buckets(1);
+            self.mark_all();
         }
-        let word = into_word(item);
-        self.push(self.bucket(self.bucket_of(hash)), fingerprint(hash), word);
+        let head = self.bucket(self.bucket_of(hash));
+        let word = into_word(item) | self.newcomer(head);
+        self.push(head, fingerprint(hash), word);
         self.len += 1;
         let room = self.buckets * GROW_LOAD;
         if self.len > room {
@@ -281,7 +290,7 @@ impl<T: Item> Table<T> {
     }
 
     /// Merges up to `budget_buckets` buckets that are due, and tells whether to go on: false when
-    /// none is due any more or the next may not be merged yet (see [`Table::set_epoch`]). Removals
+    /// none is due any more or the next may not be merged yet (see [`Table::begin_cut`]). Removals
     /// through a [`Slot`] or [`Table::remove`] keep up by themselves; this is for a table that
     /// reserved too much or was held up.
     pub fn maintain(&mut self, budget_buckets: usize) -> bool {
@@ -300,28 +309,6 @@ impl<T: Item> Table<T> {
         if index >= self.buckets { index & (self.mask >> 1) } else { index }
     }
 
-    /// The snapshot mark of a bucket, 0 to 7. A new table's is 0.
-    ///
-    /// # Panics
-    /// If `index` is not below [`Table::bucket_count`].
-    pub fn epoch(&self, index: usize) -> u8 {
-        assert!(index < self.buckets);
-        // SAFETY: the bucket is in the table, and nobody writes to it while the table is borrowed.
-        unsafe { self.bucket(index).as_ref() }.epoch()
-    }
-
-    /// Marks a bucket. A split hands the mark on to both halves. Two buckets whose marks differ are
-    /// not merged, so that no item slips from a bucket the snapshot has yet to visit into one it
-    /// has visited; the merge waits until the marks agree.
-    ///
-    /// # Panics
-    /// If `index` is not below [`Table::bucket_count`].
-    pub fn set_epoch(&mut self, index: usize, epoch: u8) {
-        assert!(index < self.buckets);
-        // SAFETY: the bucket is in the table, which is borrowed for writing.
-        unsafe { self.bucket(index).as_mut() }.set_epoch(epoch);
-    }
-
     fn with_secrets(secrets: RapidSecrets) -> Self {
         Self {
             secrets,
@@ -333,6 +320,8 @@ impl<T: Item> Table<T> {
             mask: 0,
             len: 0,
             children: 0,
+            mark: 0,
+            cut: None,
             items: PhantomData,
         }
     }
@@ -413,6 +402,7 @@ impl<T: Item> Table<T> {
 
     #[inline]
     fn remove_at(&mut self, place: Place) -> T {
+        debug_assert!(!self.is_due(place), "an item of the cut is taken away unseen");
         let item = self.take_out(place.bucket, place.slot);
         self.compact(place.head);
         self.shrink();
@@ -491,6 +481,7 @@ impl<T: Item> Table<T> {
         if target == 0 {
             self.set_first_capacity(1);
             self.set_buckets(1);
+            self.mark_all();
             return;
         }
         if target < CHUNK {
@@ -689,7 +680,7 @@ fn fingerprint(hash: u64) -> u8 {
 /// What a slot stores of an item.
 #[inline(always)]
 fn into_word<T: Item>(item: T) -> u64 {
-    let tag = u64::from(item.tag()) & TAG_MASK;
+    let tag = u64::from(item.tag()) & TAG_OF_ITEM;
     let address = item.into_raw().as_ptr().expose_provenance() as u64;
     debug_assert!(address & TAG_MASK == 0 && address >> 48 == 0, "an item's address must leave room for its tag");
     address | tag

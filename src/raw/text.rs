@@ -28,6 +28,12 @@ unsafe impl Item for Text {
     }
 }
 
+impl Clone for Text {
+    fn clone(&self) -> Self {
+        Text::new(self.bytes())
+    }
+}
+
 impl Text {
     /// A member with a copy of `bytes`.
     pub fn new(bytes: &[u8]) -> Self {

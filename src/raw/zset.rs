@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 
 use super::btree::{BTree, Walk};
 use super::member::{Member, OwnedMember};
-use super::table::{Item, Table};
+use super::table::{CutOf, Item, Table};
 
 // SAFETY: an `OwnedMember` is nothing but the address of an allocation aligned to 8 (user addresses are below 2^48),
 // converting it does not touch the allocation, and the bytes of a member never change.
@@ -61,6 +61,16 @@ pub struct ScoreMap {
 unsafe impl Send for ScoreMap {}
 
 impl ScoreMap {
+    /// The members as a table, for a cut of them.
+    pub fn index(&self) -> &Table<OwnedMember> {
+        &self.index
+    }
+
+    /// The members as a table, to begin, walk and end a cut.
+    pub fn cut(&mut self) -> CutOf<'_, OwnedMember> {
+        CutOf::new(&mut self.index)
+    }
+
     /// A copy of its own.
     pub fn duplicate(&self) -> ScoreMap {
         let mut copy = ScoreMapBuilder::over(self.index.like(), self.len());
@@ -113,6 +123,9 @@ impl ScoreMap {
                 if old == score {
                     return Some(Added::Same);
                 }
+                if self.index.is_cut() {
+                    self.index.keep(hash, member);
+                }
                 self.tree.update_score(found, score);
                 return Some(Added::Updated(old));
             }
@@ -123,7 +136,7 @@ impl ScoreMap {
 
     /// Removes a member and returns its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        let owner = self.index.remove(self.index.hash(member), member)?;
+        let owner = take_out(&mut self.index, member)?;
         // SAFETY: the owner is alive.
         unsafe { self.tree.remove(owner.handle()) };
         self.member_bytes -= rounded(&owner);
@@ -202,7 +215,7 @@ impl ScoreMap {
             // SAFETY: the index owns the member until `remove` hands it out.
             let (score, bytes) = unsafe { (member.score(), member.bytes()) };
             removed(score, bytes);
-            if let Some(owner) = index.remove(index.hash(bytes), bytes) {
+            if let Some(owner) = take_out(index, bytes) {
                 *member_bytes -= rounded(&owner);
             }
         });
@@ -246,7 +259,7 @@ impl ScoreMap {
     fn pop(&mut self, member: Member) -> Option<OwnedMember> {
         // SAFETY: the index owns the member until `remove` hands it out, and this function does after that.
         let bytes = unsafe { member.bytes() };
-        let owner = self.index.remove(self.index.hash(bytes), bytes)?;
+        let owner = take_out(&mut self.index, bytes)?;
         // SAFETY: the owner is alive.
         unsafe { self.tree.remove(member) };
         self.member_bytes -= rounded(&owner);
@@ -362,6 +375,15 @@ impl ScoreMapBuilder {
         map.tree = unsafe { BTree::from_sorted(&members) };
         map
     }
+}
+
+/// Takes a member out of the index, for a cut as well.
+fn take_out(index: &mut Table<OwnedMember>, member: &[u8]) -> Option<OwnedMember> {
+    let hash = index.hash(member);
+    if index.is_cut() {
+        index.keep(hash, member);
+    }
+    index.remove(hash, member)
 }
 
 fn rounded(owner: &OwnedMember) -> usize {

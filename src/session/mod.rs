@@ -9,6 +9,7 @@ pub mod pubsub;
 pub mod registry;
 pub mod watch;
 
+use crate::acl::User;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::types::{ClientId, DbIndex};
@@ -18,6 +19,7 @@ pub use multi::Transaction;
 pub use pause::Pause;
 pub use pubsub::{PubSub, Subscriptions, Topic};
 pub use registry::Registry;
+use std::rc::Rc;
 pub use watch::Watch;
 
 /// The way from a session to its connection.
@@ -78,6 +80,8 @@ pub struct Session {
     pub db: DbIndex,
     pub resp3: bool,
     pub authenticated: bool,
+    /// Requests must be judged one by one: the client is not logged in, or its user may not do everything. See `World::settle`.
+    pub guarded: bool,
     pub no_evict: bool,
     pub no_touch: bool,
     /// Closed when its replies are sent; no further request is executed.
@@ -87,6 +91,8 @@ pub struct Session {
     /// Waits in the registry's list of sessions with something to send.
     pub send_queued: bool,
     pub origin: Origin,
+    /// Nobody in particular for sessions of the server's own, which may do everything.
+    pub user: Option<Rc<User>>,
     pub reply_mode: ReplyMode,
     pub name: Box<[u8]>,
     pub lib_name: Box<[u8]>,
@@ -166,11 +172,15 @@ impl Session {
         size_of::<Session>() + self.out.bytes.capacity() + names + self.multi_bytes() + subscriptions + link
     }
 
-    /// Returns to the state of a new connection (RESET), but for the connection itself.
-    pub fn reset(&mut self, authenticated: bool) {
+    /// The name of the user.
+    pub fn user_name(&self) -> &[u8] {
+        self.user.as_ref().map_or(b"(superuser)", |user| &user.name)
+    }
+
+    /// Returns to the state of a new connection (RESET), but for the connection itself and its user.
+    pub fn reset(&mut self) {
         self.db = DbIndex(0);
         self.resp3 = false;
-        self.authenticated = authenticated;
         self.name = Box::default();
         self.reply_mode = ReplyMode::On;
         self.no_touch = false;

@@ -96,6 +96,11 @@ impl Registry {
         self.by_id.values().filter_map(|slot| self.slots[*slot].as_deref())
     }
 
+    /// All sessions, to be changed, without one that is taken out.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().filter_map(|slot| slot.as_deref_mut())
+    }
+
     /// Ids in ascending order, those taken out included.
     pub fn ids(&self) -> impl Iterator<Item = ClientId> + '_ {
         self.by_id.keys().copied()

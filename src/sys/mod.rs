@@ -1,7 +1,9 @@
 //! The one home of C interfaces: libc and Lua.
 #![allow(unsafe_code)]
 
+pub mod file;
 pub mod lua;
 pub mod mem;
 pub mod process;
+pub mod random;
 pub mod time;

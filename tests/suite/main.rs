@@ -6,5 +6,7 @@ mod errors;
 mod model;
 mod persist;
 mod regression;
+mod snapshot;
 mod support;
 mod tidy;
+mod tls;

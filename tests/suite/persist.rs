@@ -60,7 +60,7 @@ fn load(bytes: &[u8], checksum: bool, deep: bool) -> Result<Content, LoadError> 
 }
 
 /// What a value is, in the words of the reference descriptions.
-fn describe(entry: &Entry) -> Json {
+pub fn describe(entry: &Entry) -> Json {
     let text = |element: Element<'_>| Json::Text(element.to_vec());
     match type_of(entry) {
         ValueType::String => Json::Text(Str::of(entry).map(|text| text.to_vec()).unwrap_or_default()),

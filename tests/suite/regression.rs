@@ -1,5 +1,7 @@
 //! Every bug leaves a test here that tells its story in its first line.
 
+use crate::support::client::{Client, PATIENCE};
+use crate::support::spawn::Server;
 use redstart::testkit::{Kit, check};
 
 /// CVE-2023-28425: MSETNX with the same key twice ran into an assertion, which ended the process.
@@ -133,4 +135,22 @@ fn cve_2025_32023_planted_hyperloglogs() {
         -WRONGTYPE Key is not a valid HyperLogLog string value.
         "#,
     );
+}
+
+/// CVE-2016-8606 and its kind: a web page makes a browser on the server's machine post a form, and a line of its body is a
+/// command.
+#[test]
+fn cve_2016_8606_commands_in_the_body_of_a_form() {
+    let server = Server::ours(&[]);
+    let mut admin = Client::connect(&server.address).expect("the server is there");
+    for head in ["POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n", "host: x\r\n"] {
+        let mut browser = Client::connect(&server.address).expect("the server is there");
+        browser.send_raw(format!("{head}Content-Length: 11\r\n\r\nSET k stolen\r\n").as_bytes()).expect("it is taken");
+        assert!(browser.closes_within(PATIENCE), "{head}");
+    }
+    assert_eq!(admin.run("EXISTS k").to_string(), "(integer) 0");
+    let told = server.log();
+    let address = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis.";
+    assert_eq!(told.matches(address).count(), 1, "once a minute at the most: {told}");
+    assert!(told.contains("Connection from 127.0.0.1:"), "{told}");
 }

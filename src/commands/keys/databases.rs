@@ -67,7 +67,9 @@ fn dbsize(ctx: &mut KeysCtx<'_>) -> CommandResult {
 
 fn flushall(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let databases = ctx.db.keyspace.databases() as u32;
-    flush(ctx, 0..databases)
+    let flow = flush(ctx, 0..databases)?;
+    ctx.db.keyspace.env.effects.all_flushed = true;
+    Ok(flow)
 }
 
 fn flushdb(ctx: &mut KeysCtx<'_>) -> CommandResult {

@@ -109,7 +109,8 @@ fn restore(ctx: &mut KeysCtx<'_>) -> CommandResult {
         _ if options.absolute => Some(ttl),
         _ => Some(ttl.saturating_add(ctx.db.now())),
     };
-    let rules = Rules { limits: &settings.limits, flavor, deep: settings.sanitize_dumps };
+    let deep = settings.sanitize_dumps && !(settings.sanitize_by_user && ctx.rights.trusted_payloads);
+    let rules = Rules { limits: &settings.limits, flavor, deep };
     // The footer is not cut off: a length that reaches into it goes through, as in the original.
     let mut input = Reader::new(Slice::new(&bytes[1..]));
     let decoded = decode::value(&mut input, rules, bytes[0], key, deadline);

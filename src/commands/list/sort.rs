@@ -78,7 +78,7 @@ struct Options<'a> {
 }
 
 fn sort_with(ctx: &mut KeysCtx<'_>, may_store: bool) -> CommandResult {
-    let mut options = parse(ctx.args, may_store)?;
+    let mut options = parse(ctx.args, may_store, ctx.rights.reads_every_key)?;
     let collection = match ctx.db.read(ctx.args.get(1)) {
         Some(entry) => Collection::of(entry).ok_or(error::WRONGTYPE)?,
         None => Collection::None,
@@ -299,7 +299,8 @@ fn field_of(hash: &Hash, field: &[u8], now: UnixMillis) -> Option<Vec<u8>> {
     hash.find(field, |found| found.filter(|f| !f.is_past(now)).map(|f| f.value.to_vec()))
 }
 
-fn parse(args: Args<'_>, may_store: bool) -> Result<Options<'_>, CommandError> {
+/// `any_key`: keys that patterns name may be read, whichever they are (CVE-2023-41053).
+fn parse(args: Args<'_>, may_store: bool, any_key: bool) -> Result<Options<'_>, CommandError> {
     let mut options = Options {
         by: None,
         unsorted: false,
@@ -328,9 +329,16 @@ fn parse(args: Args<'_>, may_store: bool) -> Result<Options<'_>, CommandError> {
         } else if args.is(i, "BY") && left >= 1 {
             let pattern = args.get(i + 1);
             options.by = Some(pattern);
-            options.unsorted |= !pattern.contains(&b'*');
+            let unsorted = !pattern.contains(&b'*');
+            if !unsorted && !any_key {
+                return Err(denied("BY"));
+            }
+            options.unsorted |= unsorted;
             i += 1;
         } else if args.is(i, "GET") && left >= 1 {
+            if !any_key {
+                return Err(denied("GET"));
+            }
             options.gets.push(args.get(i + 1));
             i += 1;
         } else {
@@ -339,4 +347,8 @@ fn parse(args: Args<'_>, may_store: bool) -> Result<Options<'_>, CommandError> {
         i += 1;
     }
     Ok(options)
+}
+
+fn denied(option: &str) -> CommandError {
+    CommandError::text(format!("ERR {option} option of SORT denied due to insufficient ACL permissions."))
 }

@@ -265,8 +265,9 @@ fn keys_of<'a>(ctx: &ServerCtx<'a>) -> Result<(Args<'a>, Vec<(usize, u16)>), Com
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::new("ERR Invalid number of arguments specified for command"));
     }
-    match getkeys::exact_keys_of(spec, args) {
-        Ok(keys) if !keys.is_empty() => Ok((args, keys)),
+    let mut keys = Vec::new();
+    match getkeys::exact_keys_of(spec, args, |at, flags| keys.push((at, flags))) {
+        Ok(()) if !keys.is_empty() => Ok((args, keys)),
         _ if spec.has(Flag::NoMandatoryKeys) => Ok((args, Vec::new())),
         _ => Err(CommandError::new("ERR Invalid arguments specified for command")),
     }

@@ -2,6 +2,7 @@
 //! of the world (listeners, files, limits of the process) is applied through `World::outside`, and a failure there takes the
 //! whole CONFIG SET back.
 
+use crate::acl::User;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -125,7 +126,10 @@ fn rewrite(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 /// Writes the file; `force_all` with every setting.
 pub(super) fn rewrite_file(ctx: &mut ServerCtx<'_>, force_all: bool) -> CommandResult {
-    match rewrite::rewrite_file(&ctx.world.config, force_all) {
+    ctx.world.config.users = ctx.world.acl.lines();
+    let written = rewrite::rewrite_file(&ctx.world.config, force_all);
+    ctx.world.config.users.clear();
+    match written {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE executed with success.");
             ctx.reply.ok();
@@ -160,6 +164,10 @@ fn set(ctx: &mut ServerCtx<'_>) -> CommandResult {
         });
     }
     world.adopt_config();
+    if names.contains(&"requirepass") {
+        let user = User::clone(world.acl.default_user()).with_only_password(&world.config.requirepass);
+        world.put_user(ctx.session, user);
+    }
     if !names.is_empty() {
         world.orders.push_back(Order::ConfigChanged(names));
     }

@@ -1,6 +1,7 @@
 //! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
 //! monitoring tools look for them; what does not exist here is left out or stands at zero.
 
+use crate::acl::log::Reason;
 use crate::clock::Clock;
 use crate::command::context::ServerCtx;
 use crate::command::spec::*;
@@ -12,6 +13,7 @@ use crate::sys::process;
 use crate::types::DbIndex;
 use crate::world::World;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "INFO",
@@ -307,18 +309,27 @@ fn memory(world: &World, out: &mut Fields<'_>) {
 }
 
 fn persistence(world: &World, out: &mut Fields<'_>) {
-    out.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    out.add("current_fork_perc", "0.00");
-    out.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     let persistence = &world.persistence;
+    let snapshot = persistence.snapshot.as_ref();
+    out.add("loading", persistence.is_loading() as u8);
+    out.zeros(&["async_loading"]);
+    out.add("current_cow_peak", snapshot.map_or(0, |snapshot| snapshot.queued_max));
+    out.add("current_cow_size", snapshot.map_or(0, |snapshot| snapshot.queued()));
+    out.zeros(&["current_cow_size_age"]);
+    let (done, keys) = snapshot.map_or((0, 0), |snapshot| (snapshot.keys_done(), snapshot.keys));
+    out.add("current_fork_perc", format_args!("{:.2}", percent(done, keys)));
+    out.add("current_save_keys_processed", done);
+    out.add("current_save_keys_total", keys);
     out.add("rdb_changes_since_last_save", persistence.unsaved_changes(&world.keyspace));
-    out.add("rdb_bgsave_in_progress", 0);
+    out.add("rdb_bgsave_in_progress", persistence.is_saving() as u8);
     out.add("rdb_last_save_time", persistence.last_save);
     out.add("rdb_last_bgsave_status", if persistence.last_save_failed { "err" } else { "ok" });
-    out.add("rdb_last_bgsave_time_sec", -1);
-    out.add("rdb_current_bgsave_time_sec", -1);
+    let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
+    out.add("rdb_last_bgsave_time_sec", seconds(persistence.background.took));
+    let current = persistence.snapshot.as_ref().filter(|_| persistence.is_saving());
+    out.add("rdb_current_bgsave_time_sec", seconds(current.map(|snapshot| snapshot.started.elapsed())));
     out.add("rdb_saves", persistence.saves);
-    out.add("rdb_last_cow_size", 0);
+    out.add("rdb_last_cow_size", persistence.background.extra_bytes);
     out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
     out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
     out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
@@ -328,6 +339,16 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     out.add("aof_last_write_status", "ok");
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(loading) = &persistence.loading {
+        out.add("loading_start_time", loading.started_unix_seconds);
+        out.add("loading_total_bytes", loading.bytes);
+        out.add("loading_rdb_used_mem", loading.memory_bytes);
+        out.add("loading_loaded_bytes", loading.bytes_done);
+        out.add("loading_loaded_perc", format_args!("{:.2}", percent(loading.bytes_done, loading.bytes)));
+        let elapsed = loading.started.elapsed().as_secs_f64();
+        let left = ratio(loading.bytes.saturating_sub(loading.bytes_done), loading.bytes_done) * elapsed;
+        out.add("loading_eta_seconds", left.ceil() as u64);
+    }
 }
 
 fn threads(world: &World, out: &mut Fields<'_>) {
@@ -389,8 +410,11 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_eventloop_cycles_per_sec", cycles);
     let mean = stats.loop_nanos_rate.per_second().checked_div(cycles).unwrap_or(0);
     out.add("instantaneous_eventloop_duration_usec", mean / 1000);
-    out.add("acl_access_denied_auth", stats.auth_failures);
-    out.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let denied = |reason| world.acl.log.count(reason);
+    out.add("acl_access_denied_auth", denied(Reason::Auth));
+    out.add("acl_access_denied_cmd", denied(Reason::Command));
+    out.add("acl_access_denied_key", denied(Reason::Key));
+    out.add("acl_access_denied_channel", denied(Reason::Channel));
 }
 
 fn replication(world: &World, out: &mut Fields<'_>) {

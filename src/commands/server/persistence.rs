@@ -1,31 +1,81 @@
-//! Saving the data set to the disk: SAVE. And the helpers of DEBUG RELOAD and SHUTDOWN.
+//! Saving the data set to the disk: SAVE and BGSAVE. And the helper of DEBUG RELOAD.
 //!
-//! SAVE writes in one go: whoever asks for it wants to have the file when the reply comes.
+//! SAVE writes in one go: whoever asks for it wants to have the file when the reply comes. BGSAVE starts a snapshot, which the
+//! engine carries on (`engine::snapshot`).
 
 use crate::command::context::ServerCtx;
-use crate::command::error::CommandError;
+use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::types::DbIndex;
 use crate::world::World;
 
-pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
-    name: "SAVE",
-    arity: Arity::exactly(1),
-    group: Group::Server,
-    complexity: "O(N) where N is the number of keys in all databases",
-    summary: "Saves the data to the disk; everybody waits until it is done.",
-    flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading, Flag::NoMulti]),
-    run: Handler::Server(save),
-    ..CommandSpec::BASE
-}];
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "BGSAVE",
+        arity: Arity::at_least(1),
+        group: Group::Server,
+        complexity: "O(1)",
+        summary: "Saves the data to the disk while everything goes on.",
+        syntax: "[SCHEDULE]",
+        flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading]),
+        history: &[("3.2.2", "Takes `SCHEDULE`.")],
+        run: Handler::Server(bgsave),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "SAVE",
+        arity: Arity::exactly(1),
+        group: Group::Server,
+        complexity: "O(N) where N is the number of keys in all databases",
+        summary: "Saves the data to the disk; everybody waits until it is done.",
+        flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading, Flag::NoMulti]),
+        run: Handler::Server(save),
+        ..CommandSpec::BASE
+    },
+];
 const _: () = check(COMMANDS);
 
 /// The reply of the original when saving fails: the log tells more.
 const FAILED: CommandError = CommandError::new("ERR");
 
-fn save(ctx: &mut ServerCtx<'_>) -> CommandResult {
+const IN_PROGRESS: CommandError = CommandError::new("ERR Background save already in progress");
+
+fn bgsave(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let schedule = match ctx.args.len() {
+        1 => false,
+        2 if ctx.args.is(1, "SCHEDULE") => true,
+        _ => return Err(error::SYNTAX),
+    };
+    let in_transaction = ctx.world.in_transaction;
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
-    persistence.save(keyspace, config).map_err(|_| FAILED)?;
+    if persistence.is_saving() {
+        return Err(IN_PROGRESS);
+    }
+    // The data in the middle of a transaction are nobody's to see.
+    if persistence.snapshot.is_some() || in_transaction {
+        if !schedule && !in_transaction {
+            return Err(CommandError::new(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule \
+                 a BGSAVE whenever possible.",
+            ));
+        }
+        persistence.background.scheduled = true;
+        ctx.reply.simple("Background saving scheduled");
+        return Ok(Flow::Done);
+    }
+    persistence.save_in_background(keyspace, config).map_err(|_| FAILED)?;
+    ctx.reply.simple("Background saving started");
+    Ok(Flow::Done)
+}
+
+fn save(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    if ctx.world.persistence.is_saving() {
+        return Err(IN_PROGRESS);
+    }
+    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
+    let saved = persistence.save(keyspace, config);
+    ctx.world.review_restrictions();
+    saved.map_err(|_| FAILED)?;
     ctx.reply.ok();
     Ok(Flow::Done)
 }
@@ -43,6 +93,10 @@ pub(super) fn reload(ctx: &mut ServerCtx<'_>) -> CommandResult {
         } else {
             return Err(CommandError::new("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
         }
+    }
+    if flushes && ctx.world.persistence.is_saving() {
+        let World { persistence, keyspace, .. } = &mut *ctx.world;
+        persistence.cancel_save(keyspace);
     }
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     if saves {

@@ -1,6 +1,7 @@
 //! CLIENT LIST, INFO and KILL: connections described in lines of fields, and chosen by their properties.
 
 use super::client::CLIENT;
+use crate::acl::{Acl, User};
 use crate::clock::Clock;
 use crate::command::context::SessionCtx;
 use crate::command::error::{self, CommandError};
@@ -12,6 +13,7 @@ use crate::session::{Session, Topic};
 use crate::types::ClientId;
 use crate::world::Order;
 use std::io::Write as _;
+use std::rc::Rc;
 
 const CONNECTION: u32 = categories(&[Category::Connection]);
 
@@ -86,7 +88,7 @@ fn info(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let filter = Filter::parse(ctx.args)?;
+    let filter = Filter::parse(ctx.args, &ctx.world.acl)?;
     let seconds = Clock::Real.micros() / 1_000_000;
     let mut killed = Vec::new();
     for id in ctx.world.sessions.ids() {
@@ -150,6 +152,14 @@ const INPUT_BYTES: usize = 16 * 1024;
 /// Bytes of a line, roughly.
 const LINE_BYTES: usize = 400;
 
+/// A client's line while it runs a request, without the line break: for logs.
+pub fn description(session: &Session, commands: &CommandTable, running: Args<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(LINE_BYTES);
+    describe(&mut text, session, commands, Some(running));
+    text.pop();
+    text
+}
+
 /// Appends a client's line. `running` is the request that this client runs at the moment.
 fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, running: Option<Args<'_>>) {
     let link = session.link.as_ref().map(|link| link.buffers()).unwrap_or_default();
@@ -170,7 +180,7 @@ fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, runn
         text,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} \
          argv-mem={argument_bytes} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={command} \
-         user=default redir=-1 resp={} lib-name=",
+         user={} redir=-1 resp={} lib-name=",
         (now - session.connected_at).max(0) / 1000,
         (now - session.active_at).max(0) / 1000,
         session.flag_letters(),
@@ -188,6 +198,7 @@ fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, runn
         link.unsent,
         session.memory_bytes(),
         if link.unsent > 0 { "rw" } else { "r" },
+        String::from_utf8_lossy(session.user_name()),
         if session.resp3 { 3 } else { 2 },
     );
     text.extend_from_slice(&session.lib_name);
@@ -239,12 +250,13 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     kind: Option<ClientType>,
+    user: Option<Rc<User>>,
     age_seconds: Option<i64>,
     spare_me: bool,
 }
 
 impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+    fn parse(args: Args<'a>, acl: &Acl) -> Result<Self, CommandError> {
         if args.len() == 3 {
             return Ok(Filter { address: Some(args.get(2)), ..Filter::default() });
         }
@@ -268,12 +280,10 @@ impl<'a> Filter<'a> {
             } else if args.is(i, "LADDR") {
                 filter.local = Some(value);
             } else if args.is(i, "USER") {
-                if value != b"default" {
-                    let mut text = b"ERR No such user '".to_vec();
-                    text.extend_from_slice(value);
-                    text.push(b'\'');
-                    return Err(CommandError::bytes(text));
-                }
+                let Some(user) = acl.get(value) else {
+                    return Err(CommandError::bytes([b"ERR No such user '", value, b"'"].concat()));
+                };
+                filter.user = Some(user.clone());
             } else if args.is(i, "SKIPME") {
                 filter.spare_me = match () {
                     () if value.eq_ignore_ascii_case(b"yes") => true,
@@ -291,6 +301,7 @@ impl<'a> Filter<'a> {
         self.id.is_none_or(|id| session.id.0 == id)
             && self.address.is_none_or(|address| session.peer.as_bytes() == address)
             && self.local.is_none_or(|address| session.local.as_bytes() == address)
+            && self.user.as_ref().is_none_or(|user| session.user.as_ref().is_some_and(|own| Rc::ptr_eq(own, user)))
             && self.kind.is_none_or(|kind| ClientType::of(session) == kind)
             && self.age_seconds.is_none_or(|age| now_seconds - session.connected_at / 1000 >= age)
             && !(self.spare_me && is_me)

@@ -1,13 +1,14 @@
 //! Getting acquainted and leaving: AUTH, HELLO, RESET, QUIT, and the small talk of PING, ECHO and SELECT.
 
+use super::client_list::description;
+use crate::acl;
+use crate::acl::log::{Note, Reason};
 use crate::command::context::SessionCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::resp::number;
-use crate::session::Session;
 use crate::types::DbIndex;
-use crate::world::World;
 
 /// Flags of commands that a client may send before it is known.
 const BEFORE_AUTH: u32 = flags(&[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::Fast, Flag::NoAuth, Flag::AllowBusy]);
@@ -100,12 +101,12 @@ const _: () = check(COMMANDS);
 
 fn auth(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let (user, password) = match ctx.args.len() {
-        2 if ctx.world.config.requirepass.is_empty() => return Err(error::AUTH_NOT_CONFIGURED),
-        2 => (DEFAULT_USER, ctx.args.get(1)),
+        2 if ctx.world.acl.default_user().nopass => return Err(error::AUTH_NOT_CONFIGURED),
+        2 => (acl::DEFAULT, ctx.args.get(1)),
         3 => (ctx.args.get(1), ctx.args.get(2)),
         _ => return Err(error::SYNTAX),
     };
-    log_in(ctx.session, ctx.world, user, password)?;
+    log_in(ctx, user, password)?;
     ctx.reply.ok();
     Ok(Flow::Done)
 }
@@ -145,7 +146,7 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
         }
     }
     if let Some((user, password)) = login {
-        log_in(ctx.session, ctx.world, user, password)?;
+        log_in(ctx, user, password)?;
     }
     if !ctx.session.authenticated {
         return Err(HELLO_NOAUTH);
@@ -196,10 +197,9 @@ fn quit(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn reset(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let authenticated = ctx.world.config.requirepass.is_empty();
     ctx.world.let_go(ctx.session);
-    ctx.session.reset(authenticated);
-    adopt_limits(ctx.session, ctx.world);
+    ctx.session.reset();
+    ctx.world.welcome(ctx.session);
     ctx.reply.set_resp3(false);
     ctx.reply.simple("RESET");
     Ok(Flow::Done)
@@ -218,39 +218,21 @@ fn select(ctx: &mut SessionCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
-const DEFAULT_USER: &[u8] = b"default";
 const HELLO_NOAUTH: CommandError = CommandError::new(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 
-/// Logs the client in. Without `requirepass` any password of the default user is right.
-fn log_in(session: &mut Session, world: &mut World, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let wanted = &world.config.requirepass;
-    if user != DEFAULT_USER || !(wanted.is_empty() || is_same(wanted, password)) {
-        world.stats.auth_failures += 1;
-        return Err(error::WRONGPASS);
+/// Logs the client in. A failure is noted; it does not tell whether there is such a user.
+fn log_in(ctx: &mut SessionCtx<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    let session = &mut *ctx.session;
+    if ctx.world.log_in(session, user, password) {
+        return Ok(());
     }
-    session.authenticated = true;
-    adopt_limits(session, world);
-    Ok(())
-}
-
-/// Tells the connection how much one request may hold from here on.
-fn adopt_limits(session: &Session, world: &World) {
-    if let Some(link) = &session.link {
-        link.set_limits(world.limits(session.authenticated));
-    }
-}
-
-/// Compares in a time that depends on the length of `given` only, so that answers do not tell how much was right.
-fn is_same(wanted: &[u8], given: &[u8]) -> bool {
-    let mut difference = wanted.len() ^ given.len();
-    for (i, byte) in given.iter().enumerate() {
-        let other = wanted.get(i % wanted.len().max(1)).copied().unwrap_or_default();
-        difference |= (byte ^ other) as usize;
-    }
-    std::hint::black_box(difference) == 0
+    let (args, table) = (ctx.args, ctx.world.commands.clone());
+    let note = Note { reason: Reason::Auth, place: Note::place_of(session), object: args.get(0), user };
+    ctx.world.note_refusal(note, || description(session, &table, args));
+    Err(error::WRONGPASS)
 }
 
 /// Refuses names that would break the format of CLIENT LIST.
@@ -265,17 +247,4 @@ pub(super) fn check_name(name: &[u8]) -> Result<(), CommandError> {
 /// True for text that CLIENT LIST can show: printable and without blanks.
 pub(super) fn is_listable(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_graphic)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_compared_whole() {
-        assert!(is_same(b"secret", b"secret"));
-        for wrong in [&b"secre"[..], b"secretx", b"", b"Secret", b"secretsecret"] {
-            assert!(!is_same(b"secret", wrong), "{wrong:?}");
-        }
-    }
 }

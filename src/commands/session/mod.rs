@@ -6,6 +6,7 @@ mod connection;
 mod hold;
 
 use crate::command::CommandSpec;
+pub use client_list::description;
 
 /// The family's rows, a table per topic.
 pub(super) const TOPICS: &[&[CommandSpec]] = &[client::COMMANDS, client_list::COMMANDS, connection::COMMANDS, hold::COMMANDS];

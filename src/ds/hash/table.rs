@@ -7,7 +7,7 @@ use super::{Deadline, Found, is_past};
 use crate::ds::object::Object;
 use crate::ds::parts::element::Element;
 use crate::raw::field::Field;
-use crate::raw::table::{Ref, Slot, Table};
+use crate::raw::table::{CutOf, Ref, Slot, Table};
 use std::collections::BTreeSet;
 
 /// The fields of a large hash.
@@ -27,6 +27,19 @@ impl FieldTable {
     /// The fields themselves, for walking through them.
     pub fn table(&self) -> &Table<Field> {
         &self.table
+    }
+
+    /// The fields, for a cut of them.
+    pub fn cut(&mut self) -> CutOf<'_, Field> {
+        CutOf::new(&mut self.table)
+    }
+
+    /// A field is about to change or go: a cut that has yet to see it keeps a copy.
+    #[inline]
+    fn before_change(&mut self, hash: u64, name: &[u8]) {
+        if self.table.is_cut() {
+            self.table.keep(hash, name);
+        }
     }
 
     /// Number of fields.
@@ -73,6 +86,7 @@ impl FieldTable {
     #[inline]
     pub fn set(&mut self, name: &[u8], value: &[u8], deadline: Deadline) -> bool {
         let hash = self.table.hash(name);
+        self.before_change(hash, name);
         match self.table.slot(hash, name) {
             Slot::Vacant(place) => {
                 place.insert(Field::new(name, value, None));
@@ -99,6 +113,7 @@ impl FieldTable {
     /// Gives a field a deadline or takes it away; false if there is no such field.
     pub fn set_deadline(&mut self, name: &[u8], deadline: Option<i64>) -> bool {
         let hash = self.table.hash(name);
+        self.before_change(hash, name);
         let Slot::Occupied(mut place) = self.table.slot(hash, name) else { return false };
         let old = place.get().deadline();
         if old == deadline {
@@ -117,6 +132,7 @@ impl FieldTable {
     /// Removes a field; false if there is none.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let hash = self.table.hash(name);
+        self.before_change(hash, name);
         let Some(field) = self.table.remove(hash, name) else { return false };
         if let Some(deadline) = field.deadline() {
             self.deadlines.remove(&(deadline, hash));
@@ -139,6 +155,7 @@ impl FieldTable {
                 }
             });
             for name in names {
+                self.before_change(hash, &name);
                 self.table.remove(hash, &name);
                 f(&name);
                 removed += 1;

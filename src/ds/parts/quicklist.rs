@@ -152,6 +152,12 @@ impl Quicklist {
         self.nodes.iter().zip(&self.counts).map(|(node, &count)| node.view(count as usize))
     }
 
+    /// Some of the nodes, from one on.
+    pub fn nodes_from(&self, nth: usize) -> impl Iterator<Item = NodeView<'_>> {
+        let nth = nth.min(self.nodes.len());
+        self.nodes.range(nth..).zip(self.counts.range(nth..)).map(|(node, &count)| node.view(count as usize))
+    }
+
     /// Bytes allocated, the deques' spare room included, this struct not. Visits every node.
     pub fn memory_bytes(&self) -> usize {
         let nodes: usize = self.nodes.iter().map(Node::memory_bytes).sum();

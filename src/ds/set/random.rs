@@ -109,6 +109,7 @@ impl Set {
                     let member = table.0.random(random)?;
                     (table.0.hash(member.bytes()), ShortText::new(member.bytes()))
                 };
+                table.before_change(hash, name.bytes());
                 let member = table.0.remove(hash, name.bytes())?;
                 Some(f(Element::Str(member.bytes())))
             }
@@ -144,6 +145,7 @@ impl Set {
             }
             Set::Table(table) if left.saturating_mul(LEFT_PER_TAKEN) <= count => {
                 let mut longest = 0;
+                let mut due = Vec::new();
                 table.0.sweep(
                     &mut 0,
                     usize::MAX,
@@ -155,8 +157,18 @@ impl Set {
                         longest = longest.max(member.bytes().len());
                         Verdict::Keep
                     },
-                    &mut |member| f(Element::Str(member.bytes())),
+                    &mut |member, is_due| {
+                        f(Element::Str(member.bytes()));
+                        if is_due {
+                            due.push(member);
+                        }
+                    },
                 );
+                due.into_iter().for_each(|member| table.0.keep_gone(member));
+                // What a cut has to find stays a table.
+                if table.0.is_cut() {
+                    return;
+                }
                 if left <= limits.set_entries && longest <= limits.set_value {
                     let mut pack = Listpack::new();
                     self.each(|element| {

@@ -346,6 +346,12 @@ impl Stream {
         self.nodes.iter().map(|(&base, node)| (base, node.as_bytes()))
     }
 
+    /// The nodes behind one, or all.
+    pub fn nodes_after(&self, after: Option<StreamId>) -> impl Iterator<Item = (StreamId, &[u8])> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.nodes.range((start, Bound::Unbounded)).map(|(&base, node)| (base, node.as_bytes()))
+    }
+
     /// Appends a node from a data file, after checking all of it. Nodes come in order; their entries are counted, and
     /// [`Stream::set_counters`] brings what nodes cannot tell. A node without live entries is left out.
     pub fn push_node(&mut self, base: StreamId, bytes: &[u8]) -> Result<(), Corrupt> {

@@ -15,11 +15,23 @@ use crate::ds::set::Set;
 use crate::ds::sorted_set::SortedSet;
 use crate::ds::stream::StreamValue;
 use crate::keyspace::value::{Entry, Str, ValueType, type_of};
+use crate::raw::field::Field;
+use crate::raw::shared::SharedBytes;
 
 /// Where encoded bytes go. Errors are kept by whoever writes and told at the end.
 pub trait Out {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
+
+    /// Takes a string that may be compressed, if it sees to that itself.
+    fn put_long(&mut self, _text: &[u8]) -> bool {
+        false
+    }
+
+    /// Takes a reference to a string in place of its bytes, if it has a use for that; as `put_long` otherwise.
+    fn put_shared(&mut self, _text: &SharedBytes) -> bool {
+        false
+    }
 }
 
 impl Out for Vec<u8> {
@@ -59,6 +71,13 @@ impl Encoder {
 
     /// Appends a whole entry with its deadline and, if given, its access clock. Returns the type it was written as.
     pub fn entry(&mut self, entry: &Entry, access: Option<Access>, out: &mut impl Out) -> u8 {
+        let kind = self.head(entry, access, out);
+        self.value(entry, out);
+        kind
+    }
+
+    /// Appends what stands before an entry's value. Returns the type it is to be written as.
+    pub fn head(&mut self, entry: &Entry, access: Option<Access>, out: &mut impl Out) -> u8 {
         if let Some(deadline) = entry.deadline() {
             out.put(&[opcode::EXPIRE_MILLIS]);
             out.put(&deadline.to_le_bytes());
@@ -74,7 +93,6 @@ impl Encoder {
         let kind = kind_of(entry);
         out.put(&[kind]);
         self.text(entry.key(), out);
-        self.value(entry, out);
         kind
     }
 
@@ -83,6 +101,7 @@ impl Encoder {
         match type_of(entry) {
             ValueType::String => match Str::of(entry) {
                 Ok(Str::Int(n)) => self.int(n, out),
+                Ok(Str::Shared(text)) if text.len() > PLAIN_MAX && out.put_shared(text) => {}
                 Ok(text) => self.text(text.text(&mut itoa::Buffer::new()), out),
                 Err(_) => {}
             },
@@ -140,6 +159,14 @@ impl Encoder {
         {
             return;
         }
+        if text.len() > PLAIN_MAX && out.put_long(text) {
+            return;
+        }
+        self.long_text(text, out);
+    }
+
+    /// Appends a string that spells no short integer: compressed if that is shorter, else as it is.
+    pub fn long_text(&mut self, text: &[u8], out: &mut impl Out) {
         if self.compression && text.len() > PLAIN_MAX && self.compressed(text, out) {
             return;
         }
@@ -195,22 +222,25 @@ impl Encoder {
             }
             List::Quick(quick) => {
                 self.len(quick.node_count() as u64, out);
-                for view in quick.nodes() {
-                    match view {
-                        NodeView::Plain(text) => {
-                            self.len(node::PLAIN, out);
-                            self.text(text, out);
-                        }
-                        NodeView::Pack { pack, .. } => {
-                            self.len(node::PACKED, out);
-                            self.text(pack.as_bytes(), out);
-                        }
-                        NodeView::Packed { data, plain_len, .. } => {
-                            self.len(node::PACKED, out);
-                            self.blob(data, plain_len, out);
-                        }
-                    }
-                }
+                quick.nodes().for_each(|view| self.node(view, out));
+            }
+        }
+    }
+
+    /// Appends a node of a list.
+    pub fn node(&mut self, view: NodeView<'_>, out: &mut impl Out) {
+        match view {
+            NodeView::Plain(text) => {
+                self.len(node::PLAIN, out);
+                self.text(text, out);
+            }
+            NodeView::Pack { pack, .. } => {
+                self.len(node::PACKED, out);
+                self.text(pack.as_bytes(), out);
+            }
+            NodeView::Packed { data, plain_len, .. } => {
+                self.len(node::PACKED, out);
+                self.blob(data, plain_len, out);
             }
         }
     }
@@ -231,12 +261,15 @@ impl Encoder {
             SortedSet::Packed(pack) => self.text(pack.as_bytes(), out),
             SortedSet::Tree(tree) => {
                 self.len(tree.len() as u64, out);
-                for (score, member) in tree.range(0..tree.len(), true) {
-                    self.text(member, out);
-                    out.put(&score.to_le_bytes());
-                }
+                tree.range(0..tree.len(), true).for_each(|(score, member)| self.scored(member, score, out));
             }
         }
+    }
+
+    /// Appends a member of a large sorted set.
+    pub fn scored(&mut self, member: &[u8], score: f64, out: &mut impl Out) {
+        self.text(member, out);
+        out.put(&score.to_le_bytes());
     }
 
     fn hash(&mut self, hash: &Hash, out: &mut impl Out) {
@@ -257,14 +290,17 @@ impl Encoder {
             out.put(&nearest.to_le_bytes());
         }
         self.len(fields.len() as u64, out);
-        for field in fields.table().iter() {
-            if let Some(nearest) = nearest {
-                let after = field.deadline().map_or(0, |deadline| deadline - nearest + 1);
-                self.len(after as u64, out);
-            }
-            self.text(field.name(), out);
-            self.text(field.value(), out);
+        fields.table().iter().for_each(|field| self.field(&field, nearest, out));
+    }
+
+    /// Appends a field of a large hash; with its deadline, if the hash has any.
+    pub fn field(&mut self, field: &Field, nearest: Option<i64>, out: &mut impl Out) {
+        if let Some(nearest) = nearest {
+            let after = field.deadline().map_or(0, |deadline| deadline - nearest + 1);
+            self.len(after as u64, out);
         }
+        self.text(field.name(), out);
+        self.text(field.value(), out);
     }
 }
 

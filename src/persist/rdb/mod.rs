@@ -9,9 +9,10 @@ pub mod encode;
 pub mod format;
 mod legacy;
 pub mod load;
+pub mod output;
 pub mod read;
 pub mod save;
-mod stream;
+pub mod stream;
 
 pub use decode::{Decoded, Rules};
 pub use encode::Encoder;

@@ -122,9 +122,19 @@ fn consumer<S: Source>(
 pub(super) fn write(encoder: &mut Encoder, stream: &StreamValue, out: &mut impl Out) {
     encoder.len(stream.node_count() as u64, out);
     for (base, node) in stream.nodes() {
-        encoder.text(&base.to_bytes(), out);
-        encoder.text(node, out);
+        write_node(encoder, base, node, out);
     }
+    write_rest(encoder, stream, out);
+}
+
+/// Writes a node.
+pub fn write_node(encoder: &mut Encoder, base: StreamId, node: &[u8], out: &mut impl Out) {
+    encoder.text(&base.to_bytes(), out);
+    encoder.text(node, out);
+}
+
+/// Writes what follows the nodes.
+pub fn write_rest(encoder: &mut Encoder, stream: &Stream, out: &mut impl Out) {
     let counters = stream.counters();
     encoder.len(counters.len, out);
     for id in [counters.last_id, counters.first_id, counters.max_deleted_id] {

@@ -11,7 +11,8 @@ use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// How many pages with remote frees an allocation looks at before it is content with what it found.
-const DRAIN_SLICE: usize = 16;
+/// Each takes tens of microseconds when all of its blocks came back.
+const DRAIN_SLICE: usize = 2;
 
 #[repr(C, align(64))]
 pub struct Heap {
@@ -186,11 +187,14 @@ impl Heap {
             if let Some(page) = self.pop_fullest(class) {
                 break page;
             }
-            // Nothing to hand: take all in that others freed before asking for more memory.
-            if drained == 0 {
-                let Some(page) = pool::lock().take() else {
+            // Nothing to hand. More of what others freed is taken in only as long as the kernel would have to be asked for
+            // memory otherwise: the heap's owner must not stand still because another thread freed millions of blocks.
+            let mut pool = pool::lock();
+            if drained == 0 || pool.warm > 0 {
+                let Some(page) = pool.take() else {
                     return false;
                 };
+                drop(pool);
                 page.prepare(class, self);
                 break page;
             }

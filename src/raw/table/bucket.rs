@@ -13,12 +13,19 @@ pub(super) const SLOTS: usize = 9;
 const LINK: usize = SLOTS - 1;
 /// One bit per slot.
 const ALL: u32 = (1 << SLOTS) - 1;
-/// Bits of a slot's word that hold the tag.
+/// Bits of a slot's word that are not address.
 pub(super) const TAG_MASK: u64 = 7;
+/// Those of them that hold the item's tag.
+pub(super) const TAG_OF_ITEM: u64 = 3;
+/// The other: the cut has been shown the item, or is not to be, see `cut.rs`.
+pub(super) const SHOWN: u64 = 4;
+
+const _: () = assert!(TAG_OF_ITEM | SHOWN == TAG_MASK && TAG_OF_ITEM & SHOWN == 0);
+
 /// Flag: the last slot is the pointer to a child.
 const CHAINED: u8 = 1;
 const EPOCH_SHIFT: u8 = 1;
-const EPOCH_MASK: u8 = 7;
+const EPOCH_MASK: u8 = Bucket::EPOCH_MAX;
 
 /// A bucket. All zeroes is an empty one.
 #[repr(C, align(64))]
@@ -28,6 +35,8 @@ const _: () = assert!(size_of::<Bucket>() == 64 && 10 + SLOTS * 6 == 64);
 
 impl Bucket {
     pub(super) const EMPTY: Self = Self([0; 64]);
+    /// The largest mark.
+    pub(super) const EPOCH_MAX: u8 = 7;
 
     /// The slots whose fingerprint is `fp` (not 0), one bit each.
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! The place of one key, looked up once and then read, changed, filled or emptied.
 
-use super::{Item, Place, Ref, Table, into_word};
+use super::{Item, Place, Ref, SHOWN, Table, into_word};
 
 /// What [`Table::slot`] found.
 pub enum Slot<'a, T: Item> {
@@ -48,10 +48,11 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(T) -> (T, R)) -> R {
         let fp = self.fingerprint();
+        let shown = self.word() & SHOWN;
         let old = self.table.take_out(self.place.bucket, self.place.slot);
         let (new, result) = change(old);
         debug_assert_eq!(super::fingerprint(self.table.hash(new.key())), fp, "an update must keep the key");
-        self.put(fp, new);
+        self.put(fp, new, shown);
         result
     }
 
@@ -77,6 +78,17 @@ impl<'a, T: Item> Occupied<'a, T> {
         self.with_mut(|_| ());
     }
 
+    /// Whether the item belongs to the table's cut and has yet to be shown to it.
+    #[inline]
+    pub fn is_due(&self) -> bool {
+        self.table.is_due(self.place)
+    }
+
+    /// The item has been shown to the cut now, or is not to be: it may change and go.
+    pub fn set_shown(&mut self) {
+        self.table.set_shown(self.place);
+    }
+
     /// Takes the item out of the table for good.
     #[inline]
     pub fn remove(self) -> T {
@@ -96,8 +108,8 @@ impl<'a, T: Item> Occupied<'a, T> {
     }
 
     #[inline(always)]
-    fn put(&mut self, fp: u8, item: T) {
-        let word = into_word(item);
+    fn put(&mut self, fp: u8, item: T, shown: u64) {
+        let word = into_word(item) | shown;
         // SAFETY: the bucket is in the table, which is borrowed for writing; the slot was emptied
         // just before.
         unsafe { self.place.bucket.as_mut() }.put(self.place.slot, fp, word);

@@ -4,7 +4,7 @@
 use std::ptr::NonNull;
 
 use super::bucket::{Bucket, SLOTS, Slots, prefetch};
-use super::{Item, Ref, Table, address};
+use super::{Item, Place, Ref, Table, address};
 
 /// What to do with an item that [`Table::sweep`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ impl<T: Item> Table<T> {
     /// bucket seen, or at 0 after the last bucket of the table, where a call ends at the latest;
     /// returns whether it did.
     ///
+    /// With a removed item goes whether the table's cut had yet to be shown it.
+    ///
     /// A lap shows every item, except that removals between calls may merge the last bucket into
     /// one already passed; the next lap shows its items.
     pub fn sweep(
@@ -78,7 +80,7 @@ impl<T: Item> Table<T> {
         buckets: usize,
         tag_mask: u8,
         f: &mut dyn FnMut(&T) -> Verdict,
-        removed: &mut dyn FnMut(T),
+        removed: &mut dyn FnMut(T, bool),
     ) -> bool {
         let start = if *cursor < self.buckets { *cursor } else { 0 };
         let end = start.saturating_add(buckets).min(self.buckets);
@@ -104,7 +106,8 @@ impl<T: Item> Table<T> {
                         Verdict::Stop => stop = true,
                         Verdict::Remove => {
                             removals += 1;
-                            removed(self.take_out(bucket, slot));
+                            let due = self.is_due(Place { head, bucket, slot });
+                            removed(self.take_out(bucket, slot), due);
                         }
                     }
                 }

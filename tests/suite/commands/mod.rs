@@ -1,5 +1,6 @@
 //! Commands by their families, as transcripts.
 
+mod acl;
 mod bitmaps;
 mod dump;
 mod expiry;
@@ -11,6 +12,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod saving;
 mod scan;
 mod scripting;
 mod server;

@@ -137,6 +137,11 @@ impl Reply {
         }
     }
 
+    /// The text as far as it is UTF-8; empty for replies that have none.
+    pub fn lossy(&self) -> String {
+        String::from_utf8_lossy(self.text().unwrap_or_default()).into_owned()
+    }
+
     /// The number of an integer reply.
     pub fn integer(&self) -> Option<i64> {
         match self {

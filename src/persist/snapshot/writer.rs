@@ -1,0 +1,122 @@
+//! The writer: a thread that turns frames into the bytes of a file and sees them safely into the sink. Compressing,
+//! checksums and everything that may wait for a disk or a network happens here.
+
+use super::frames::Frames;
+use super::sink::Sink;
+use crate::persist::rdb::Encoder;
+use crate::persist::rdb::output::Output;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What the engine tells the writer. That it hangs up without `End` means that the snapshot is given up.
+pub enum Message {
+    Frames(Frames),
+    /// That was all; the file needs this version.
+    End {
+        version: u16,
+    },
+}
+
+/// What engine and writer both look at.
+#[derive(Default)]
+pub struct Shared {
+    /// Bytes on their way to the writer.
+    pub queued: AtomicUsize,
+    /// Keys written.
+    pub keys: AtomicU64,
+    /// The writer failed: what is sent is dropped.
+    pub failed: AtomicBool,
+    /// Nobody wants the result any more.
+    pub cancelled: AtomicBool,
+}
+
+/// The engine's side of a writer.
+pub struct Writer {
+    pub messages: Sender<Message>,
+    /// Emptied frames, to be filled again.
+    pub spares: Receiver<Frames>,
+    pub shared: Arc<Shared>,
+    pub thread: JoinHandle<io::Result<u64>>,
+}
+
+/// How a writer is to work.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    pub compression: bool,
+    pub checksum: bool,
+    /// `rdb-key-save-delay`, in microseconds; below 0 the inverse: so many keys per microsecond.
+    pub key_delay: i64,
+}
+
+/// A writer's share of a processor that others want: a tenth of what the engine gets.
+const NICE: i32 = 10;
+
+/// Starts a writer.
+///
+/// # Errors
+/// There is no thread to be had.
+pub fn start(sink: Box<dyn Sink>, manner: Manner) -> io::Result<Writer> {
+    let (messages, inbox) = channel();
+    let (give_back, spares) = channel();
+    let shared = Arc::new(Shared::default());
+    let mine = shared.clone();
+    let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
+        crate::sys::file::be_nice(NICE);
+        run(&inbox, &give_back, &mine, sink, manner)
+    })?;
+    Ok(Writer { messages, spares, shared, thread })
+}
+
+fn run(
+    inbox: &Receiver<Message>,
+    spares: &Sender<Frames>,
+    shared: &Shared,
+    sink: Box<dyn Sink>,
+    manner: Manner,
+) -> io::Result<u64> {
+    let mut encoder = Encoder::new(manner.compression);
+    let mut out = Output::new(sink, manner.checksum);
+    while let Ok(message) = inbox.recv() {
+        match message {
+            Message::Frames(mut frames) => {
+                let size = frames.size();
+                if !shared.failed.load(Ordering::Relaxed) && !shared.cancelled.load(Ordering::Relaxed) {
+                    frames.finish(&mut encoder, &mut out);
+                    shared.failed.store(out.failed(), Ordering::Release);
+                    delay(manner.key_delay, frames.keys, shared);
+                }
+                shared.keys.fetch_add(frames.keys.into(), Ordering::Relaxed);
+                frames.clear();
+                shared.queued.fetch_sub(size, Ordering::Release);
+                // The engine may have gone already.
+                let _ = spares.send(frames);
+            }
+            Message::End { version } if !shared.cancelled.load(Ordering::Relaxed) => return out.finish(version),
+            Message::End { .. } => break,
+        }
+    }
+    out.abandon();
+    Err(io::Error::new(io::ErrorKind::Interrupted, "the snapshot was given up"))
+}
+
+/// The delay that tests ask for.
+fn delay(per_key: i64, keys: u32, shared: &Shared) {
+    /// So that a writer that is given up notices soon.
+    const STEP: Duration = Duration::from_millis(5);
+    if per_key == 0 {
+        return;
+    }
+    let micros = match u64::try_from(per_key) {
+        Ok(micros) => micros.saturating_mul(keys.into()),
+        Err(_) => u64::from(keys) / per_key.unsigned_abs(),
+    };
+    let mut left = Duration::from_micros(micros);
+    while !left.is_zero() && !shared.cancelled.load(Ordering::Relaxed) {
+        std::thread::sleep(left.min(STEP));
+        left = left.saturating_sub(STEP);
+    }
+}

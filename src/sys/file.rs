@@ -1,0 +1,38 @@
+//! What files need beyond the standard library: telling the kernel how long files are going to be used.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+/// Begins to write a part of a file to the disk without waiting for it, so that a later `fsync` has less left to do.
+/// Advice: where it cannot be given nothing is lost.
+pub fn begin_writeback(file: &File, offset: u64, len: u64) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call on an open descriptor.
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), offset as i64, len as i64, libc::SYNC_FILE_RANGE_WRITE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file.as_raw_fd(), offset, len);
+}
+
+/// Tells that the part of a file before `len` will not be read soon: once written it need not stay in memory.
+pub fn forget_cached(file: &File, len: u64) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: as above.
+    unsafe {
+        libc::posix_fadvise(file.as_raw_fd(), 0, len as i64, libc::POSIX_FADV_DONTNEED);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file.as_raw_fd(), len);
+}
+
+/// Gives the calling thread a lesser share of the processor: `nice` as in nice(1). Advice as well.
+pub fn be_nice(nice: i32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call; on Linux it concerns the calling thread alone.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
+}

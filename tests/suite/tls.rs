@@ -1,0 +1,374 @@
+//! TLS from the outside: who gets in and who does not, what a client is shown, and what becomes of those who speak something
+//! else. Servers run in this process; certificates are made for each test.
+
+use crate::support::client::PATIENCE;
+use crate::support::spawn::Server as Spawned;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use redstart::server::{Builder, Port, Server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A directory with an authority's certificates: `ca`, `server`, `client`, as PEM files. Removed at the end.
+struct Certificates {
+    directory: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Certificates {
+    fn new() -> Certificates {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("redstart-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&directory).expect("a directory for certificates");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let certificate = params.self_signed(&key).expect("a certificate");
+        std::fs::write(directory.join("ca.crt"), certificate.pem()).expect("written");
+        let certificates = Certificates { directory, issuer: Issuer::new(params, key) };
+        certificates.issue("server", &["localhost", "127.0.0.1"], |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        certificates.issue("client", &["client"], |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        });
+        certificates
+    }
+
+    /// Makes a certificate and its key, or replaces them.
+    fn issue(&self, name: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
+        let key = KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        std::fs::write(self.file(&format!("{name}.crt")), certificate.pem()).expect("written");
+        std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).expect("written");
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    /// A server that shows `server` and wants its clients to show a certificate of this authority.
+    fn server(&self) -> Builder {
+        Server::builder()
+            .tls_port(Port::Auto)
+            .set("tls-cert-file", &self.file("server.crt"))
+            .set("tls-key-file", &self.file("server.key"))
+            .set("tls-ca-cert-file", &self.file("ca.crt"))
+    }
+
+    /// What a client trusts and shows.
+    fn client(&self, shown: Option<&str>, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.file("ca.crt")).expect("the authority")).expect("it is one");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("versions");
+        let builder = builder.with_root_certificates(roots);
+        Arc::new(match shown {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let certificate = CertificateDer::from_pem_file(self.file(&format!("{name}.crt"))).expect("a certificate");
+                let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key"))).expect("a key");
+                builder.with_client_auth_cert(vec![certificate], key).expect("they fit")
+            }
+        })
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+type Encrypted = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(address: SocketAddr, config: &Arc<ClientConfig>, host: &str) -> Encrypted {
+    let name = ServerName::try_from(host.to_owned()).expect("a name");
+    StreamOwned::new(ClientConnection::new(config.clone(), name).expect("a session"), plain(address))
+}
+
+fn plain(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Sends a request and compares the reply.
+fn exchange(stream: &mut (impl Read + Write), request: &str, expected: &str) {
+    assert_eq!(try_exchange(stream, request, expected.len()).expect("a reply"), expected, "{request}");
+}
+
+fn try_exchange(stream: &mut (impl Read + Write), request: &str, length: usize) -> std::io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut reply = vec![0; length];
+    stream.read_exact(&mut reply)?;
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+
+#[test]
+fn both_ends_show_certificates() {
+    let certificates = Certificates::new();
+    for threads in ["1", "3"] {
+        let server = certificates.server().set("io-threads", threads).start().expect("it starts");
+        let address = server.tls_address().expect("a port for TLS");
+        for versions in [&BOTH[..1], &BOTH[1..], BOTH] {
+            let config = certificates.client(Some("client"), versions);
+            let mut client = connect(address, &config, "localhost");
+            exchange(&mut client, "PING\r\nSET k v\r\n", "+PONG\r\n+OK\r\n");
+            // Far more than one record holds, and than the socket takes at once; then in the other direction.
+            let long = "x".repeat(3_000_000);
+            let request = format!("*3\r\n$3\r\nSET\r\n$4\r\nlong\r\n${}\r\n{long}\r\n", long.len());
+            exchange(&mut client, &request, "+OK\r\n");
+            exchange(&mut client, "GET long\r\n", &format!("${}\r\n{long}\r\n", long.len()));
+            let many: String = (0..5000).map(|i| format!("INCRBY n{i} 1\r\nDEL n{i}\r\n")).collect();
+            exchange(&mut client, &many, &":1\r\n".repeat(10_000));
+        }
+        // The same data over TCP, which goes on as ever.
+        exchange(&mut plain(server.address()), "GET k\r\n", "$1\r\nv\r\n");
+    }
+}
+
+#[test]
+fn clients_refuse_certificates_that_are_not_good() {
+    let certificates = Certificates::new();
+    certificates.issue("old", &["localhost"], |params| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    });
+    let stranger = Certificates::new();
+    let config = certificates.client(Some("client"), BOTH);
+    for (shown, host, why) in [
+        ("server", "redis.example.com", "not valid for name"),
+        ("old", "localhost", "expired"),
+        ("stranger", "localhost", "UnknownIssuer"),
+    ] {
+        let (folder, name) = if shown == "stranger" { (&stranger, "server") } else { (&certificates, shown) };
+        let builder = certificates.server().set("tls-cert-file", &folder.file(&format!("{name}.crt")));
+        let server = builder.set("tls-key-file", &folder.file(&format!("{name}.key"))).start().expect("it starts");
+        let mut client = connect(server.tls_address().expect("a port"), &config, host);
+        let refusal = try_exchange(&mut client, "PING\r\n", 7).expect_err("the certificate is not good").to_string();
+        assert!(refusal.contains(why), "{shown} as {host}: {refusal}");
+    }
+}
+
+#[test]
+fn clients_must_or_may_show_a_certificate() {
+    let certificates = Certificates::new();
+    let stranger = Certificates::new();
+    certificates.issue("late", &["client"], |params| params.not_after = rcgen::date_time_ymd(2002, 1, 1));
+    stranger.issue("client", &["client"], |_| {});
+    std::fs::copy(stranger.file("client.crt"), certificates.file("other.crt")).expect("copied");
+    std::fs::copy(stranger.file("client.key"), certificates.file("other.key")).expect("copied");
+    let server = certificates.server().start().expect("it starts");
+    let address = server.tls_address().expect("a port");
+    let mut admin = plain(server.address());
+    let gets_in = |shown, versions| {
+        let mut client = connect(address, &certificates.client(shown, versions), "localhost");
+        try_exchange(&mut client, "PING\r\n", 7).is_ok_and(|reply| reply == "+PONG\r\n")
+    };
+    for (wanted, none, good, bad) in [("yes", false, true, false), ("optional", true, true, false), ("no", true, true, true)] {
+        exchange(&mut admin, &format!("CONFIG SET tls-auth-clients {wanted}\r\n"), "+OK\r\n");
+        for versions in [&BOTH[..1], &BOTH[1..]] {
+            assert_eq!(gets_in(None, versions), none, "{wanted}, no certificate");
+            assert_eq!(gets_in(Some("client"), versions), good, "{wanted}, a good one");
+            assert_eq!(gets_in(Some("other"), versions), bad, "{wanted}, of another authority");
+            assert_eq!(gets_in(Some("late"), versions), bad, "{wanted}, an expired one");
+        }
+    }
+}
+
+#[test]
+fn other_languages_than_tls_are_hung_up_on() {
+    let certificates = Certificates::new();
+    for threads in ["1", "2"] {
+        let server = certificates.server().set("io-threads", threads).start().expect("it starts");
+        let address = server.tls_address().expect("a port");
+        let hello_and_garbage = [&[22, 3, 1, 2, 0, 1, 0, 1, 252][..], &[0xee; 600]].concat();
+        for said in [&b"PING\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[0; 300], &[0xff; 70_000], &hello_and_garbage] {
+            let mut stranger = plain(address);
+            // It may hang up before all is said.
+            let _ = stranger.write_all(said);
+            let mut heard = Vec::new();
+            match stranger.read_to_end(&mut heard) {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+            }
+            // Nothing, or a TLS alert; never anything that could be taken for a reply.
+            assert!(heard.is_empty() || heard[0] == 21, "{heard:?}");
+        }
+        // A client that speaks TLS to the port without it hears no reply either.
+        let config = certificates.client(Some("client"), BOTH);
+        assert!(try_exchange(&mut connect(server.address(), &config, "localhost"), "PING\r\n", 7).is_err());
+        exchange(&mut connect(address, &config, "localhost"), "PING\r\n", "+PONG\r\n");
+    }
+}
+
+#[test]
+fn a_client_that_never_finishes_its_handshake_is_let_go() {
+    let certificates = Certificates::new();
+    let server = certificates.server().start().expect("it starts");
+    let mut half = plain(server.tls_address().expect("a port"));
+    half.write_all(&[22, 3, 1]).expect("it is taken");
+    half.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    assert_eq!(half.read(&mut [0; 64]).expect("an end, not a timeout"), 0);
+    let mut admin = plain(server.address());
+    exchange(&mut admin, "CLIENT KILL TYPE normal\r\n", ":0\r\n");
+}
+
+#[test]
+fn files_that_change_are_read_again() {
+    let certificates = Certificates::new();
+    let server = certificates.server().start().expect("it starts");
+    let address = server.tls_address().expect("a port");
+    let config = certificates.client(Some("client"), BOTH);
+    let shown = || {
+        let mut client = connect(address, &config, "localhost");
+        exchange(&mut client, "PING\r\n", "+PONG\r\n");
+        client.conn.peer_certificates().expect("one")[0].to_vec()
+    };
+    let first = shown();
+    let mut admin = plain(server.address());
+    // CONFIG SET reads them at once, even if no value changes but another.
+    certificates.issue("second", &["localhost"], |_| {});
+    let set = |name: &str| {
+        let (certificate, key) = (certificates.file(&format!("{name}.crt")), certificates.file(&format!("{name}.key")));
+        format!("CONFIG SET tls-cert-file {certificate} tls-key-file {key}\r\n")
+    };
+    exchange(&mut admin, &set("second"), "+OK\r\n");
+    let second = shown();
+    assert_ne!(first, second);
+    // A key of another certificate is refused, and nothing changes.
+    let refusal = "-ERR CONFIG SET failed (possibly related to argument 'tls-key-file') - Unable to update TLS configuration. \
+                   Check server logs.\r\n";
+    exchange(&mut admin, &format!("CONFIG SET tls-key-file {}\r\n", certificates.file("server.key")), refusal);
+    assert_eq!(shown(), second);
+    // Files that are replaced are noticed within a second or so.
+    certificates.issue("second", &["localhost"], |_| {});
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while shown() == second {
+        assert!(std::time::Instant::now() < deadline, "the new certificate is never shown");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn ports_open_and_close_while_the_server_runs() {
+    let certificates = Certificates::new();
+    let server = certificates.server().start().expect("it starts");
+    let address = server.tls_address().expect("a port");
+    let config = certificates.client(Some("client"), BOTH);
+    let mut client = connect(address, &config, "localhost");
+    exchange(&mut client, "CONFIG SET tls-port 0\r\n", "+OK\r\n");
+    assert_eq!(TcpStream::connect(address).expect_err("closed").kind(), ErrorKind::ConnectionRefused);
+    // Who is in stays, and sees what is open.
+    client.write_all(b"INFO server\r\n").expect("it is taken");
+    let mut told = vec![0; 4000];
+    let length = client.read(&mut told).expect("a reply");
+    let told = String::from_utf8_lossy(&told[..length]).into_owned();
+    assert!(told.contains("listener0:name=tcp,bind=127.0.0.1,port=") && !told.contains("name=tls"), "{told}");
+    exchange(&mut client, &format!("CONFIG SET tls-port {}\r\n", address.port()), "+OK\r\n");
+    exchange(&mut connect(address, &config, "localhost"), "PING\r\n", "+PONG\r\n");
+    exchange(&mut client, "CONFIG SET tls-protocols TLSv1.2\r\n", "+OK\r\n");
+    exchange(&mut connect(address, &certificates.client(Some("client"), &BOTH[..1]), "localhost"), "PING\r\n", "+PONG\r\n");
+    let refused =
+        try_exchange(&mut connect(address, &certificates.client(Some("client"), &BOTH[1..]), "localhost"), "PING\r\n", 7);
+    assert!(refused.is_err());
+}
+
+/// A client that waits for a key and goes is not served any more, though its farewell lies encrypted in the socket.
+#[test]
+fn a_waiting_client_that_says_good_bye_gets_no_element() {
+    let certificates = Certificates::new();
+    for threads in ["1", "2"] {
+        let server = certificates.server().set("io-threads", threads).start().expect("it starts");
+        let config = certificates.client(Some("client"), BOTH);
+        let mut waiting = connect(server.tls_address().expect("a port"), &config, "localhost");
+        exchange(&mut waiting, "PING\r\n", "+PONG\r\n");
+        waiting.write_all(b"BLPOP list 0\r\n").expect("it is taken");
+        let mut admin = plain(server.address());
+        let waits = |admin: &mut TcpStream| try_exchange(admin, "CLIENT KILL ID 0\r\nINFO clients\r\n", 300).expect("a reply");
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !waits(&mut plain(server.address())).contains("blocked_clients:1") {
+            assert!(std::time::Instant::now() < deadline, "it never waits");
+        }
+        waiting.conn.send_close_notify();
+        waiting.flush().expect("it is taken");
+        while waits(&mut plain(server.address())).contains("blocked_clients:1") {
+            assert!(std::time::Instant::now() < deadline, "it waits for ever");
+        }
+        exchange(&mut admin, "RPUSH list x\r\nLLEN list\r\n", ":1\r\n:1\r\n");
+    }
+}
+
+#[test]
+fn a_server_without_its_certificates_does_not_start() {
+    let certificates = Certificates::new();
+    for (name, value, why) in [
+        ("tls-cert-file", "", "No tls-cert-file configured!"),
+        ("tls-key-file", "", "No tls-key-file configured!"),
+        ("tls-ca-cert-file", "", "Either tls-ca-cert-file or tls-ca-cert-dir must be specified"),
+        ("tls-cert-file", "/nowhere.crt", "Failed to load certificate: /nowhere.crt"),
+        ("tls-protocols", "SSLv3", "Invalid tls-protocols"),
+        ("tls-ciphersuites", "TLS_NULL", "TLS_NULL is not known"),
+    ] {
+        let value = if value.is_empty() { "\"\"" } else { value };
+        let refusal = certificates.server().set(name, value).start().err().expect("it cannot start").to_string();
+        assert!(refusal.contains(why), "{refusal}");
+    }
+}
+
+#[test]
+fn redis_cli_and_redis_py_over_tls() {
+    let certificates = Certificates::new();
+    let file = |name| certificates.file(name);
+    let (certificate, key, authority) = (file("server.crt"), file("server.key"), file("ca.crt"));
+    let tls = ["--tls-port", "auto", "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &authority];
+    let server = Spawned::ours(&tls);
+    let mut admin = crate::support::client::Client::connect(&server.address).expect("the server is there");
+    let about = admin.run("INFO server").to_string();
+    let line = about.split("name=tls,").nth(1).expect("a listener for TLS");
+    let port: String = line.split("port=").nth(1).expect("its port").chars().take_while(char::is_ascii_digit).collect();
+
+    let mut cli = Command::new("redis-cli");
+    cli.args(["-h", "localhost", "-p", &port, "--tls", "--cacert", &authority, "--cert", &file("client.crt")]);
+    cli.args(["--key", &file("client.key"), "INCR", "counter"]);
+    match cli.stdin(Stdio::null()).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => println!("left out: there is no redis-cli on PATH"),
+        Err(error) => panic!("redis-cli: {error}"),
+        Ok(run) if String::from_utf8_lossy(&run.stderr).contains("Unrecognized option") => {
+            println!("left out: redis-cli was built without TLS");
+        }
+        Ok(run) => assert_eq!(String::from_utf8_lossy(&run.stdout), "1\n", "{}", String::from_utf8_lossy(&run.stderr)),
+    }
+    let script = "import sys\ntry:\n import redis\nexcept ImportError:\n sys.exit(77)\n\
+                  port, ca, cert, key = sys.argv[1:]\n\
+                  r = redis.Redis(host='localhost', port=int(port), ssl=True, ssl_ca_certs=ca, ssl_certfile=cert, ssl_keyfile=key)\n\
+                  r.set('greeting', b'x' * 100000)\n\
+                  assert r.get('greeting') == b'x' * 100000\n\
+                  print(r.ping())\n";
+    let arguments = ["-c", script, &port, &authority, &file("client.crt"), &file("client.key")];
+    match Command::new("python3").args(arguments).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => println!("left out: there is no python3 on PATH"),
+        Err(error) => panic!("python3: {error}"),
+        Ok(run) if run.status.code() == Some(77) => println!("left out: python3 has no redis-py"),
+        Ok(run) => assert_eq!(String::from_utf8_lossy(&run.stdout), "True\n", "{}", String::from_utf8_lossy(&run.stderr)),
+    }
+}
