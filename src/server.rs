@@ -12,6 +12,7 @@ use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
 use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
+use crate::persist::rdb::LoadError;
 use crate::persist::{LoadFailure, Persistence};
 use crate::session::Registry;
 use crate::stats::Stats;
@@ -357,7 +358,11 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
 /// The file is broken or cannot be read. It is left as it is.
 pub fn load(world: &mut World) -> Result<(), LoadFailure> {
     let World { persistence, keyspace, config, .. } = world;
-    persistence.load(keyspace, config, false)
+    persistence.load(keyspace, config, false)?;
+    world.adopt_functions(false).map_err(|reason| {
+        let file = std::path::Path::new(&world.config.dir).join(&*world.config.dbfilename);
+        LoadFailure { file, error: LoadError { offset: 0, reason: reason.into() } }
+    })
 }
 
 /// Serves until the engine ends.

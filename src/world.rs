@@ -183,6 +183,22 @@ impl World {
         self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
+    /// Takes over the libraries of functions of the file that was loaded. With `merge` they replace those of the same name.
+    ///
+    /// # Errors
+    /// One cannot be loaded, or is there already.
+    pub fn adopt_functions(&mut self, merge: bool) -> Result<(), String> {
+        let codes = std::mem::take(&mut self.persistence.loaded_functions);
+        let adopted = self.scripting.restore_libraries(&codes, false, merge);
+        self.functions_changed();
+        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
+    }
+
+    /// Lets files hold the libraries of functions as they are now.
+    pub fn functions_changed(&mut self) {
+        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
+    }
+
     /// Notes a command that took long, for SLOWLOG and LATENCY.
     #[inline]
     pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {

@@ -21,8 +21,8 @@ pub mod value;
 
 pub use directive::{Directive, Effect, Flags};
 pub use file::ConfigError;
-pub use text::split_words;
 pub use set::{SetContext, SetError};
+pub use text::split_words;
 pub(crate) use text::{error_text as io_reason, parse_memory};
 pub use value::*;
 

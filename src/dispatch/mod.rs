@@ -181,13 +181,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
 }
 
 /// Runs a transaction or a script.
-fn run_long(
-    world: &mut World,
-    session: &mut Session,
-    args: Args<'_>,
-    at: u16,
-    wanted: CommandResult,
-) -> Ran<Work> {
+fn run_long(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, wanted: CommandResult) -> Ran<Work> {
     if wanted == Ok(Flow::RunQueue) {
         return transaction::run_queue(world, session).map(Work::Queue);
     }

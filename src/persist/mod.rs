@@ -12,6 +12,7 @@ use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -28,6 +29,10 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    /// Libraries of functions, as files hold them: kept up to date by those who change them.
+    pub functions: Arc<[Box<[u8]>]>,
+    /// Libraries of the file loaded last, which nobody has taken over yet.
+    pub loaded_functions: Vec<Box<[u8]>>,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
     pub background: Background,
@@ -97,7 +102,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
-        let options = options(keyspace, config, false);
+        let options = self.options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
         match rdb::save::save_file(
             Path::new(&config.dir),
@@ -137,7 +142,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged and counts as a failed save.
     pub fn save_in_background(&mut self, keyspace: &mut Keyspace, config: &Config) -> io::Result<()> {
-        let options = options(keyspace, config, false);
+        let options = self.options(keyspace, config, false);
         self.background.scheduled = false;
         self.background.tried = options.facts.unix_seconds;
         self.background.files += 1;
@@ -215,7 +220,7 @@ impl Persistence {
         let start = Instant::now();
         let file = Path::new(&config.dir).join(&*config.dbfilename);
         let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes;
-        let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge);
+        let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge, &mut self.loaded_functions);
         let Some(loaded) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(()) };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
@@ -224,16 +229,17 @@ impl Persistence {
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
     }
-}
 
-/// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
-pub fn options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
-    let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
-    rdb::save::Options {
-        compression: config.rdbcompression,
-        checksum: config.rdbchecksum,
-        access: access_kind(config.maxmemory_policy),
-        facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+    /// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
+    pub fn options(&self, keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+        let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+        rdb::save::Options {
+            compression: config.rdbcompression,
+            checksum: config.rdbchecksum,
+            access: access_kind(config.maxmemory_policy),
+            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+            functions: self.functions.clone(),
+        }
     }
 }
 

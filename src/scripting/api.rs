@@ -36,7 +36,8 @@ const FUNCTIONS: &[(&str, LuaFn)] = &[
 /// For libraries while they are loaded.
 const LOADING_FUNCTIONS: &[(&str, LuaFn)] = &[("register_function", library::register_function), ("log", log)];
 
-const LOG_LEVELS: &[(&str, i64)] = &[("LOG_DEBUG", LOG_DEBUG), ("LOG_VERBOSE", 1), ("LOG_NOTICE", 2), ("LOG_WARNING", LOG_WARNING)];
+const LOG_LEVELS: &[(&str, i64)] =
+    &[("LOG_DEBUG", LOG_DEBUG), ("LOG_VERBOSE", 1), ("LOG_NOTICE", 2), ("LOG_WARNING", LOG_WARNING)];
 
 const REPL_TARGETS: &[(&str, u8)] = &[
     ("REPL_NONE", REPL_NONE),

@@ -56,7 +56,8 @@ impl Libraries {
 
     /// Bytes of memory held, the interpreter's aside.
     pub fn memory_bytes(&self) -> usize {
-        let function = |f: &Registered| size_of::<Registered>() + 2 * f.name.len() + f.description.as_ref().map_or(0, |d| d.len());
+        let function =
+            |f: &Registered| size_of::<Registered>() + 2 * f.name.len() + f.description.as_ref().map_or(0, |d| d.len());
         let library = |(name, library): (&[u8], &Library)| {
             size_of::<Library>() + name.len() + library.code.len() + library.functions.iter().map(function).sum::<usize>()
         };
@@ -159,7 +160,8 @@ pub fn parse(code: &[u8]) -> Result<(Box<[u8]>, &[u8]), Vec<u8>> {
 }
 
 /// Said of functions as well.
-const BAD_NAME: &str = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
+const BAD_NAME: &str =
+    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
 
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
@@ -169,7 +171,11 @@ fn is_name(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// The text for the client.
-pub fn load(interpreter: Interpreter, code: &[u8], limit: Option<Duration>) -> (Interpreter, Result<(Box<[u8]>, Library), Vec<u8>>) {
+pub fn load(
+    interpreter: Interpreter,
+    code: &[u8],
+    limit: Option<Duration>,
+) -> (Interpreter, Result<(Box<[u8]>, Library), Vec<u8>>) {
     let (name, source) = match parse(code) {
         Ok(parsed) => parsed,
         Err(refusal) => return (interpreter, Err(refusal)),
@@ -286,7 +292,9 @@ fn by_position(state: &mut State) -> Result<Registered, &'static str> {
 
 fn by_name(state: &mut State) -> Result<Registered, &'static str> {
     if state.type_of(1) != Type::Table {
-        return Err("calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).");
+        return Err(
+            "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).",
+        );
     }
     let (mut name, mut description, mut flags, mut callback) = (None, None, Flags::default(), None);
     let read = read_named(state, &mut name, &mut description, &mut flags, &mut callback);

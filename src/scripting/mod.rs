@@ -15,8 +15,8 @@
 //! Compiled functions, and nothing that a script can write to: globals and libraries are read-only (`sandbox`), `math.random`
 //! starts anew with each run, and memory is bounded for all that the interpreter holds (`MEMORY_MAX`).
 
-pub mod cache;
 mod api;
+pub mod cache;
 mod convert;
 pub mod flags;
 pub mod interpreter;
@@ -155,7 +155,7 @@ impl Scripting {
     ///
     /// # Errors
     /// The text for the client.
-    pub fn restore_libraries(&mut self, codes: &[Vec<u8>], flush: bool, replace: bool) -> Result<(), Vec<u8>> {
+    pub fn restore_libraries(&mut self, codes: &[Box<[u8]>], flush: bool, replace: bool) -> Result<(), Vec<u8>> {
         let mut loaded = Libraries::default();
         for code in codes {
             if let Err(refusal) = self.load_into(&mut loaded, code, true) {

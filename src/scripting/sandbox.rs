@@ -45,10 +45,7 @@ const GLOBALS: &[&str] = &[
 const REMOVED: &[(&str, &[&str])] = &[
     ("table", &["move"]),
     ("coroutine", &["isyieldable"]),
-    (
-        "os",
-        &["date", "difftime", "execute", "exit", "getenv", "remove", "rename", "setlocale", "time", "tmpname"],
-    ),
+    ("os", &["date", "difftime", "execute", "exit", "getenv", "remove", "rename", "setlocale", "time", "tmpname"]),
 ];
 
 /// What replaces functions of Lua's.

@@ -51,7 +51,7 @@ fn content_of_file(bytes: &[u8]) -> Content {
 
 fn begin(kit: &mut Kit, compression: bool) -> (Snapshot, MemorySink) {
     let sink = MemorySink::default();
-    let mut options = redstart::persist::options(&kit.world.keyspace, &kit.world.config, false);
+    let mut options = kit.world.persistence.options(&kit.world.keyspace, &kit.world.config, false);
     options.compression = compression;
     let snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, Box::new(sink.clone())).expect("a thread");
     (snapshot, sink)

@@ -68,8 +68,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 const _: () = check(COMMANDS);
 
-/// Counts a change, so that the request propagates.
+/// Counts a change, so that the request propagates and files hold it.
 fn changed(ctx: &mut ServerCtx<'_>) {
+    ctx.world.functions_changed();
     ctx.world.keyspace.env.effects.more(1);
 }
 
@@ -141,7 +142,7 @@ fn restore(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 /// The codes of the libraries in a payload.
-fn libraries_of(payload: &[u8]) -> Result<Vec<Vec<u8>>, CommandError> {
+fn libraries_of(payload: &[u8]) -> Result<Vec<Box<[u8]>>, CommandError> {
     const FOOTER_LEN: usize = 10;
     const BAD_CHECKSUM: CommandError = CommandError::new("ERR DUMP payload version or checksum are wrong");
     let (body, footer) = payload.split_last_chunk::<FOOTER_LEN>().ok_or(BAD_CHECKSUM)?;
@@ -161,7 +162,7 @@ fn libraries_of(payload: &[u8]) -> Result<Vec<Vec<u8>>, CommandError> {
         }
         let mut code = Vec::new();
         input.text(&mut code).map_err(|_| CommandError::new("ERR Failed loading library name"))?;
-        codes.push(code);
+        codes.push(code.into());
     }
     Ok(codes)
 }

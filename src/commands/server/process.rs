@@ -2,10 +2,10 @@
 
 use super::config::is_local;
 use super::debug::not_allowed;
-use crate::commands::scripting::busy_error;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::scripting::busy_error;
 use crate::config::REDIS_VERSION;
 use crate::world::{Order, Shutdown};
 

@@ -179,11 +179,18 @@ pub struct Loaded {
 }
 
 /// Fills the keyspace from a file. Returns none if there is no such file. `merge` lets entries replace those of the same
-/// key; otherwise a key that is there already is an error.
+/// key; otherwise a key that is there already is an error. Libraries of functions go to `functions`.
 ///
 /// # Errors
 /// The file cannot be read or is broken; the keyspace then holds a part of it.
-pub fn load_file(path: &Path, keyspace: &mut Keyspace, checksum: bool, deep: bool, merge: bool) -> Result<Option<Loaded>> {
+pub fn load_file(
+    path: &Path,
+    keyspace: &mut Keyspace,
+    checksum: bool,
+    deep: bool,
+    merge: bool,
+    functions: &mut Vec<Box<[u8]>>,
+) -> Result<Option<Loaded>> {
     let broken = |error: std::io::Error| LoadError { offset: 0, reason: format!("cannot be read ({error})").into() };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -193,11 +200,8 @@ pub fn load_file(path: &Path, keyspace: &mut Keyspace, checksum: bool, deep: boo
     let len = file.metadata().map_err(broken)?.len();
     let limits = keyspace.env.settings.limits.clone();
     let now = keyspace.env.clock.micros() / 1000;
-    let mut sink = Filling { keyspace, now, merge, loaded: Loaded::default(), functions: 0 };
+    let mut sink = Filling { keyspace, now, merge, loaded: Loaded::default(), functions };
     let bytes = read(file, len, Options { limits: &limits, checksum, deep }, &mut sink)?;
-    if sink.functions > 0 {
-        warn!("{} libraries of functions are left out: functions are not part of this version.", sink.functions);
-    }
     Ok(Some(Loaded { bytes, ..sink.loaded }))
 }
 
@@ -207,7 +211,7 @@ struct Filling<'a> {
     now: UnixMillis,
     merge: bool,
     loaded: Loaded,
-    functions: usize,
+    functions: &'a mut Vec<Box<[u8]>>,
 }
 
 impl Sink for Filling<'_> {
@@ -228,8 +232,8 @@ impl Sink for Filling<'_> {
         }
     }
 
-    fn function(&mut self, _code: &[u8]) {
-        self.functions += 1;
+    fn function(&mut self, code: &[u8]) {
+        self.functions.push(code.into());
     }
 
     fn empty(&mut self, key: &[u8]) {

@@ -4,6 +4,7 @@ mod acl;
 mod bitmaps;
 mod dump;
 mod expiry;
+mod functions_saved;
 mod geo;
 mod hashes;
 mod hyperloglogs;

@@ -6,7 +6,7 @@ use redstart::testkit::{Kit, check};
 #[test]
 fn values_become_replies() {
     check(
-        r#"
+        r##"
         > EVAL "return 1.9" 0
         1
         > EVAL "return {1, 'two', {3}, true, false, nil, 7}" 0
@@ -26,14 +26,14 @@ fn values_become_replies() {
         [#t, #f, =txt:hi]
         > EVAL "return nil" 0
         nil
-        "#,
+        "##,
     );
 }
 
 #[test]
 fn commands_run_under_the_script() {
     check(
-        r#"
+        r##"
         > EVAL "redis.call('set', KEYS[1], ARGV[1]) return redis.call('incrby', KEYS[1], 5)" 1 k 10
         15
         ~ MULTI
@@ -70,14 +70,14 @@ fn commands_run_under_the_script() {
         ~ set b 2
         ~ SET c 3
         ~ EXEC
-        "#,
+        "##,
     );
 }
 
 #[test]
 fn errors_tell_where_they_come_from() {
     check(
-        r#"
+        r##"
         > EVAL "return" abc
         -ERR value is not an integer or out of range
         > EVAL "return 1" -1
@@ -116,14 +116,14 @@ fn errors_tell_where_they_come_from() {
         -ERR Write commands are not allowed from read-only scripts. script: 6acb400a50fe96e33eca4e0af6e9dcfb21193726, on @user_script:2.
         > EVALSHA abc 0
         -NOSCRIPT No matching script. Please use EVAL.
-        "#,
+        "##,
     );
 }
 
 #[test]
 fn the_cache_knows_scripts_by_their_digest() {
     check(
-        r#"
+        r##"
         > SCRIPT LOAD "return ARGV[1]"
         "098e0f0d1448c0a81dafe820f66d460eb09263da"
         > EVALSHA 098E0F0D1448C0A81DAFE820F66D460EB09263DA 0 x
@@ -148,7 +148,7 @@ fn the_cache_knows_scripts_by_their_digest() {
         -ERR Use SCRIPT DEBUG YES/SYNC/NO
         > SCRIPT LOAD "x"
         -ERR Error compiling script (new function): user_script:1: '=' expected near '<eof>'
-        "#,
+        "##,
     );
 }
 
@@ -175,8 +175,13 @@ fn nothing_stays_between_scripts() {
     }
     let seen = kit.run("EVAL \"local n = 0 for k in pairs(redis) do n = n + 1 end return n > 15\" 0");
     assert_eq!(seen, "1");
-    assert_eq!(kit.run("EVAL \"return {type(rawget(_G, 'redis')), type(rawget(_G, 'x')), type(io), 1}\" 0").contains("'io'"), true);
-    for gone in ["dofile", "loadfile", "print", "require", "package", "debug", "io", "jit", "ffi", "newproxy", "getfenv", "setfenv"] {
+    assert_eq!(
+        kit.run("EVAL \"return {type(rawget(_G, 'redis')), type(rawget(_G, 'x')), type(io), 1}\" 0").contains("'io'"),
+        true
+    );
+    for gone in
+        ["dofile", "loadfile", "print", "require", "package", "debug", "io", "jit", "ffi", "newproxy", "getfenv", "setfenv"]
+    {
         let reply = kit.run(&format!("EVAL \"return {gone}\" 0"));
         assert!(reply.contains(&format!("nonexistent global variable '{gone}'")), "{gone}: {reply}");
     }
@@ -208,7 +213,7 @@ fn bombs_end_as_errors() {
 #[test]
 fn functions_live_in_libraries() {
     check(
-        r#"
+        r##"
         > FUNCTION LOAD "#!lua name=lib\nlocal function f(keys, args) return {keys[1], args[1]} end redis.register_function('f', f) redis.register_function{function_name='g', callback=function(keys) return redis.call('incr', keys[1]) end, description='counts', flags={'allow-oom'}}"
         "lib"
         > FCALL f 1 k a
@@ -255,7 +260,7 @@ fn functions_live_in_libraries() {
         +OK
         > FUNCTION LIST
         []
-        "#,
+        "##,
     );
 }
 
