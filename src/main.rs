@@ -70,6 +70,9 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     {
         return refuse(&format!("Can't become a daemon: {error}"));
     }
+    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
+    sys::crash::install(log_file.as_deref());
+    sys::crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
     info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     info!(
         "Redstart version={}, redis_version={}, bits=64, pid={}, just started",

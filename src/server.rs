@@ -1,5 +1,7 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
+mod oom_score;
+
 use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
 use crate::command::table::CommandTable;
@@ -18,6 +20,7 @@ use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::world::{DebugSwitches, Identity, Listeners, Outside, Shutdown, SlowRecords, World};
+use oom_score::OomScore;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -326,6 +329,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         config,
         stream: WriteStream::default(),
         slow: SlowRecords::default(),
+        recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         scripting: Default::default(),
         orders: Default::default(),
@@ -344,6 +348,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         outside: None,
         log: None,
         memory_short: false,
+        memory: Default::default(),
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
@@ -379,8 +384,12 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         }
     });
     let doors = RefCell::new(doors.collect());
-    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, tls: RefCell::new(tls) });
+    let oom_score = OomScore::default();
+    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, oom_score, tls: RefCell::new(tls) });
+    // A refusal is in the log; the server is of use without.
+    let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
+    mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
     local::spawn(cron::run(mailbox.clone()));
     local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
@@ -408,6 +417,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
 struct Surroundings {
     mailbox: Mailbox,
     doors: RefCell<Vec<Rc<Door>>>,
+    oom_score: OomScore,
     /// There is one as soon as anything speaks TLS.
     tls: RefCell<Option<Rc<Tls>>>,
 }
@@ -416,6 +426,11 @@ impl Outside for Surroundings {
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
         if names.contains(&"appendonly") && after.appendonly {
             return Err(("appendonly", "Persistence is not part of this version".into()));
+        }
+        for name in ["oom-score-adj", "oom-score-adj-values"] {
+            if names.contains(&name) && self.oom_score.apply(after).is_err() {
+                return Err((name, "Failed to set current oom_score_adj. Check server logs.".into()));
+            }
         }
         if names.contains(&"maxclients") && after.maxclients > before.maxclients {
             let wanted = after.maxclients as u64 + RESERVED_FILES;

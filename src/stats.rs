@@ -2,6 +2,7 @@
 
 use crate::histogram::Histogram;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What one command has done so far.
 #[derive(Default, Clone)]
@@ -65,6 +66,18 @@ pub struct Stats {
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,
+    /// Time during which more memory was used than allowed, but for the present such time.
+    pub eviction_exceeded_nanos: u64,
+    /// Share of the time that defragmentation takes at the moment, in percent.
+    pub defrag_percent: u64,
+    /// Blocks that defragmentation moved, and that it left where they were.
+    pub defrag_hits: u64,
+    pub defrag_misses: u64,
+    /// The same for keys.
+    pub defrag_key_hits: u64,
+    pub defrag_key_misses: u64,
+    pub defrag_total: Duration,
+    pub defrag_current: Duration,
     pub cron_ticks: u64,
     /// Time spent in timed work.
     pub cron_nanos: u64,
@@ -81,13 +94,16 @@ pub struct Stats {
     /// Indexed by the command's position in the table.
     pub per_command: Vec<CommandStats>,
     /// How often each error code was answered. Bounded: clients can invent codes through scripts.
-    pub per_error: BTreeMap<Box<[u8]>, u64>,
-    /// More error codes than the table holds were met.
+    pub per_error: ErrorCounts,
+    /// More error codes than the table holds were met: they are not counted any more.
     pub errors_overflowed: bool,
 }
 
+/// Error codes with their counts.
+pub type ErrorCounts = BTreeMap<Box<[u8]>, u64>;
+
 /// Error codes counted one by one at most.
-const ERROR_CODES_MAX: usize = 128;
+pub const ERROR_CODES_MAX: usize = 128;
 
 impl Stats {
     /// Counters for a table of `commands` commands.
@@ -95,16 +111,22 @@ impl Stats {
         Stats { per_command: vec![CommandStats::default(); commands], ..Stats::default() }
     }
 
-    /// Counts an error reply by its code.
-    pub fn count_error(&mut self, code: &[u8]) {
+    /// Counts an error reply by its code. When there are too many codes to count they are all given up, and returned.
+    pub fn count_error(&mut self, code: &[u8]) -> Option<ErrorCounts> {
         self.errors += 1;
+        if self.errors_overflowed {
+            return None;
+        }
         if let Some(count) = self.per_error.get_mut(code) {
             *count += 1;
-        } else if self.per_error.len() < ERROR_CODES_MAX {
-            self.per_error.insert(code.into(), 1);
-        } else {
-            self.errors_overflowed = true;
+            return None;
         }
+        if self.per_error.len() < ERROR_CODES_MAX {
+            self.per_error.insert(code.into(), 1);
+            return None;
+        }
+        self.errors_overflowed = true;
+        Some(std::mem::replace(&mut self.per_error, [(b"ERRORSTATS_DISABLED"[..].into(), 1)].into()))
     }
 
     /// Notes that a call of the command at `at` took `nanos`.

@@ -20,6 +20,7 @@
 //! `# config NAME VALUE`, `# encoding KEY NAME` and `# fresh` are directives; other `#` lines are comments.
 
 use crate::clock::{Clock, ManualClock};
+use crate::command::context::BlockOn;
 use crate::config::Config;
 use crate::dispatch;
 use crate::keyspace::Effect;
@@ -104,11 +105,14 @@ impl Kit {
 
     /// Runs a request; the reply in one-line notation.
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let command = dispatch::lookup(&self.world.commands, request.args());
         let mut step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
         while let dispatch::Step::Pause(paused) = step {
             step = dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused);
+        }
+        if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
+            dispatch::freed(&mut self.world, &mut self.session, command);
         }
         self.world.stream.flush();
         let bytes = self.session.out.flatten();

@@ -1,27 +1,30 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+pub mod commandlog;
 mod users;
 
 use crate::acl::Acl;
 use crate::command::error::{self, CommandError};
-use crate::command::secret::{REDACTED, is_secret};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
+use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
+use crate::sys::crash::Recent;
 use crate::types::ClientId;
+use commandlog::{CommandLog, Remarkable};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One server's state.
 pub struct World {
@@ -41,6 +44,8 @@ pub struct World {
     pub stats: Stats,
     pub stream: WriteStream,
     pub slow: SlowRecords,
+    /// The commands that ran last, for the report on a crash, which finds them by their address.
+    pub recent: Box<Recent>,
     pub persistence: Persistence,
     pub scripting: Scripting,
     /// What commands asked the engine to do, in order.
@@ -53,8 +58,9 @@ pub struct World {
     pub outside: Option<Rc<dyn Outside>>,
     /// The way to change the log level; none in servers that share a process's log.
     pub log: Option<crate::logging::LogControl>,
-    /// More memory is used than `maxmemory` allows: commands that add are refused.
+    /// More memory is used than `maxmemory` allows and nothing may be evicted: commands that add are refused.
     pub memory_short: bool,
+    pub memory: MemoryGuard,
     /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
     pub is_restricted: bool,
     /// A transaction runs: what it does is not to be told apart.
@@ -113,6 +119,8 @@ impl World {
         let config = &self.config;
         let settings = &mut self.keyspace.env.settings;
         settings.lfu = matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        let lru = matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru);
+        settings.shared_numbers = config.maxmemory == 0 || !(lru || settings.lfu);
         settings.lfu_log_factor = config.lfu_log_factor as u32;
         settings.lfu_decay_minutes = config.lfu_decay_time as u32;
         settings.lazyfree_user_del = config.lazyfree_lazy_user_del;
@@ -138,6 +146,7 @@ impl World {
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
+        self.slow.log.adopt_config(&self.config);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
         self.announced = announced(config.notify_keyspace_events);
         // Misses and new keys are far too frequent for those who did not ask for them by name.
@@ -162,6 +171,31 @@ impl World {
             tracing::warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
+    }
+
+    /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
+    pub fn memory_not_counted(&self) -> usize {
+        0
+    }
+
+    /// Notes that something else than a command took long, for LATENCY.
+    pub fn note_latency(&mut self, event: &'static str, taken: Duration) {
+        let (threshold, millis) = (self.config.latency_monitor_threshold, taken.as_millis() as i64);
+        if threshold > 0 && millis >= threshold {
+            self.slow.latency.record(event, self.keyspace.env.now_micros / 1_000_000, millis as u32);
+        }
+    }
+
+    /// Notes a command whose request or reply was large.
+    #[cold]
+    pub fn note_sizes(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, start: Mark) {
+        self.note_remarkable(Remarkable::LargeRequest, args.wire_bytes() as u64, session, spec, args);
+        self.note_remarkable(Remarkable::LargeReply, session.out.len_since(start) as u64, session, spec, args);
+    }
+
+    #[cold]
+    fn note_remarkable(&mut self, kind: Remarkable, figure: u64, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+        self.slow.log.note(kind, figure, (&self.config, self.keyspace.env.now_micros), session, spec, args);
     }
 
     /// Gives up whatever snapshot is in the making: the server ends, or its data go.
@@ -204,8 +238,8 @@ impl World {
     pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {
         let micros = (nanos / 1000) as i64;
         let slow = self.config.slowlog_log_slower_than;
-        if slow >= 0 && micros >= slow && !spec.has(Flag::SkipSlowlog) {
-            self.slow.note(session, spec, args, micros as u64, self.keyspace.env.now_micros, self.config.slowlog_max_len);
+        if slow >= 0 && micros >= slow {
+            self.note_remarkable(Remarkable::Slow, micros as u64, session, spec, args);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && micros / 1000 >= threshold {
@@ -235,6 +269,27 @@ fn announced(flags: NotifyFlags) -> u16 {
     ];
     let classes = pairs.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |all, (_, class)| all | class);
     if classes & FORMS == 0 || classes & !FORMS == 0 { 0 } else { classes }
+}
+
+/// What the limit on memory means at the moment.
+pub struct MemoryGuard {
+    /// Bytes that the engine's thread may hold.
+    pub left: isize,
+    /// Eviction ran out of time and goes on between turns.
+    pub unfinished: bool,
+    /// Since when there has been too little memory.
+    pub exceeded_since: Option<Instant>,
+}
+
+impl MemoryGuard {
+    /// There is no limit.
+    pub const UNLIMITED: isize = isize::MAX;
+}
+
+impl Default for MemoryGuard {
+    fn default() -> Self {
+        MemoryGuard { left: Self::UNLIMITED, unfinished: false, exceeded_since: None }
+    }
 }
 
 /// Those who want to hear of effects beside the parts of the server that always do: tests.
@@ -329,60 +384,9 @@ pub struct DebugSwitches {
     pub any_command_in_scripts: bool,
 }
 
-/// Where slow commands are noted; SLOWLOG and LATENCY read it.
+/// Where remarkable commands are noted; SLOWLOG, COMMANDLOG and LATENCY read it.
 #[derive(Default)]
 pub struct SlowRecords {
-    pub entries: VecDeque<SlowEntry>,
-    pub next_id: u64,
+    pub log: CommandLog,
     pub latency: crate::latency::LatencyMonitor,
-}
-
-/// Arguments shown of a slow command, and bytes of each.
-const SLOW_ARGS_MAX: usize = 32;
-const SLOW_ARG_BYTES_MAX: usize = 128;
-
-impl SlowRecords {
-    #[cold]
-    fn note(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, micros: u64, now_micros: i64, max_len: i64) {
-        if max_len <= 0 {
-            self.entries.clear();
-            return;
-        }
-        let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
-        let visible = |i: usize| if is_secret(spec, args, i) { REDACTED } else { args.get(i) };
-        let mut kept: Vec<Box<[u8]>> = (0..shown).map(visible).map(cut).collect();
-        if args.len() > shown {
-            kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
-        }
-        self.entries.push_front(SlowEntry {
-            id: self.next_id,
-            unix_seconds: now_micros / 1_000_000,
-            micros,
-            args: kept,
-            peer: session.peer.clone(),
-            name: session.name.clone(),
-        });
-        self.next_id += 1;
-        self.entries.truncate(max_len as usize);
-    }
-}
-
-fn cut(arg: &[u8]) -> Box<[u8]> {
-    if arg.len() <= SLOW_ARG_BYTES_MAX {
-        return arg.into();
-    }
-    let mut text = arg[..SLOW_ARG_BYTES_MAX].to_vec();
-    text.extend_from_slice(format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes());
-    text.into()
-}
-
-/// One slow command.
-pub struct SlowEntry {
-    pub id: u64,
-    pub unix_seconds: i64,
-    pub micros: u64,
-    /// The arguments, cut to what SLOWLOG shows.
-    pub args: Vec<Box<[u8]>>,
-    pub peer: Box<str>,
-    pub name: Box<[u8]>,
 }

@@ -52,6 +52,9 @@ pub struct BlockOn {
     pub again: Option<OwnedRequest>,
     /// The wait also ends when a key goes away.
     pub or_gone: bool,
+    /// The command is done and waits for no key, but until this much garbage is freed (see `LazyFree::ticket`): then it
+    /// answers OK.
+    pub freed: Option<u64>,
 }
 
 /// The keyspace seen from one selected database.

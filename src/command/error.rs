@@ -58,6 +58,7 @@ errors! {
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
+    UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     NOAUTH = "NOAUTH Authentication required.";
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";

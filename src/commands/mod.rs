@@ -3,6 +3,7 @@
 
 pub mod acl;
 pub mod bitmap;
+mod cluster;
 mod expire_options;
 pub mod geo;
 pub mod hash;
@@ -47,4 +48,5 @@ const FAMILIES: &[Topics] = &[
     pubsub::TOPICS,
     transaction::TOPICS,
     scripting::TOPICS,
+    cluster::TOPICS,
 ];

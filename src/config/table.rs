@@ -68,7 +68,7 @@ pub const DIRECTIVES: &[Directive] = &[
     choice("syslog-facility", pick!(syslog_facility: SyslogFacility))
         .immutable()
         .no_effect("log to a file or to standard output instead"),
-    boolean("crash-log-enabled", field!(crash_log_enabled)).no_effect("a panic is always logged"),
+    boolean("crash-log-enabled", field!(crash_log_enabled)),
     boolean("crash-memcheck-enabled", field!(crash_memcheck_enabled)).no_effect("crashes do not start a memory test"),
     boolean("hide-user-data-from-log", field!(hide_user_data_from_log)),
     int("databases", field!(databases), 1, INT).immutable(),
@@ -168,17 +168,14 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("lazyfree-lazy-user-del", field!(lazyfree_lazy_user_del)),
     boolean("lazyfree-lazy-user-flush", field!(lazyfree_lazy_user_flush)),
     boolean("activerehashing", field!(activerehashing)).no_effect("tables grow and shrink one bucket at a time"),
-    boolean("activedefrag", field!(activedefrag)).no_effect("the allocator needs no defragmentation"),
-    memory("active-defrag-ignore-bytes", field!(active_defrag_ignore_bytes), 1, LONG)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-threshold-lower", field!(active_defrag_threshold_lower), 0, 1000)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-threshold-upper", field!(active_defrag_threshold_upper), 0, 1000)
-        .no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-cycle-min", field!(active_defrag_cycle_min), 1, 99).no_effect("the allocator needs no defragmentation"),
-    int("active-defrag-cycle-max", field!(active_defrag_cycle_max), 1, 99).no_effect("the allocator needs no defragmentation"),
+    boolean("activedefrag", field!(activedefrag)),
+    memory("active-defrag-ignore-bytes", field!(active_defrag_ignore_bytes), 1, LONG),
+    int("active-defrag-threshold-lower", field!(active_defrag_threshold_lower), 0, 1000),
+    int("active-defrag-threshold-upper", field!(active_defrag_threshold_upper), 0, 1000),
+    int("active-defrag-cycle-min", field!(active_defrag_cycle_min), 1, 99),
+    int("active-defrag-cycle-max", field!(active_defrag_cycle_max), 1, 99),
     int("active-defrag-max-scan-fields", field!(active_defrag_max_scan_fields), 1, i64::MAX)
-        .no_effect("the allocator needs no defragmentation"),
+        .no_effect("large values are walked bit by bit"),
     boolean("jemalloc-bg-thread", field!(jemalloc_bg_thread)).no_effect("jemalloc is not used"),
     choice("oom-score-adj", pick!(oom_score_adj: OomScoreAdj)),
     special("oom-score-adj-values", special::OOM_SCORE_ADJ_VALUES).multi(),
@@ -247,13 +244,11 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("commands are not sampled"),
     int("cluster-ping-interval", field!(cluster_ping_interval), 0, i64::MAX).hidden().no_effect("the bus has its own pace"),
     // Tests and debugging
-    boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden().no_effect("a panic always ends the process"),
+    boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden(),
     int("watchdog-period", field!(watchdog_period), 0, INT).hidden().no_effect("there is no software watchdog"),
     // Other servers' names: accepted so that their files load
     boolean("io-threads-do-reads", field!(io_threads_do_reads)).immutable().hidden().no_effect("socket threads always read"),
-    int("active-defrag-cycle-us", field!(active_defrag_cycle_us), 0, 100_000)
-        .hidden()
-        .no_effect("the allocator needs no defragmentation"),
+    int("active-defrag-cycle-us", field!(active_defrag_cycle_us), 0, 100_000).hidden(),
     string("availability-zone", field!(availability_zone)).keeps_empty().hidden().no_effect("nothing reports it"),
     string("cluster-announce-client-ipv4", field!(cluster_announce_client_ipv4))
         .check(check::is_ipv4)
@@ -283,18 +278,10 @@ pub const DIRECTIVES: &[Directive] = &[
         .hidden()
         .no_effect("slots are migrated key by key"),
     boolean("cluster-slot-stats-enabled", field!(cluster_slot_stats_enabled)).hidden().no_effect("slots are not measured"),
-    int("commandlog-large-reply-max-len", field!(commandlog_large_reply_max_len), 0, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-large-request-max-len", field!(commandlog_large_request_max_len), 0, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-reply-larger-than", field!(commandlog_reply_larger_than), -1, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
-    int("commandlog-request-larger-than", field!(commandlog_request_larger_than), -1, i64::MAX)
-        .hidden()
-        .no_effect("only slow commands are logged"),
+    int("commandlog-large-reply-max-len", field!(commandlog_large_reply_max_len), 0, i64::MAX).hidden(),
+    int("commandlog-large-request-max-len", field!(commandlog_large_request_max_len), 0, i64::MAX).hidden(),
+    int("commandlog-reply-larger-than", field!(commandlog_reply_larger_than), -1, i64::MAX).hidden(),
+    int("commandlog-request-larger-than", field!(commandlog_request_larger_than), -1, i64::MAX).hidden(),
     string("debug-context", field!(debug_context)).keeps_empty().hidden().no_effect("there is no crash report"),
     boolean("dual-channel-replication-enabled", field!(dual_channel_replication_enabled))
         .hidden()

@@ -3,6 +3,7 @@
 //! This is the only place that writes error replies and counts them, and the only one that knows the order of things.
 
 mod admit;
+pub mod memory;
 mod monitor;
 mod permit;
 pub mod publish;
@@ -13,10 +14,12 @@ use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, Ses
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::keyspace::lazyfree::Garbage;
 use crate::keyspace::value::{ValueType, type_of};
 use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
+use crate::stats::ERROR_CODES_MAX;
 use crate::world::World;
 use std::time::Instant;
 
@@ -68,6 +71,13 @@ pub fn lookup(commands: &CommandTable, args: Args<'_>) -> Option<u16> {
     commands.lookup(args)
 }
 
+/// Takes the time, and a look at the memory, for the requests that follow: once per turn.
+#[inline]
+pub fn begin_turn(world: &mut World) {
+    world.keyspace.refresh_clock();
+    memory::refresh(world);
+}
+
 /// Runs one request for a session that was taken out of the registry.
 pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
@@ -82,6 +92,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
+    memory::before_command(world);
     if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -162,9 +173,34 @@ pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: 
     }
 }
 
+/// Answers a request that waited for keys in vain: as its timeout would, or with an error.
+pub fn give_up(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>, error: Option<CommandError>) {
+    let start = session.out.mark();
+    match &error {
+        Some(error) => fail(world, session, start, error, command),
+        None => ReplyWriter::new(&mut session.out, session.resp3).null_array(),
+    }
+    if let Some(at) = command {
+        world.stats.per_command[at as usize].calls += 1;
+        world.note_duration(session, world.commands.get(at).spec, args, 0);
+    }
+    after(session, start, Step::Next);
+}
+
+/// Answers a request that was done and waited until garbage was freed.
+pub fn freed(world: &mut World, session: &mut Session, command: Option<u16>) {
+    let start = session.out.mark();
+    ReplyWriter::new(&mut session.out, session.resp3).ok();
+    if let Some(at) = command {
+        world.stats.per_command[at as usize].calls += 1;
+    }
+    after(session, start, Step::Next);
+}
+
 #[inline]
 fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark, again: bool) -> Step {
     let spec = world.commands.get(at).spec;
+    world.recent.note(&spec.name);
     // Commands of constant time share the batch's measurement; only the others are worth two looks at the clock.
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
@@ -252,6 +288,11 @@ fn conclude(
     if let Some(nanos) = nanos {
         world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
+    }
+    // Bounds first: what is written may be replies to other requests as well, and long values are references.
+    let bytes = session.out.bytes.len().max(args.wire_bytes_bound());
+    if world.slow.log.may_note(bytes) || !session.out.references.is_empty() {
+        world.note_sizes(session, spec, args, start);
     }
     let step = match result {
         Ok(Flow::Done) => Step::Next,
@@ -369,15 +410,25 @@ fn give_back(session: &mut Session, mut out: crate::resp::reply::Output) {
 fn fail(world: &mut World, session: &mut Session, start: Mark, refusal: &CommandError, ran: Option<u16>) {
     session.out.rewind(start);
     ReplyWriter::new(&mut session.out, session.resp3).error_bytes(refusal.as_bytes());
-    world.stats.count_error(refusal.code());
+    count_error(world, refusal.code());
     if let Some(at) = ran {
         world.stats.per_command[at as usize].failed += 1;
     }
 }
 
+/// Counts an error reply. Codes are few, unless someone invents them: then they are no longer told apart.
+fn count_error(world: &mut World, code: &[u8]) {
+    let Some(given_up) = world.stats.count_error(code) else { return };
+    tracing::warn!("Errorstats stopped adding new errors because the number of errors reached the limit ({ERROR_CODES_MAX}).");
+    let codes: Vec<_> = given_up.keys().map(|code| String::from_utf8_lossy(code)).collect();
+    tracing::warn!("Current errors code list: {}", codes.join(", "));
+    let objects = given_up.len() as u64;
+    world.keyspace.env.lazyfree.send(Garbage::Other(Box::new(given_up), objects));
+}
+
 /// Refuses what the decoder could not read; the connection is closed after the reply.
 pub fn protocol_error(world: &mut World, session: &mut Session, text: &str) {
     ReplyWriter::new(&mut session.out, session.resp3).error(text);
-    world.stats.count_error(error::SYNTAX.code());
+    count_error(world, error::SYNTAX.code());
     session.closing = true;
 }

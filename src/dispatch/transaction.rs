@@ -90,6 +90,7 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
             run.next += 1;
             continue;
         }
+        world.recent.note(&spec.name);
         let dirty = world.keyspace.env.effects.dirty;
         let open = Open { at, start, timer: Some(Instant::now()), dirty, again: false };
         let mut result = invoke(world, session, args, at, &mut None, false);
@@ -119,6 +120,9 @@ fn conclude_one(world: &mut World, session: &mut Session, run: &mut Run, open: O
         let nanos = timer.elapsed().as_nanos() as u64;
         world.stats.note_duration(at, nanos, world.config.latency_tracking);
         world.note_duration(session, spec, args, nanos);
+    }
+    if world.slow.log.may_note(session.out.bytes.len().max(args.wire_bytes_bound())) || !session.out.references.is_empty() {
+        world.note_sizes(session, spec, args, start);
     }
     world.stats.per_command[at as usize].calls += 1;
     match result {

@@ -6,6 +6,7 @@
 
 use super::parts::quicklist::Quicklist;
 use crate::raw::entry::{FromValue, Value};
+use crate::raw::relocate::{Relocate, Tally};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
@@ -66,6 +67,19 @@ pub enum Object {
     Hash(super::hash::FieldTable),
     SortedSet(crate::raw::zset::ScoreMap),
     Stream(super::stream::Stream),
+}
+
+impl Object {
+    /// Moves elements out of sparse pages: those of up to `parts` buckets or nodes from `*cursor` on. True when the last is
+    /// reached. Members of sorted sets and nodes of streams stay.
+    pub fn relocate_some(&mut self, cursor: &mut usize, parts: usize, tally: &mut Tally) -> bool {
+        match self {
+            Object::Set(members) => members.0.relocate(cursor, parts, &mut |member| member.relocate(tally)),
+            Object::Hash(fields) => fields.relocate(cursor, parts, tally),
+            Object::List(list) => list.relocate(cursor, parts, tally),
+            Object::SortedSet(_) | Object::Stream(_) => true,
+        }
+    }
 }
 
 /// What a large value of one family is inside its box.

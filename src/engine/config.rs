@@ -10,6 +10,12 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
     {
         log.set_level(world.config.loglevel);
     }
+    if names.contains(&"crash-log-enabled") {
+        crate::sys::crash::configure(world.config.crash_log_enabled, world.config.use_exit_on_panic);
+    }
+    if names.contains(&"maxmemory") {
+        crate::dispatch::memory::limit_changed(world);
+    }
     if names.contains(&"port") || names.contains(&"tls-port") {
         let config = &world.config;
         world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;

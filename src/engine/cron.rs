@@ -9,17 +9,23 @@ use std::time::{Duration, Instant};
 pub async fn run(mailbox: Mailbox) {
     let mut last = Instant::now();
     loop {
-        let (hz, wait) = mailbox.with(|engine| {
+        let (hz, wait, slice) = mailbox.with(|engine| {
+            let slice = engine.defrag_wait();
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
-            let wait = next.map(|at| at - world.keyspace.env.clock.micros() / 1000);
-            (world.config.hz.clamp(1, 500) as u64, wait)
+            let wait = match (world.memory.unfinished, engine.waits_for_freeing()) {
+                (true, _) => Some(0),
+                (_, true) => Some(1),
+                _ => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
+            };
+            (world.config.hz.clamp(1, 500) as u64, wait, slice)
         });
         let period = Duration::from_micros(1_000_000 / hz);
         let until_tick = period.saturating_sub(last.elapsed());
         // A client's timeout may come before the next tick.
         let pause = wait.map_or(until_tick, |ms| until_tick.min(Duration::from_millis(ms.max(0) as u64)));
+        let pause = slice.map_or(pause, |slice| pause.min(slice));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = mailbox.timers_changed() => {}
@@ -28,10 +34,16 @@ pub async fn run(mailbox: Mailbox) {
             engine.world.keyspace.refresh_clock();
             engine.expire_blocked(&mailbox);
             engine.expire_pause(&mailbox);
+            if engine.waits_for_freeing() {
+                engine.finish_freed(&mailbox);
+            }
+            crate::dispatch::memory::go_on(&mut engine.world);
+            engine.defragment();
             if last.elapsed() >= period {
                 last = Instant::now();
                 engine.tick(period);
             }
+            engine.serve_after_background(&mailbox);
             engine.finish_turn(&mailbox);
         });
         mailbox.trim_after_burst();
@@ -71,6 +83,8 @@ impl Engine {
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.look_at_clients(millis);
+        crate::dispatch::memory::refresh(&mut self.world);
+        self.consider_defrag();
         crate::raw::alloc::collect(64);
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
@@ -84,7 +98,9 @@ impl Engine {
         let budget = period * share as u32 / 100;
         let start = Instant::now();
         let swept = world.keyspace.sweep_expired(budget);
-        world.stats.active_expire_nanos += start.elapsed().as_nanos() as u64;
+        let taken = start.elapsed();
+        world.stats.active_expire_nanos += taken.as_nanos() as u64;
+        world.note_latency("expire-cycle", taken);
         let env = &mut world.keyspace.env;
         if swept.out_of_time {
             env.stats.expired_time_cap_reached += 1;

@@ -9,15 +9,17 @@
 pub mod batch;
 mod config;
 pub mod cron;
+mod defrag;
 pub mod event;
 mod nap;
 pub mod ring;
 pub mod snapshot;
 
 use crate::command::context::BlockOn;
+use crate::command::error::{self, CommandError};
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
-use crate::resp::reply::{Output, ReplyWriter};
+use crate::resp::reply::Output;
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
 use crate::types::{ClientId, DbIndex};
@@ -43,6 +45,8 @@ pub struct Engine {
     pub world: World,
     /// Requests that wait for keys, with all that came behind them.
     parked: HashMap<ClientId, Parked>,
+    /// Of those, who waits until garbage is freed, and for how much of it.
+    freeing: Vec<(ClientId, u64)>,
     /// Batches whose client waits no longer.
     resumed: Vec<Box<Batch>>,
     /// The batches of a turn; empty between turns, kept for its memory.
@@ -52,6 +56,7 @@ pub struct Engine {
     postponed: Vec<Box<Batch>>,
     /// The request whose script takes long.
     paused: Option<PausedRequest>,
+    defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
     snapshot: snapshot::Pace,
 }
@@ -149,10 +154,12 @@ impl Mailbox {
         let engine = Engine {
             world,
             parked: HashMap::new(),
+            freeing: Vec::new(),
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
             paused: None,
+            defrag: Default::default(),
             outcome: None,
             snapshot: snapshot::Pace::default(),
         };
@@ -369,7 +376,7 @@ impl Engine {
     fn turn(&mut self, queue: &mut VecDeque<Event>, mailbox: &Mailbox) {
         let start = Instant::now();
         let commands = self.world.stats.commands;
-        self.world.keyspace.refresh_clock();
+        dispatch::begin_turn(&mut self.world);
         let mut batches = std::mem::take(&mut self.batches);
         while let Some(event) = queue.pop_front() {
             match event {
@@ -396,6 +403,9 @@ impl Engine {
     pub(crate) fn finish_turn(&mut self, mailbox: &Mailbox) {
         self.world.stream.flush();
         self.send_replies();
+        if self.world.memory.unfinished {
+            mailbox.0.timers.notify_one();
+        }
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
@@ -528,6 +538,13 @@ impl Engine {
 
     /// Files a client that waits for keys, with the requests it may have sent behind the one that waits.
     fn park(&mut self, session: &mut Session, batch: Box<Batch>, block: BlockOn, mailbox: &Mailbox) {
+        if let Some(ticket) = block.freed {
+            self.freeing.push((session.id, ticket));
+            session.blocked = true;
+            self.parked.insert(session.id, Parked { batch, again: None });
+            mailbox.0.timers.notify_one();
+            return;
+        }
         let args = batch.args(batch.requests[batch.next]);
         let keys = block.keys.iter().map(|at| args.get(*at).into()).collect();
         self.world.blocked.add(session.id, session.db, keys, block.deadline);
@@ -542,8 +559,18 @@ impl Engine {
         }
     }
 
+    /// Runs requests that waited for keys which something else than a request changed.
+    pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
+        if self.world.blocked.has_ready() {
+            self.serve_blocked();
+            self.run_resumed(mailbox);
+        }
+    }
+
     /// Runs the requests of clients whose keys are ready again, in the order in which they began to wait.
     fn serve_blocked(&mut self) {
+        // What made them ready may have taken long (a transaction, DEBUG SLEEP): a key past its deadline by now is no answer.
+        self.world.keyspace.refresh_clock();
         while let Some(clients) = self.world.blocked.next_ready() {
             for client in clients {
                 self.retry(client);
@@ -601,16 +628,40 @@ impl Engine {
         self.finish_turn(mailbox);
     }
 
+    /// Time until defragmentation goes on, if it does.
+    pub fn defrag_wait(&self) -> Option<std::time::Duration> {
+        self.defrag.wait()
+    }
+
+    /// True if a client waits until garbage is freed.
+    pub fn waits_for_freeing(&self) -> bool {
+        !self.freeing.is_empty()
+    }
+
+    /// Answers the clients whose garbage is freed.
+    pub fn finish_freed(&mut self, mailbox: &Mailbox) {
+        let lazyfree = &self.world.keyspace.env.lazyfree;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.freeing).into_iter().partition(|(_, ticket)| lazyfree.is_freed(*ticket));
+        self.freeing = rest;
+        for (client, _) in done {
+            let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { continue };
+            let Some(mut session) = self.world.sessions.take(client, batch.slot) else { continue };
+            self.world.sessions.lend_output(&mut session);
+            dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
+            batch.next += 1;
+            self.release(session, batch);
+        }
+        self.run_resumed(mailbox);
+    }
+
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
-    pub fn unblock(&mut self, client: ClientId, error: Option<&str>) -> bool {
+    pub fn unblock(&mut self, client: ClientId, error: Option<CommandError>) -> bool {
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
-        let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-        match error {
-            Some(text) => reply.error(text),
-            None => reply.null_array(),
-        }
+        let request = batch.requests[batch.next];
+        dispatch::give_up(&mut self.world, &mut session, batch.args(request), request.command(), error);
         batch.next += 1;
         self.release(session, batch);
         self.settle_watching();
@@ -738,6 +789,7 @@ impl Engine {
     pub fn forget(&mut self, client: ClientId) {
         self.parked.remove(&client);
         self.world.blocked.remove(client);
+        self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
             self.world.let_go(&mut session);
@@ -765,9 +817,14 @@ impl Engine {
                     self.forget(client);
                 }
             }
-            Order::ConfigChanged(names) => config::apply(&mut self.world, &names),
+            Order::ConfigChanged(names) => {
+                config::apply(&mut self.world, &names);
+                if self.world.memory.unfinished {
+                    mailbox.0.timers.notify_one();
+                }
+            }
             Order::Unblock { client, error } => {
-                self.unblock(client, error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),

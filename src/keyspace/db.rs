@@ -2,6 +2,7 @@
 
 use super::cut::Cut;
 use super::effects::{Effects, Event};
+use super::evict::Evictor;
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub lfu: bool,
     pub lfu_log_factor: u32,
     pub lfu_decay_minutes: u32,
+    /// OBJECT REFCOUNT may call small numbers shared: there is no limit on memory that ranks keys by their use.
+    pub shared_numbers: bool,
     pub lazyfree_user_del: bool,
     pub lazyfree_user_flush: bool,
     pub lazyfree_server_del: bool,
@@ -57,6 +60,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            shared_numbers: true,
             lazyfree_user_del: false,
             lazyfree_user_flush: false,
             lazyfree_server_del: false,
@@ -191,12 +195,15 @@ pub struct DbMeta {
     pub ttl_mean: f64,
     /// Where the expiry sweep goes on.
     pub sweep_at: usize,
+    /// Where eviction goes on to look for keys with a deadline.
+    pub evict_at: usize,
 }
 
 /// All databases and what they share.
 pub struct Keyspace {
     dbs: Vec<Db>,
     pub env: Env,
+    pub(super) evictor: Evictor,
     hash_seed: u64,
 }
 
@@ -227,6 +234,7 @@ impl Keyspace {
                 expiry_paused: false,
                 cut: None,
             },
+            evictor: Evictor::default(),
             hash_seed: seed,
         };
         keyspace.env.settings.limits.hash_seed = seed;
@@ -512,7 +520,7 @@ fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, 
 
 /// Has the entry recorded by the cut, if the cut needs it, before it changes or goes.
 #[cold]
-fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
+pub(super) fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut Env) {
     if let Slot::Occupied(found) = slot
         && let Some(cut) = &mut env.cut
     {

@@ -82,9 +82,9 @@ impl<'a> Handle<'a> {
 
     #[inline]
     fn store(self, bytes: &[u8], number: Option<i64>, plain: bool, deadline: Option<UnixMillis>, event: Event) {
-        let clock = self.env.fresh_clock();
         match self.slot {
             Slot::Occupied(mut found) => {
+                let clock = self.env.used_clock(found.get().clock());
                 let was_volatile = found.get().deadline().is_some();
                 self.meta.fields.left(&found.get());
                 found.update(|mut entry| {
@@ -105,7 +105,7 @@ impl<'a> Handle<'a> {
                     Some(n) => Entry::with_value(self.key, deadline, Value::Int(n)),
                     None => Entry::with_string(self.key, deadline, bytes, plain),
                 };
-                entry.set_clock(clock);
+                entry.set_clock(self.env.fresh_clock());
                 place.insert(entry);
                 self.meta.volatile += deadline.is_some() as usize;
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
@@ -131,7 +131,7 @@ impl<'a> Handle<'a> {
     #[inline]
     pub fn put_int(mut self, n: i64, event: Event) {
         if let Slot::Occupied(found) = &mut self.slot {
-            let clock = self.env.fresh_clock();
+            let clock = self.env.used_clock(found.get().clock());
             let done = found.with_mut(|entry| match entry.payload_mut() {
                 PayloadMut::Int(stored) => {
                     *stored = n;
@@ -170,7 +170,7 @@ impl<'a> Handle<'a> {
         let mut f = Some(f);
         let mut run = |bytes: &mut [u8]| f.take().map_or(0, |f| f(bytes));
         if let Slot::Occupied(found) = &mut self.slot {
-            let clock = self.env.fresh_clock();
+            let clock = self.env.used_clock(found.get().clock());
             let done = found.with_mut(|entry| {
                 let changes = match entry.payload_mut() {
                     PayloadMut::Inline(bytes) if bytes.len() == len => run(bytes),
@@ -229,10 +229,13 @@ impl<'a> Handle<'a> {
     /// Appends to the string; a missing key begins as SET would store it. Returns the new length.
     pub fn append(mut self, bytes: &[u8], event: Event) -> usize {
         if let Slot::Occupied(found) = &mut self.slot {
+            let clock = self.env.used_clock(found.get().clock());
             let done = found.with_mut(|entry| match entry.payload_mut() {
                 PayloadMut::Shared(buffer) => {
                     buffer.extend(bytes);
-                    Some(buffer.len())
+                    let len = buffer.len();
+                    entry.set_clock(clock);
+                    Some(len)
                 }
                 _ => None,
             });
@@ -329,7 +332,12 @@ impl<'a> Handle<'a> {
     pub fn set_deadline(self, deadline: Option<UnixMillis>, event: Event) {
         if let Slot::Occupied(mut found) = self.slot {
             let was = found.get().deadline().is_some();
-            found.update(|entry| (entry.set_deadline(deadline), ()));
+            let clock = self.env.used_clock(found.get().clock());
+            found.update(|entry| {
+                let mut entry = entry.set_deadline(deadline);
+                entry.set_clock(clock);
+                (entry, ())
+            });
             self.meta.volatile += deadline.is_some() as usize;
             self.meta.volatile -= was as usize;
             self.env.effects.modified(self.meta.index, self.key, event, true);
@@ -398,9 +406,9 @@ impl<'a> Handle<'a> {
     }
 
     fn put_with(self, event: Event, change: impl FnOnce(Entry) -> Entry, make: impl FnOnce(&[u8]) -> Entry) {
-        let clock = self.env.fresh_clock();
         match self.slot {
             Slot::Occupied(mut found) => {
+                let clock = self.env.used_clock(found.get().clock());
                 self.meta.fields.left(&found.get());
                 found.update(|mut entry| {
                     send_huge_away(self.env, &mut entry);
@@ -412,7 +420,7 @@ impl<'a> Handle<'a> {
             }
             Slot::Vacant(place) => {
                 let mut entry = make(self.key);
-                entry.set_clock(clock);
+                entry.set_clock(self.env.fresh_clock());
                 self.meta.fields.arrived(&entry);
                 place.insert(entry);
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);

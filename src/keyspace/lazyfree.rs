@@ -13,6 +13,8 @@ pub enum Garbage {
     Entry(Entry),
     /// A value so large that it is sent away whether or not anybody asked for laziness; it does not count as lazily freed.
     Huge(Value<Object>),
+    /// Anything else, and of how many objects it consists.
+    Other(Box<dyn Send>, u64),
 }
 
 impl Garbage {
@@ -21,6 +23,7 @@ impl Garbage {
             Garbage::Table(table) => table.len() as u64,
             Garbage::Entry(_) => 1,
             Garbage::Huge(_) => 0,
+            Garbage::Other(_, objects) => *objects,
         }
     }
 }
@@ -30,12 +33,16 @@ impl Garbage {
 struct Counts {
     pending: AtomicU64,
     freed: AtomicU64,
+    /// Pieces of garbage done with since the start.
+    done: AtomicU64,
 }
 
 /// The way to the freeing thread, which starts when it is first needed and ends with this value.
 #[derive(Default)]
 pub struct LazyFree {
     to_thread: Option<Sender<Garbage>>,
+    /// Pieces of garbage sent since the start.
+    sent: u64,
     counts: Arc<Counts>,
 }
 
@@ -43,12 +50,24 @@ impl LazyFree {
     /// Sends garbage away. If no thread can be had it is dropped here.
     pub fn send(&mut self, garbage: Garbage) {
         let objects = garbage.objects();
+        self.sent += 1;
         self.counts.pending.fetch_add(objects, Ordering::Relaxed);
         let sender = self.to_thread.get_or_insert_with(|| Self::start(self.counts.clone()));
         if let Err(unsent) = sender.send(garbage) {
             drop(unsent);
+            self.counts.done.fetch_add(1, Ordering::Release);
             self.counts.pending.fetch_sub(objects, Ordering::Relaxed);
         }
+    }
+
+    /// What `is_freed` is to be asked about, for everything sent so far.
+    pub fn ticket(&self) -> u64 {
+        self.sent
+    }
+
+    /// True when everything that had been sent when the ticket was given is freed.
+    pub fn is_freed(&self, ticket: u64) -> bool {
+        self.counts.done.load(Ordering::Acquire) >= ticket
     }
 
     /// Objects that wait to be freed.
@@ -75,6 +94,7 @@ impl LazyFree {
                 drop(garbage);
                 // In this order, so that who sees nothing pending sees everything freed.
                 counts.freed.fetch_add(objects, Ordering::Relaxed);
+                counts.done.fetch_add(1, Ordering::Release);
                 counts.pending.fetch_sub(objects, Ordering::Release);
             }
         });

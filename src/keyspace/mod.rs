@@ -5,7 +5,9 @@
 
 pub mod cut;
 pub mod db;
+pub mod defrag;
 pub mod effects;
+pub mod evict;
 pub mod expire;
 pub mod fields;
 pub mod handle;

@@ -110,6 +110,19 @@ pub fn used() -> usize {
     small + large
 }
 
+/// This thread's share of [`used`]: what it allocated less what it freed, whoever's it was, so it may be below zero. Two
+/// loads, for those who ask often.
+#[inline]
+pub fn used_by_thread() -> isize {
+    own_heap().map_or(0, |heap| heap.small.load(Ordering::Relaxed).wrapping_add(heap.large.load(Ordering::Relaxed)) as isize)
+}
+
+/// Counts bytes that did not come from this allocator, because they are mapped for themselves, as if they had: more of them,
+/// or less. They are told among the large ones.
+pub(super) fn count_mapped(bytes: isize) {
+    count(|heap| &heap.large, &STRAY_LARGE, bytes as usize);
+}
+
 /// Bytes of address space mapped for blocks, used or not.
 pub fn reserved() -> usize {
     pool::lock().reserved

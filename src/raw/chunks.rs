@@ -12,6 +12,7 @@
 //! wait for that, so when a big region is half used the next one is mapped and a short-lived thread
 //! touches its first byte.
 
+use super::alloc;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -114,6 +115,9 @@ impl Chunks {
         // SAFETY: used < chunks, so the chunk lies inside the region.
         let chunk = unsafe { region.base.add(region.used as usize * CHUNK_BYTES) };
         region.used += 1;
+        if region.mapped {
+            alloc::count_mapped(CHUNK_BYTES as isize);
+        }
         self.directory.push(chunk);
     }
 
@@ -124,6 +128,9 @@ impl Chunks {
         };
         let region = self.regions.last_mut().expect("every chunk lies in a region");
         region.used -= 1;
+        if region.mapped {
+            alloc::count_mapped(-(CHUNK_BYTES as isize));
+        }
         // Shrinking needs no spare.
         self.spare = None;
         if region.used == 0 {
@@ -219,6 +226,7 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         if self.mapped {
+            alloc::count_mapped(-(self.used as isize * CHUNK_BYTES as isize));
             unmap(self.base.as_ptr(), self.chunks as usize * CHUNK_BYTES);
         } else {
             // SAFETY: allocated in `new` with this layout.

@@ -14,6 +14,7 @@
 //! The size of the allocation follows from its content, so it is not stored. Values of the upper layers come in three
 //! shapes that this file can own without knowing them: packed bytes (`ThinBytes`), a box of `B`, and strings.
 
+use super::relocate::{self, Relocate, Tally};
 use super::shared::SharedBytes;
 use super::table::{Item, Ref};
 use super::thin::ThinBytes;
@@ -488,6 +489,24 @@ impl<B> Entry<B> {
             at + len
         } else {
             self.word_at() + 8
+        }
+    }
+
+    /// Moves its blocks, that of a boxed object itself but not what that owns, out of sparse pages.
+    pub fn relocate(&mut self, tally: &mut Tally) {
+        let size = Self::layout(self.total()).size();
+        // SAFETY: the block was allocated with this layout, and nothing points to it or into it but this entry.
+        unsafe { relocate::block(&mut self.block, size, tally) };
+        match self.payload_mut() {
+            PayloadMut::Shared(buffer) => buffer.relocate(tally),
+            PayloadMut::Thin(bytes) => bytes.relocate(tally),
+            PayloadMut::Boxed(_) if align_of::<B>() <= 8 && size_of::<B>() > 0 => {
+                let word = self.at(self.word_at()).cast::<NonNull<u8>>();
+                // SAFETY: the aligned word is a box of `B`, which is one pointer to a block of this size; the object may be
+                // moved as it is neither pinned nor borrowed.
+                unsafe { relocate::block(&mut *word, size_of::<B>(), tally) };
+            }
+            _ => {}
         }
     }
 

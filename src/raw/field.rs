@@ -1,6 +1,7 @@
 //! A field of a large hash with its value and, if it has one, its deadline, in one allocation behind one pointer:
 //! `[flags][deadline, 8 bytes, if flagged][varint name length][name][varint value length][value]`.
 
+use super::relocate::{self, Relocate, Tally};
 use super::table::Item;
 use super::varint;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -120,6 +121,14 @@ impl Field {
 
     fn layout(&self) -> Layout {
         layout(size(self.name().len(), self.value().len(), self.deadline().is_some()))
+    }
+}
+
+impl Relocate for Field {
+    fn relocate(&mut self, tally: &mut Tally) {
+        let size = self.memory_bytes();
+        // SAFETY: allocated with this size, and owned by this alone.
+        unsafe { relocate::block(&mut self.0, size, tally) };
     }
 }
 

@@ -7,6 +7,7 @@ pub mod chunks;
 pub mod entry;
 pub mod field;
 pub mod member;
+pub mod relocate;
 pub mod shared;
 pub mod simd;
 pub mod table;

@@ -4,6 +4,7 @@
 //! being written, holds a second reference, and a writer that finds the buffer shared copies it first. Unlike `Arc<Vec<u8>>`
 //! the handle is one word and the bytes follow the header, so a read touches one allocation.
 
+use super::relocate::{self, Relocate, Tally};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -29,6 +30,18 @@ pub struct SharedBytes {
 unsafe impl Send for SharedBytes {}
 // SAFETY: as above; `&SharedBytes` only reads.
 unsafe impl Sync for SharedBytes {}
+
+impl Relocate for SharedBytes {
+    fn relocate(&mut self, tally: &mut Tally) {
+        // Others would not learn of the new place.
+        if !self.is_shared() {
+            let mut block = self.header.cast();
+            // SAFETY: the block has the layout of its capacity, and this is the only reference to it.
+            unsafe { relocate::block(&mut block, Self::layout(self.capacity()).size(), tally) };
+            self.header = block.cast();
+        }
+    }
+}
 
 impl SharedBytes {
     /// A buffer holding a copy of `bytes`, without slack.

@@ -1,5 +1,6 @@
 //! A member of a large set: its bytes in one allocation behind one pointer, `[varint length][bytes]`.
 
+use super::relocate::{self, Relocate, Tally};
 use super::table::Item;
 use super::varint;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -61,6 +62,14 @@ impl Text {
     pub fn memory_bytes(&self) -> usize {
         let len = self.bytes().len();
         layout(varint::len(len) + len).size()
+    }
+}
+
+impl Relocate for Text {
+    fn relocate(&mut self, tally: &mut Tally) {
+        let size = self.memory_bytes();
+        // SAFETY: allocated with this size, and owned by this alone.
+        unsafe { relocate::block(&mut self.0, size, tally) };
     }
 }
 

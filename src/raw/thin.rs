@@ -5,6 +5,7 @@
 //! listpack keeps its total size anyway, and the capacity is a function of the length, so nobody stores it.
 //! The price: a length that moves back and forth over a capacity step reallocates each time.
 
+use super::relocate::{self, Relocate, Tally};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::fmt;
 use std::ptr::NonNull;
@@ -42,6 +43,14 @@ impl fmt::Display for TooLong {
 }
 
 impl std::error::Error for TooLong {}
+
+impl Relocate for ThinBytes {
+    fn relocate(&mut self, tally: &mut Tally) {
+        let size = capacity(self.len());
+        // SAFETY: the allocation has this size, and this is the only pointer to it.
+        unsafe { relocate::block(&mut self.head, size, tally) };
+    }
+}
 
 impl ThinBytes {
     /// A zeroed buffer of `len` bytes, header included; less than [`HEADER_LEN`] is raised to it.

@@ -45,6 +45,12 @@ impl Output {
         self.bytes.len() + self.references.iter().map(|r| r.buffer.len()).sum::<usize>()
     }
 
+    /// Bytes written since a mark, referenced buffers included.
+    pub fn len_since(&self, mark: Mark) -> usize {
+        let references = self.references.get(mark.references..).unwrap_or_default();
+        self.bytes.len().saturating_sub(mark.bytes) + references.iter().map(|r| r.buffer.len()).sum::<usize>()
+    }
+
     /// The current end.
     #[inline]
     pub fn mark(&self) -> Mark {

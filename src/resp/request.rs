@@ -54,6 +54,21 @@ impl<'a> Args<'a> {
         self.get(i).eq_ignore_ascii_case(word.as_bytes())
     }
 
+    /// A bound on `wire_bytes` that needs no look at the arguments: the buffer may hold other requests as well.
+    #[inline]
+    pub fn wire_bytes_bound(&self) -> usize {
+        const FRAME_MAX: usize = 16;
+        self.bytes.len() + FRAME_MAX * (self.spans.len() + 1)
+    }
+
+    /// Bytes that the request takes on the wire, framing included.
+    pub fn wire_bytes(&self) -> usize {
+        const FRAME: usize = "$\r\n\r\n".len();
+        let digits = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1;
+        let args = self.spans.iter().map(|&(_, len)| FRAME + digits(len as usize) + len as usize).sum::<usize>();
+        "*\r\n".len() + digits(self.spans.len()) + args
+    }
+
     /// The request's bytes and spans, to be kept or passed on.
     pub fn parts(&self) -> (&'a [u8], &'a [Span]) {
         (self.bytes, self.spans)

@@ -1,6 +1,7 @@
 //! The one home of C interfaces: libc and Lua.
 #![allow(unsafe_code)]
 
+pub mod crash;
 pub mod file;
 pub mod lua;
 pub mod mem;

@@ -2,7 +2,10 @@
 
 mod clients;
 mod commands;
+mod crash;
 mod errors;
+mod handshakes;
+mod memory;
 mod model;
 mod persist;
 mod regression;
@@ -10,3 +13,7 @@ mod snapshot;
 mod support;
 mod tidy;
 mod tls;
+
+/// As in the server, so that memory is counted in tests too.
+#[global_allocator]
+static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Allocator;

@@ -1,6 +1,6 @@
 //! Whole databases: DBSIZE, FLUSHALL, FLUSHDB, SWAPDB.
 
-use crate::command::context::KeysCtx;
+use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::types::DbIndex;
@@ -97,11 +97,18 @@ fn flush(ctx: &mut KeysCtx<'_>, databases: std::ops::Range<u32>) -> CommandResul
         2 if ctx.args.is(1, "ASYNC") => true,
         _ => return Err(error::SYNTAX),
     };
+    // Also whoever wants to wait until all is freed waits alone, unless something follows that must come next.
+    let waits = !lazily && ctx.may_block && !ctx.db.keyspace.env.obeys;
+    let mut keys = 0;
     for index in databases.map(DbIndex) {
-        ctx.db.keyspace.flush(index, lazily);
+        keys += ctx.db.keyspace.flush(index, lazily || waits);
     }
     // Replicas flush as well even if nothing was there: they may hold what this server never saw.
     ctx.db.propagate_as(ctx.args.from(0));
+    if waits && keys > 0 {
+        *ctx.block = Some(BlockOn { freed: Some(ctx.db.keyspace.env.lazyfree.ticket()), ..BlockOn::default() });
+        return Ok(Flow::Block);
+    }
     ctx.reply.ok();
     Ok(Flow::Done)
 }

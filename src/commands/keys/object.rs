@@ -116,19 +116,20 @@ fn object_idletime(ctx: &mut KeysCtx<'_>) -> CommandResult {
 }
 
 fn object_refcount(ctx: &mut KeysCtx<'_>) -> CommandResult {
-    match inspect(ctx, references) {
+    let shared_numbers = ctx.db.keyspace.env.settings.shared_numbers;
+    match inspect(ctx, |entry| references(entry, shared_numbers)) {
         Some(count) => ctx.reply.integer(count),
         None => ctx.reply.null(),
     }
     Ok(Flow::Done)
 }
 
-/// What clients expect to hear: the original keeps one object for each small number and counts no references to it. Here a
-/// value belongs to its key alone.
-fn references(entry: &Entry) -> i64 {
+/// What clients expect to hear: the original keeps one object for each small number and counts no references to it, unless
+/// each needs an access clock of its own. Here a value belongs to its key alone.
+fn references(entry: &Entry, shared_numbers: bool) -> i64 {
     const SHARED_NUMBERS: std::ops::Range<i64> = 0..10_000;
     match entry.payload() {
-        EntryPayload::Int(n) if SHARED_NUMBERS.contains(&n) => i32::MAX as i64,
+        EntryPayload::Int(n) if shared_numbers && SHARED_NUMBERS.contains(&n) => i32::MAX as i64,
         _ => 1,
     }
 }

@@ -1,5 +1,5 @@
 //! DEBUG: what test suites call to look behind the curtain or to bring about what otherwise takes patience. Guarded by
-//! `enable-debug-command`; nothing here can bring the server down.
+//! `enable-debug-command`, as some of it brings the server down on purpose.
 
 use super::config::{is_local, rewrite_file};
 use super::digest;
@@ -10,11 +10,15 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::config::parse_memory;
 use crate::ds::algo::glob;
+use crate::ds::hash::Hash;
 use crate::ds::list::List;
+use crate::ds::set::Set;
+use crate::ds::sorted_set::SortedSet;
 use crate::keyspace::value::{ValueType, encoding_of, type_of};
 use crate::keyspace::{Entry, Event, Str};
 use crate::raw::alloc;
 use crate::raw::entry::Payload;
+use crate::raw::table::{Item, Table};
 use crate::resp::number;
 use crate::session::Session;
 use crate::types::DbIndex;
@@ -39,6 +43,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let name = ctx.args.get(1).to_ascii_uppercase();
     let count = ctx.args.len();
     match (&*name, count) {
+        (b"ASSERT", 2) => panic!("DEBUG ASSERT was asked for"),
         (b"CHANGE-REPL-ID", 2) => {
             ctx.world.identity.replication_id = clock::random_id();
             done(ctx)
@@ -59,6 +64,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
             done(ctx)
         }
         (b"OBJECT", 3..=4) => object(ctx),
+        (b"PANIC", 2) => panic!("DEBUG PANIC was asked for"),
         (b"PAUSE-CRON", 3) => {
             ctx.world.debug.pause_cron = leading_number(ctx.args.get(2)) != 0.0;
             done(ctx)
@@ -73,6 +79,10 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"RELOAD", 2..) => reload(ctx),
         (b"REPLYBUFFER", 4) => reply_buffer(ctx),
         (b"SDSLEN", 3) => sdslen(ctx),
+        (b"SEGFAULT", 2) => {
+            crate::sys::crash::segfault();
+            done(ctx)
+        }
         (b"SET-ACTIVE-EXPIRE", 3) => {
             ctx.world.keyspace.env.active_expire = leading_number(ctx.args.get(2)) != 0.0;
             done(ctx)
@@ -153,11 +163,9 @@ fn htstats(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let index = u32::try_from(index).ok().filter(|i| (*i as usize) < ctx.world.keyspace.databases());
     let index = DbIndex(index.ok_or(CommandError::new("ERR Out of range database"))?);
     let db = ctx.world.keyspace.db(index);
+    let figures = table_figures(&db.table, ctx.args.opt(3).is_some());
     let text = format!(
-        "[Dictionary HT]\nHash table 0 stats (main hash table):\n table size: {}\n number of elements: {}\n\
-         [Expires HT]\nNone: deadlines are kept in the entries ({} have one).\n",
-        db.table.bucket_count(),
-        db.table.len(),
+        "[Dictionary HT]\n{figures}[Expires HT]\nNone: deadlines are kept in the entries ({} have one).\n",
         db.meta.volatile
     );
     ctx.reply.verbatim("txt", text.as_bytes());
@@ -165,12 +173,42 @@ fn htstats(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 fn htstats_key(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let full = ctx.args.opt(3).is_some();
     let entry = ctx.world.keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
-    if !matches!(encoding_of(&entry), "hashtable" | "skiplist") {
-        return Err(CommandError::new("ERR The value stored at the specified key is not represented using an hash table"));
-    }
-    ctx.reply.verbatim("txt", b"Hash table 0 stats (main hash table):\n");
+    let set = entry.lend::<Set>().and_then(|set| match &*set {
+        Set::Table(table) => Some(table_figures(&table.0, full)),
+        _ => None,
+    });
+    let hash = entry.lend::<Hash>().and_then(|hash| match &*hash {
+        Hash::Table(table) => Some(table_figures(table.table(), full)),
+        _ => None,
+    });
+    let sorted = || entry.lend::<SortedSet>().filter(|_| encoding_of(&entry) == "skiplist");
+    let text = set.or(hash).or_else(|| sorted().map(|set| format!("A tree of {} elements, each known by name.\n", set.len())));
+    let refusal = CommandError::new("ERR The value stored at the specified key is not represented using an hash table");
+    ctx.reply.verbatim("txt", text.ok_or(refusal)?.as_bytes());
     Ok(Flow::Done)
+}
+
+/// What there is to tell of a table. It grows and shrinks by one bucket at a time, so there is never a second one.
+fn table_figures<T: Item>(table: &Table<T>, full: bool) -> String {
+    let mut text = format!(
+        "Hash table 0 stats (main hash table):\n table size: {}\n number of elements: {}\n",
+        table.bucket_count(),
+        table.len()
+    );
+    if full {
+        let (mut used, mut longest) = (0, 0);
+        for index in 0..table.bucket_count() {
+            let mut items = 0;
+            table.bucket_items(index, &mut |_| items += 1);
+            used += (items > 0) as usize;
+            longest = longest.max(items);
+        }
+        let mean = table.len() as f64 / used.max(1) as f64;
+        text += &format!(" different slots: {used}\n max chain length: {longest}\n avg chain length (counted): {mean:.02}\n");
+    }
+    text
 }
 
 /// Logs a packed value byte for byte.
@@ -394,6 +432,8 @@ fn string_match(ctx: &mut ServerCtx<'_>, len: i64) -> CommandResult {
 fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.reply.help(&[
         "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ASSERT",
+        "    Fail an assertion: end the server with a report.",
         "CHANGE-REPL-ID",
         "    Take a new replication id.",
         "CONFIG-REWRITE-FORCE-ALL",
@@ -416,15 +456,17 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Write a line to the log.",
         "OBJECT <key>",
         "    Tell how a value is stored.",
+        "PANIC",
+        "    Panic: end the server with a report.",
         "PAUSE-CRON <0|1>",
         "    Stop or resume timed work.",
         "POPULATE <count> [<prefix>] [<size>]",
         "    Create string keys, which are not propagated.",
         "PROTOCOL <type>",
         "    Answer with a value of this type: string, integer, double, bignum, null, array, set, map, attrib, push,",
+        "    verbatim, true, false.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Give elements of lists from this size on nodes of their own; 0: those above the size of a node.",
-        "    verbatim, true, false.",
         "RELOAD [<option> ...]",
         "    Save the data, empty the memory and load the data again. NOSAVE, NOFLUSH: leave a step out; MERGE: let keys of",
         "    the file replace those in memory.",
@@ -433,6 +475,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Accepted: buffers for replies are lent to clients, not owned by them.",
         "SDSLEN <key>",
         "    Tell the lengths of a key and its string.",
+        "SEGFAULT",
+        "    Read where nothing is: end the server with a report.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Stop or resume the search for expired keys.",
         "SET-SKIP-CHECKSUM-VALIDATION <0|1>",

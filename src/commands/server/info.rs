@@ -49,13 +49,15 @@ fn info(ctx: &mut ServerCtx<'_>) -> CommandResult {
             _ => choose(&|section| section.title.to_ascii_lowercase().as_bytes() == name),
         }
     }
+    // Before anything is written, or the text would be counted too.
+    let used = alloc::used() as u64;
     let mut text = String::with_capacity(8 * 1024);
     for (_, section) in wanted.iter().zip(SECTIONS).filter(|(wanted, _)| **wanted) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
         let _ = write!(text, "# {}\r\n", section.title);
-        (section.write)(ctx.world, &mut Fields(&mut text));
+        (section.write)(ctx.world, &mut Fields { text: &mut text, used });
     }
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Done)
@@ -97,11 +99,15 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// Writes lines.
-struct Fields<'a>(&'a mut String);
+struct Fields<'a> {
+    text: &'a mut String,
+    /// Bytes of memory that were in use when the command began.
+    used: u64,
+}
 
 impl Fields<'_> {
     fn add(&mut self, name: &str, value: impl std::fmt::Display) {
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.text, "{name}:{value}\r\n");
     }
 
     /// Fields that stand at zero.
@@ -118,7 +124,7 @@ impl Fields<'_> {
     }
 
     fn human(&mut self, name: &str, bytes: u64) {
-        let _ = write!(self.0, "{name}_human:{}\r\n", Human(bytes));
+        let _ = write!(self.text, "{name}_human:{}\r\n", Human(bytes));
     }
 }
 
@@ -210,10 +216,10 @@ pub(super) struct MemoryUse {
 }
 
 impl MemoryUse {
-    pub(super) fn of(world: &World) -> Self {
+    /// What `used` bytes are used for.
+    pub(super) fn of(world: &World, used: u64) -> Self {
         const PAGE_BYTES: u64 = 64 * 1024;
         let allocator = alloc::stats();
-        let used = alloc::used() as u64;
         let startup = world.identity.startup_memory.min(used);
         let clients: u64 = world.sessions.iter().map(|session| session.memory_bytes() as u64).sum();
         // Tables without keys are part of what the server starts with.
@@ -268,7 +274,7 @@ fn scripts(world: &World, out: &mut Fields<'_>) {
 }
 
 fn memory(world: &World, out: &mut Fields<'_>) {
-    let memory = MemoryUse::of(world);
+    let memory = MemoryUse::of(world, out.used);
     out.bytes("used_memory", memory.used);
     out.bytes("used_memory_rss", memory.resident);
     out.bytes("used_memory_peak", memory.peak);
@@ -293,8 +299,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("rss_overhead_bytes", memory.resident as i64 - memory.reserved as i64);
     out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
+    out.add("mem_not_counted_for_evict", world.memory_not_counted());
     out.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
@@ -303,7 +309,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("mem_clients_normal", memory.clients);
     out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     out.add("mem_allocator", "redstart");
-    out.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    out.add("mem_overhead_db_hashtable_rehashing", 0);
+    out.add("active_defrag_running", world.stats.defrag_percent);
     out.add("lazyfree_pending_objects", world.keyspace.env.lazyfree.pending());
     out.add("lazyfreed_objects", world.keyspace.env.lazyfree.freed());
 }
@@ -383,16 +390,23 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("evicted_keys", keys.evicted);
     out.zeros(&["evicted_clients"]);
     out.add("evicted_scripts", world.scripting.evicted);
-    out.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
+    out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
+    out.add("current_eviction_exceeded_time", exceeded);
     out.add("keyspace_hits", keys.hits);
     out.add("keyspace_misses", keys.misses);
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
-    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
-    out.zeros(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"]);
-    out.zeros(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    out.add("active_defrag_hits", stats.defrag_hits);
+    out.add("active_defrag_misses", stats.defrag_misses);
+    out.add("active_defrag_key_hits", stats.defrag_key_hits);
+    out.add("active_defrag_key_misses", stats.defrag_key_misses);
+    out.add("total_active_defrag_time", stats.defrag_total.as_millis());
+    out.add("current_active_defrag_time", stats.defrag_current.as_millis());
+    out.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

@@ -91,7 +91,7 @@ const _: () = check(COMMANDS);
 
 fn doctor(ctx: &mut ServerCtx<'_>) -> CommandResult {
     const LITTLE: u64 = 5 << 20;
-    let memory = MemoryUse::of(ctx.world);
+    let memory = MemoryUse::of(ctx.world, alloc::used() as u64);
     let mut text = String::new();
     if memory.used < LITTLE {
         text.push_str("Hardly any memory is in use; there is nothing to judge yet.\n");
@@ -157,7 +157,7 @@ fn purge(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 fn stats(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    let memory = MemoryUse::of(ctx.world);
+    let memory = MemoryUse::of(ctx.world, alloc::used() as u64);
     let keys = ctx.world.keyspace.total_keys() as u64;
     let map = ctx.reply.map_deferred();
     let mut n = 0;

@@ -290,6 +290,6 @@ fn wait(ctx: &mut KeysCtx<'_>, keys: std::ops::Range<usize>, deadline: Option<Un
         ctx.reply.null_array();
         return Ok(Flow::Done);
     }
-    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline, again: None, or_gone: false });
+    *ctx.block = Some(BlockOn { keys: keys.collect(), deadline, ..BlockOn::default() });
     Ok(Flow::Block)
 }

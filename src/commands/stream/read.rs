@@ -332,7 +332,7 @@ impl<'a> Wanted<'a> {
     fn wait(&self, ctx: &mut KeysCtx<'_>, again: Option<OwnedRequest>) -> CommandResult {
         match self.wait {
             Some(deadline) if ctx.may_block => {
-                *ctx.block = Some(BlockOn { keys: self.keys().collect(), deadline, again, or_gone: self.grouped });
+                *ctx.block = Some(BlockOn { keys: self.keys().collect(), deadline, again, or_gone: self.grouped, freed: None });
                 Ok(Flow::Block)
             }
             _ => {

@@ -7,6 +7,7 @@ use super::{Deadline, Found, is_past};
 use crate::ds::object::Object;
 use crate::ds::parts::element::Element;
 use crate::raw::field::Field;
+use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::table::{CutOf, Ref, Slot, Table};
 use std::collections::BTreeSet;
 
@@ -27,6 +28,11 @@ impl FieldTable {
     /// The fields themselves, for walking through them.
     pub fn table(&self) -> &Table<Field> {
         &self.table
+    }
+
+    /// Moves fields out of sparse pages, see `Object::relocate_some`.
+    pub fn relocate(&mut self, cursor: &mut usize, buckets: usize, tally: &mut Tally) -> bool {
+        self.table.relocate(cursor, buckets, &mut |field| field.relocate(tally))
     }
 
     /// The fields, for a cut of them.

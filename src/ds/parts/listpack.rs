@@ -10,6 +10,7 @@
 
 use super::corrupt::Corrupt;
 use super::element::Element;
+use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{LEN_MAX, ThinBytes};
 
 /// Bytes of a listpack without elements.
@@ -31,6 +32,12 @@ const ENTRY_LEN_MIN: usize = 2;
 /// A listpack, one pointer wide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listpack(ThinBytes);
+
+impl Relocate for Listpack {
+    fn relocate(&mut self, tally: &mut Tally) {
+        self.0.relocate(tally);
+    }
+}
 
 /// Where an entry starts, as an offset into the listpack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use super::element::Element;
 use super::listpack::{Direction, Listpack};
+use crate::raw::relocate::{Relocate, Tally};
 pub use cursor::Cursor;
 use node::Node;
 pub use node::{Codec, NodeView};
@@ -145,6 +146,14 @@ impl Quicklist {
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Moves nodes out of sparse pages, see `Object::relocate_some`.
+    pub fn relocate(&mut self, cursor: &mut usize, nodes: usize, tally: &mut Tally) -> bool {
+        let end = cursor.saturating_add(nodes).min(self.nodes.len());
+        self.nodes.range_mut((*cursor).min(end)..end).for_each(|node| node.relocate(tally));
+        *cursor = end;
+        end >= self.nodes.len()
     }
 
     /// The nodes from front to back, for saving and for DEBUG LISTPACK.

@@ -1,10 +1,11 @@
 //! Walks that span many calls while the table changes in between (SCAN, expiry, snapshots), and
 //! random picks.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use super::bucket::{Bucket, SLOTS, Slots, prefetch};
-use super::{Item, Place, Ref, Table, address};
+use super::bucket::{Bucket, SLOTS, Slots, TAG_MASK, prefetch};
+use super::{Item, Place, Ref, Table, address, from_word, into_word};
 
 /// What to do with an item that [`Table::sweep`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +127,44 @@ impl<T: Item> Table<T> {
         wrapped
     }
 
+    /// Lets `f` change where the items of up to `buckets` buckets from `*cursor` on lie in memory; their keys and tags must stay
+    /// the same. Moves the cursor as [`Table::sweep`] does, and returns whether the last bucket was reached.
+    pub fn relocate(&mut self, cursor: &mut usize, buckets: usize, f: &mut dyn FnMut(&mut T)) -> bool {
+        let start = if *cursor < self.buckets { *cursor } else { 0 };
+        let end = start.saturating_add(buckets).min(self.buckets);
+        for index in start..end {
+            if index + 1 < end {
+                self.prefetch_tagged(self.bucket(index + 1), 0);
+            }
+            let mut at = Some(self.bucket(index));
+            while let Some(bucket) = at {
+                // SAFETY: a bucket of this table. Here and below no reference to it outlives its statement, so that slots
+                // can be written to in between.
+                for slot in Slots(unsafe { bucket.as_ref() }.used()) {
+                    self.relocate_at(bucket, slot, f);
+                }
+                // SAFETY: see above.
+                at = unsafe { bucket.as_ref() }.child();
+            }
+        }
+        *cursor = if end < self.buckets { end } else { 0 };
+        end >= self.buckets
+    }
+
+    /// Lets `f` change where one item lies in memory; its key and tag must stay the same.
+    pub fn relocate_one(&mut self, hash: u64, key: &[u8], f: &mut dyn FnMut(&mut T)) {
+        if let Some(place) = self.find(hash, key) {
+            self.relocate_at(place.bucket, place.slot, f);
+        }
+    }
+
+    fn relocate_at(&mut self, bucket: NonNull<Bucket>, slot: usize, f: &mut dyn FnMut(&mut T)) {
+        // SAFETY: a used slot of this table, which is borrowed for writing.
+        let word = unsafe { bucket.as_ref() }.word(slot);
+        let mut lent = Lent { item: ManuallyDrop::new(from_word::<T>(word)), bucket, slot, tags: word & TAG_MASK };
+        f(&mut lent.item);
+    }
+
     /// An item picked at random, each as likely as any other if `rng` returns uniform numbers.
     /// About four buckets are looked at in a large table; many more only in one that holds much
     /// less than it reserved.
@@ -153,41 +192,87 @@ impl<T: Item> Table<T> {
         None
     }
 
-    /// Shows `f` up to `n` items from random buckets, in no fair distribution, only those whose
-    /// stored tag has a bit of `tag_mask` if that is not 0. Looks at a bounded number of buckets,
-    /// so it may find fewer than `n`, and may show an item twice. For choosing what to evict.
-    pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) {
-        const AT_ONCE: usize = 4;
+    /// Shows `f` up to `n` items picked at random, only those whose stored tag has a bit of `tag_mask` if that is not 0. Looks at
+    /// a bounded number of buckets, so it may find fewer than `n`, and may show an item twice. Returns how many were shown.
+    ///
+    /// One item is taken from a bucket. To take more would be cheaper and no less random at first sight, but a choice among
+    /// neighbours is a poor one to evict by: measured as the hit rate of a cache, it costs more than a point.
+    pub fn sample(&self, rng: &mut dyn FnMut() -> u64, n: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) -> usize {
+        const AT_ONCE: usize = 8;
         if self.len == 0 {
-            return;
+            return 0;
         }
-        let mut left = n;
-        let mut rounds = n.saturating_mul(2).saturating_add(8);
-        while left > 0 && rounds > 0 {
-            rounds -= 1;
-            let mut picks = [0; AT_ONCE];
-            let width = left.div_ceil(SLOTS / 2).min(AT_ONCE);
-            let picks = &mut picks[..width];
-            for pick in &mut *picks {
-                *pick = below(rng(), self.buckets);
+        let mut shown = 0;
+        let mut tries = n.saturating_mul(4).saturating_add(32);
+        while shown < n && tries > 0 {
+            let width = (n - shown).min(AT_ONCE);
+            tries = tries.saturating_sub(width);
+            let (mut picks, mut words) = ([(0, 0); AT_ONCE], [0; AT_ONCE]);
+            for (pick, random) in &mut picks[..width] {
+                *random = rng();
+                // By a random hash, as a bucket that is yet to be split has twice the items of one that was.
+                *pick = self.bucket_of(*random);
                 prefetch(self.bucket(*pick).as_ptr().cast());
             }
-            for &mut pick in &mut *picks {
-                self.prefetch_tagged(self.bucket(pick), tag_mask);
-            }
-            for &mut pick in &mut *picks {
-                let mut at = Some(self.bucket(pick));
-                while let Some(bucket) = at {
-                    // SAFETY: a bucket of the table, which is borrowed.
-                    let bucket = unsafe { bucket.as_ref() };
-                    for slot in Slots(tagged(bucket, tag_mask)).take(left) {
-                        f(&self.borrow(bucket.word(slot)));
-                        left -= 1;
-                    }
-                    at = bucket.child();
+            let mut found = 0;
+            for &(pick, random) in &picks[..width] {
+                if let Some(word) = self.any_tagged(pick, random.rotate_left(32), tag_mask) {
+                    prefetch(address(word));
+                    words[found] = word;
+                    found += 1;
                 }
             }
+            words[..found].iter().for_each(|word| f(&self.borrow(*word)));
+            shown += found;
         }
+        shown
+    }
+
+    /// The word of an item of a bucket and its children, chosen by a random number among those whose tag has a bit of
+    /// `tag_mask`; among all if that is 0.
+    fn any_tagged(&self, index: usize, random: u64, tag_mask: u8) -> Option<u64> {
+        let chain = || {
+            std::iter::successors(Some(self.bucket(index)), |bucket| {
+                // SAFETY: a bucket of the table, which is borrowed.
+                unsafe { bucket.as_ref() }.child()
+            })
+        };
+        // SAFETY: as above.
+        let candidates = |bucket: NonNull<Bucket>| tagged(unsafe { bucket.as_ref() }, tag_mask);
+        let count: u32 = chain().map(|bucket| candidates(bucket).count_ones()).sum();
+        let mut left = below(random, count as usize);
+        for bucket in chain() {
+            let slots = candidates(bucket);
+            match Slots(slots).nth(left) {
+                // SAFETY: as above.
+                Some(slot) => return Some(unsafe { bucket.as_ref() }.word(slot)),
+                None => left -= slots.count_ones() as usize,
+            }
+        }
+        None
+    }
+
+    /// Shows `f` items whose stored tag has a bit of `tag_mask`, in the order of the buckets from `*cursor` on, until `n` were
+    /// shown (the rest of a bucket is shown too), or one if that took `buckets` buckets. Goes once around the table at the most and leaves the cursor behind the
+    /// last bucket seen. For tags that too few items have for [`Table::sample`]. Returns how many were shown.
+    pub fn seek(&self, cursor: &mut usize, n: usize, buckets: usize, tag_mask: u8, f: &mut dyn FnMut(&T)) -> usize {
+        let (mut shown, mut looked) = (0, 0);
+        while looked < self.buckets && shown < n && (shown == 0 || looked < buckets) {
+            let index = if *cursor < self.buckets { *cursor } else { 0 };
+            let mut at = Some(self.bucket(index));
+            while let Some(bucket) = at {
+                // SAFETY: a bucket of the table, which is borrowed.
+                let bucket = unsafe { bucket.as_ref() };
+                for slot in Slots(tagged(bucket, tag_mask)) {
+                    f(&self.borrow(bucket.word(slot)));
+                    shown += 1;
+                }
+                at = bucket.child();
+            }
+            *cursor = index + 1;
+            looked += 1;
+        }
+        shown
     }
 
     /// The word of item `nth` of a bucket and its children, if there are so many.
@@ -216,6 +301,24 @@ impl<T: Item> Table<T> {
         if let Some(child) = bucket.child() {
             prefetch(child.as_ptr().cast());
         }
+    }
+}
+
+/// An item that was taken from its slot and goes back into it, with what else the slot's word says, whatever happens.
+struct Lent<T: Item> {
+    item: ManuallyDrop<T>,
+    bucket: NonNull<Bucket>,
+    slot: usize,
+    tags: u64,
+}
+
+impl<T: Item> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // SAFETY: the item is not used after this, which is the only time.
+        let item = unsafe { ManuallyDrop::take(&mut self.item) };
+        let word = into_word(item) & !TAG_MASK | self.tags;
+        // SAFETY: the slot is the one that the item came from, in a table that is borrowed for writing.
+        unsafe { self.bucket.as_mut() }.set_word(self.slot, word);
     }
 }
 

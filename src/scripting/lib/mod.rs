@@ -30,10 +30,20 @@
 //! - State between calls of one script belongs into upvalues (`push_closure`, `push_upvalue`) or, typed, beside the interpreter
 //!   (`Machine::add_context`, `State::context`).
 
+mod arguments;
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod number;
+mod strukt;
+#[cfg(test)]
+mod tests;
+
 use crate::sys::lua::{Outcome, State};
 
 /// Leaves a library's table on top of the stack.
 pub type Open = fn(&mut State) -> Outcome;
 
 /// All libraries with their names.
-pub const ALL: &[(&str, Open)] = &[];
+pub const ALL: &[(&str, Open)] =
+    &[("bit", bit::open), ("cjson", cjson::open), ("cmsgpack", cmsgpack::open), ("struct", strukt::open)];

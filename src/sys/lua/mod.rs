@@ -132,10 +132,13 @@ fn raise(state: &mut State, error: LuaError) -> c_int {
         LuaError::Memory => (RAISE_VALUE, Cow::Borrowed(&b"not enough memory"[..])),
         LuaError::StackOverflow => (RAISE_TEXT_WITH_PLACE, Cow::Borrowed(&b"stack overflow"[..])),
     };
-    // The arguments are kept for messages that count them; there is room for one value, as they are at most dropped.
-    if state.push_bytes(&text).is_err() && state.type_of(-1) != Type::String {
-        state.pop(1);
-        let _ = state.push_bytes(b"not enough memory");
+    // A stack that is full gives up what the function has no use for any more.
+    let top = state.top();
+    if state.push_bytes(&text).is_err() && state.top() == top {
+        state.pop(ffi::LUA_MINSTACK as usize);
+        if state.push_bytes(&text).is_err() && state.type_of(-1) != Type::String {
+            let _ = state.push_bytes(b"stack overflow");
+        }
     }
     code
 }

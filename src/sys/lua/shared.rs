@@ -54,6 +54,10 @@ impl Shared {
         self.used.get()
     }
 
+    pub fn left(&self) -> usize {
+        self.limit.get().saturating_sub(self.used.get())
+    }
+
     /// True if Rust code took more memory than scripts may have.
     #[inline]
     pub fn is_over(&self) -> bool {

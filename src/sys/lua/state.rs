@@ -300,6 +300,14 @@ impl State {
         Ok(())
     }
 
+    /// Pushes an address that is none: a value unlike any other, which stands for a null.
+    pub fn push_null(&mut self) -> Outcome {
+        self.prepare()?;
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushlightuserdata(self.l, std::ptr::null_mut()) };
+        Ok(())
+    }
+
     #[inline]
     pub fn push_number(&mut self, number: f64) -> Outcome {
         self.prepare()?;
@@ -605,6 +613,19 @@ impl State {
     /// Bytes of memory in use by the interpreter.
     pub fn memory(&self) -> usize {
         self.shared().used()
+    }
+
+    /// Lets the hook run, as it does while Lua's own code does: for functions that may take long.
+    pub fn give_way(&mut self) -> Outcome {
+        match self.shared().hook.get() {
+            Some(hook) => hook(self),
+            None => Ok(()),
+        }
+    }
+
+    /// Bytes of memory that the interpreter may still take.
+    pub fn memory_left(&self) -> usize {
+        self.shared().left()
     }
 
     /// Collects a little garbage; a larger number does more.

@@ -3,6 +3,7 @@
 mod acl;
 mod bitmaps;
 mod dump;
+mod eviction;
 mod expiry;
 mod functions_saved;
 mod geo;

@@ -111,6 +111,48 @@ fn slow_commands_are_noted() {
 }
 
 #[test]
+fn remarkable_commands_are_logged_by_type() {
+    let mut kit = Kit::new();
+    kit.play(
+        r#"
+        > COMMANDLOG GET 1 slow
+        []
+        > COMMANDLOG GET x slow
+        -ERR count should be greater than or equal to -1
+        > COMMANDLOG GET 1 quick
+        -ERR type should be one of the following: slow, large-request, large-reply
+        > COMMANDLOG LEN large-request
+        0
+        # config commandlog-request-larger-than 40
+        > SET key 0123456789
+        +OK
+        > SET key 012345678901
+        +OK
+        > COMMANDLOG LEN large-request
+        2
+        # config commandlog-request-larger-than -1
+        # config commandlog-reply-larger-than 19
+        > GET key
+        "012345678901"
+        > MULTI
+        +OK
+        > GET key
+        +QUEUED
+        > EXEC
+        ["012345678901"]
+        # config commandlog-reply-larger-than -1
+        "#,
+    );
+    // *3 $3 SET $3 key $12 ...: the framing counts.
+    assert!(kit.run("COMMANDLOG GET -1 large-request").contains(r#", 41, ["SET", "key", "012345678901"], "", ""]"#));
+    let replies = kit.run("COMMANDLOG GET -1 large-reply");
+    // EXEC is not noted itself: what it ran is.
+    assert!(replies.contains(r#", 19, ["GET", "key"], "#) && !replies.contains("EXEC"), "{replies}");
+    kit.play("> COMMANDLOG LEN large-reply\n2\n> COMMANDLOG RESET large-reply\n+OK\n> COMMANDLOG LEN large-reply\n0");
+    assert!(kit.run("COMMANDLOG HELP").contains("large-reply"));
+}
+
+#[test]
 fn latency_is_watched() {
     let mut kit = Kit::new();
     kit.play(

@@ -2,6 +2,7 @@
 
 use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::{Direction, Listpack, Pos};
+use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{HEADER_LEN, ThinBytes};
 
 /// Listpacks below this size in bytes are not worth compressing.
@@ -58,6 +59,17 @@ pub(super) struct Packed {
     codec: Codec,
     plain_len: usize,
     data: Box<[u8]>,
+}
+
+impl Relocate for Node {
+    fn relocate(&mut self, tally: &mut Tally) {
+        match self {
+            Node::Pack(pack) => pack.relocate(tally),
+            Node::Plain(thin) => thin.relocate(tally),
+            // Made anew whenever its list is edited there.
+            Node::Packed(_) => {}
+        }
+    }
 }
 
 impl Node {

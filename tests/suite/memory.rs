@@ -1,0 +1,89 @@
+//! Memory as the process sees it: what is counted, what a limit holds to, and what goes back to the system.
+
+use crate::support::client::Client;
+use crate::support::reply::Reply;
+use crate::support::spawn::Server;
+use std::time::{Duration, Instant};
+
+/// A figure of INFO.
+fn figure(client: &mut Client, section: &str, name: &str) -> u64 {
+    let Reply::Bulk(text) = client.run(&format!("INFO {section}")) else { panic!("INFO answers with a text") };
+    let text = String::from_utf8(text).unwrap();
+    let line = text.lines().find_map(|line| line.split_once(&format!("{name}:"))).map(|(_, value)| value);
+    let value = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+    value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))
+}
+
+/// Deletes nine of ten keys `key:<n>`, chosen at random.
+fn delete_most(client: &mut Client, keys: u64) {
+    // A multiplicative hash spreads the survivors.
+    let gone = (0..keys).filter(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 > (u32::MAX / 10) as u64);
+    let requests: Vec<Vec<Vec<u8>>> = gone.map(|n| vec![b"DEL".to_vec(), format!("key:{n}").into_bytes()]).collect();
+    for chunk in requests.chunks(1000) {
+        client.pipeline(chunk).1.unwrap();
+    }
+}
+
+#[test]
+fn tables_count_as_memory_in_use() {
+    let server = Server::ours(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    let before = figure(&mut client, "memory", "used_memory");
+    client.run("DEBUG POPULATE 200000 key 32");
+    let each = (figure(&mut client, "memory", "used_memory") - before) as f64 / 200_000.0;
+    // An entry of 47 or 48 bytes, and 11 to 13 of table.
+    assert!((57.0..64.0).contains(&each), "{each} bytes a key");
+}
+
+#[test]
+fn the_limit_holds_to_within_one_command() {
+    let server = Server::ours(&["--maxmemory-policy", "allkeys-lfu", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    let limit = figure(&mut client, "memory", "used_memory") + (2 << 20);
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    for n in 0..300 {
+        let requests: Vec<Vec<Vec<u8>>> =
+            (0..50).map(|i| vec![b"SET".to_vec(), format!("key:{}", n * 50 + i).into_bytes(), vec![b'v'; 1000]]).collect();
+        client.pipeline(&requests).1.unwrap();
+        let used = figure(&mut client, "memory", "used_memory");
+        // INFO found as much as the last SET left, and its own request.
+        assert!(used < limit + 4096, "{used} used, {limit} allowed");
+    }
+    assert!(figure(&mut client, "stats", "evicted_keys") > 10_000);
+}
+
+/// Fills, deletes most, and waits for defragmentation; bytes resident and in use in the end, and those resident before any key.
+fn fragmented(keys: u64, patience: Duration) -> (u64, u64, u64) {
+    let server = Server::ours(&["--enable-debug-command", "yes", "--activedefrag", "yes", "--active-defrag-ignore-bytes", "1mb"]);
+    let mut client = server.client();
+    client.set_patience(Duration::from_secs(60));
+    let base = figure(&mut client, "memory", "used_memory_rss");
+    client.run(&format!("DEBUG POPULATE {keys} key 32"));
+    delete_most(&mut client, keys);
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        std::thread::sleep(Duration::from_millis(200));
+        let over = figure(&mut client, "stats", "total_active_defrag_time") > 0
+            && figure(&mut client, "memory", "active_defrag_running") == 0;
+        if over {
+            break;
+        }
+    }
+    assert!(figure(&mut client, "stats", "active_defrag_key_hits") > keys / 20);
+    client.run("MEMORY PURGE");
+    (figure(&mut client, "memory", "used_memory_rss"), figure(&mut client, "memory", "used_memory"), base)
+}
+
+#[test]
+fn pages_with_few_survivors_are_emptied() {
+    let (resident, used, base) = fragmented(300_000, Duration::from_secs(30));
+    assert!(resident - base < used * 3 / 2, "{resident} resident, {base} of it before any key; {used} in use");
+}
+
+#[test]
+#[ignore = "fills five million keys"]
+fn five_million_keys_leave_few_holes() {
+    let (resident, used, base) = fragmented(5_000_000, Duration::from_secs(120));
+    println!("{resident} resident, {base} of it before any key; {used} in use");
+    assert!(resident * 100 < used * 135, "{resident} resident, {used} in use");
+}
