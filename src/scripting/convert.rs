@@ -147,11 +147,16 @@ fn push_field(state: &mut State, name: &str, text: &[u8]) -> Outcome {
 pub struct Returned {
     /// It is an error that is to be counted: its code.
     pub error_to_count: Option<Vec<u8>>,
+    /// How deep the value is nested that is being written.
+    depth: usize,
 }
+
+/// Values that are nested deeper become an error: a table may hold itself.
+const DEPTH_MAX: usize = 1000;
 
 /// Writes the value on top as a reply, and drops it. `resp3` is what the script chose, not what the client speaks.
 pub fn write_reply(state: &mut State, reply: &mut ReplyWriter<'_>, resp3: bool) -> Returned {
-    let mut returned = Returned { error_to_count: None };
+    let mut returned = Returned { error_to_count: None, depth: 0 };
     write_value(state, reply, resp3, &mut returned);
     returned
 }
@@ -165,7 +170,13 @@ fn write_value(state: &mut State, reply: &mut ReplyWriter<'_>, resp3: bool, retu
         Type::Table => {
             let top = state.top();
             let mark = reply.mark();
-            if write_table(state, reply, resp3, returned).is_err() {
+            returned.depth += 1;
+            let written = match returned.depth {
+                ..=DEPTH_MAX => write_table(state, reply, resp3, returned),
+                _ => Err(LuaError::StackOverflow),
+            };
+            returned.depth -= 1;
+            if written.is_err() {
                 reply.rewind(mark);
                 reply.error("ERR reached lua stack limit");
                 state.pop(state.top() - top);

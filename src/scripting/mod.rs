@@ -6,6 +6,9 @@
 //! 46818, 46819 and 2024-31449; precompiled code is never loaded. The compiler is left out because its machine code sees no
 //! hooks: a script in an endless loop could not be ended.
 //!
+//! Measured on one busy machine, count hook on: a loop of 10 million additions took 30 ms, 41 to 46 ms in Redis 7.0, Redis 8.0.6 and
+//! Valkey 9.1. Not measured yet in an optimised build: EVAL of one INCRBY, and 1,000 calls of `redis.call`.
+//!
 //! # How a script runs
 //! The interpreter runs on a stack of its own (`sys::lua::Fiber`). A script that wants something of the server suspends itself
 //! with an `Ask`; `dispatch::script` runs the command and resumes it with an `Answer`. So a script holds no reference to the
