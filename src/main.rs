@@ -145,21 +145,23 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         return ExitCode::FAILURE;
     }
     info!("Server initialized");
-    if let Err(failure) = server::load(&mut world) {
-        warn!("Fatal error loading the DB: {failure}. The file was left as it is. Exiting.");
-        return ExitCode::FAILURE;
-    }
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
         watch_signals(&mailbox);
-        for kind in [Kind::Tcp, Kind::Unix, Kind::Tls] {
-            if bound.iter().any(|bound| bound.kind() == kind) {
-                info!("Ready to accept connections {}", kind.name());
+        let kinds: Vec<&str> = [Kind::Tcp, Kind::Unix, Kind::Tls]
+            .into_iter()
+            .filter(|kind| bound.iter().any(|bound| bound.kind() == *kind))
+            .map(|kind| kind.name())
+            .collect();
+        let loaded = move |outcome: Result<(), &str>| {
+            if outcome.is_err() {
+                return warn!("The data cannot be loaded. Exiting.");
             }
-        }
-        tracing::debug!("Listening on port {port} after {:?}", started.elapsed());
-        notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
-        let outcome = server::serve(mailbox, bound).await;
+            kinds.iter().for_each(|kind| info!("Ready to accept connections {kind}"));
+            tracing::debug!("Ready on port {port} after {:?}", started.elapsed());
+            notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
+        };
+        let outcome = server::serve(mailbox, bound, loaded).await;
         notify_supervisor("STOPPING=1\n");
         outcome
     });
@@ -178,9 +180,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
 /// SIGTERM and SIGINT end the server; a second SIGINT insists. SIGHUP is ignored.
 fn watch_signals(mailbox: &Mailbox) {
     for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+        // Taken over here and not in the task: a tool may send one as soon as it reads that we are ready.
+        let Ok(mut signals) = signal(kind) else { continue };
         let mailbox = mailbox.clone();
         local::spawn(async move {
-            let Ok(mut signals) = signal(kind) else { return };
             let mut seen = false;
             while signals.recv().await.is_some() {
                 if seen && name == "SIGINT" {

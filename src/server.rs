@@ -9,13 +9,13 @@ use crate::commands;
 use crate::config::Config;
 use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
-use crate::engine::{Mailbox, cron};
+use crate::engine::{Mailbox, cron, loading};
 use crate::keyspace::Keyspace;
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
 use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
-use crate::persist::rdb::LoadError;
-use crate::persist::{LoadFailure, Persistence};
+use crate::persist::Persistence;
+use crate::persist::disk::Disk;
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -73,6 +73,7 @@ pub struct Server {
 pub struct Builder {
     config: Config,
     clock: Clock,
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl Server {
@@ -80,7 +81,7 @@ impl Server {
     pub fn builder() -> Builder {
         let mut config = Config { bind: vec!["127.0.0.1".into()], port: 0, port_auto: true, ..Config::default() };
         config.save.clear();
-        Builder { config, clock: Clock::Real }
+        Builder { config, clock: Clock::Real, disk: None }
     }
 
     /// Where it listens. Port 0 if it has a Unix socket only.
@@ -139,6 +140,12 @@ impl Builder {
         self
     }
 
+    /// A disk for the append-only file other than this machine's.
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
     /// Starts the server on a thread of its own and returns when it has loaded its data and listens.
     ///
     /// # Errors
@@ -146,7 +153,7 @@ impl Builder {
     pub fn start(self) -> std::io::Result<Server> {
         let (ready, started) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
-        let Builder { mut config, clock } = self;
+        let Builder { mut config, clock, disk } = self;
         let thread = std::thread::Builder::new().name("redstart".into()).spawn(move || {
             let bound = match bind(&config) {
                 Ok(bound) => bound,
@@ -169,24 +176,24 @@ impl Builder {
                 }
             };
             let mut world = world(config, clock, port.or(tls_port).map_or(0, |a| a.port()), String::new());
+            world.persistence.aof.set_surroundings(disk, None);
             if let Err(errors) = world.load_users() {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
-                return;
-            }
-            if let Err(failure) = load(&mut world) {
-                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, failure)));
                 return;
             }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-                let _ = ready.send(Ok((address, tls_port)));
                 let signals = mailbox.clone();
                 local::spawn(async move {
                     let shutdown = stopped.recv().await.unwrap_or_default();
                     signals.post(Event::Signal(shutdown));
                 });
-                serve(mailbox, bound).await;
+                let loaded = move |outcome: Result<(), &str>| {
+                    let failed = |reason: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, reason.to_owned());
+                    let _ = ready.send(outcome.map(|()| (address, tls_port)).map_err(failed));
+                };
+                serve(mailbox, bound, loaded).await;
             });
         })?;
         match started.recv() {
@@ -321,6 +328,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         acl,
         blocked: Default::default(),
         pubsub: Default::default(),
+        tracking: Default::default(),
         monitors: Vec::new(),
         pause: None,
         announced: 0,
@@ -332,6 +340,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         scripting: Default::default(),
+        awaiting_safety: Vec::new(),
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
@@ -347,6 +356,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         listeners: Listeners::default(),
         outside: None,
         log: None,
+        limits_client_memory: false,
         memory_short: false,
         memory: Default::default(),
         is_restricted: false,
@@ -357,21 +367,9 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
     world
 }
 
-/// Fills a fresh world from the data file, if there is one.
-///
-/// # Errors
-/// The file is broken or cannot be read. It is left as it is.
-pub fn load(world: &mut World) -> Result<(), LoadFailure> {
-    let World { persistence, keyspace, config, .. } = world;
-    persistence.load(keyspace, config, false)?;
-    world.adopt_functions(false).map_err(|reason| {
-        let file = std::path::Path::new(&world.config.dir).join(&*world.config.dbfilename);
-        LoadFailure { file, error: LoadError { offset: 0, reason: reason.into() } }
-    })
-}
-
-/// Serves until the engine ends.
-pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
+/// Loads the data and serves until the engine ends. Clients are answered from the start on; `loaded` is called when the data
+/// are there, or why they are not, which ends the server.
+pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Result<(), &str>)) -> Outcome {
     let tls = bound.iter().find_map(|bound| match bound {
         Bound::Tls(_, tls) => Some(tls.clone()),
         _ => None,
@@ -390,7 +388,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
     let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
-    local::spawn(cron::run(mailbox.clone()));
+    watch_disk(&mailbox);
     local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
@@ -404,13 +402,46 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>) -> Outcome {
         let outcome = engine.run().await;
         let _ = done.send(outcome);
     });
-    let outcome = ended.await.unwrap_or(Outcome { shutdown: Shutdown::default() });
+    let mut ended = ended;
+    let started = tokio::select! {
+        // Whoever ends the server does not wait until it has loaded its data.
+        outcome = &mut ended => Err(outcome.ok()),
+        loaded = loading::at_start(&mailbox) => Ok(loaded),
+    };
+    let outcome = match started {
+        Ok(Ok(())) => {
+            local::spawn(cron::run(mailbox.clone()));
+            loaded(Ok(()));
+            ended.await.ok()
+        }
+        Ok(Err(reason)) => {
+            loaded(Err(&reason));
+            Some(loading::failed())
+        }
+        Err(outcome) => outcome,
+    };
+    let outcome = outcome.unwrap_or(Outcome { shutdown: Shutdown::default() });
     // Who sees its connection end must not find the door still open.
     surroundings.doors.borrow().iter().for_each(|door| door.close());
     // The surroundings know the mailbox and the mailbox knows them.
     mailbox.with(|engine| engine.world.outside = None);
     mailbox.forget_clients();
     outcome
+}
+
+/// Has the engine look at the append-only file whenever its writer has news.
+fn watch_disk(mailbox: &Mailbox) {
+    let news = Arc::new(tokio::sync::Notify::new());
+    let teller = news.clone();
+    let tell = Arc::new(move || teller.notify_one());
+    mailbox.with(|engine| engine.world.persistence.aof.set_surroundings(None, Some(tell)));
+    let mailbox = mailbox.clone();
+    local::spawn(async move {
+        loop {
+            news.notified().await;
+            mailbox.look_at_disk();
+        }
+    });
 }
 
 /// What CONFIG SET reaches outside of the world.
@@ -424,9 +455,6 @@ struct Surroundings {
 
 impl Outside for Surroundings {
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
-        if names.contains(&"appendonly") && after.appendonly {
-            return Err(("appendonly", "Persistence is not part of this version".into()));
-        }
         for name in ["oom-score-adj", "oom-score-adj-values"] {
             if names.contains(&name) && self.oom_score.apply(after).is_err() {
                 return Err((name, "Failed to set current oom_score_adj. Check server logs.".into()));

@@ -62,6 +62,8 @@ pub struct Stats {
     /// When a web request was last told of in the log, in Unix seconds.
     pub web_request_logged_at: Option<i64>,
     pub output_buffer_limit_disconnections: u64,
+    /// Closed because clients together took too much memory.
+    pub evicted_clients: u64,
     pub unexpected_errors: u64,
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,

@@ -59,7 +59,7 @@ impl Default for Kit {
 struct Tape(Rc<RefCell<Vec<u8>>>);
 
 impl Consumer for Tape {
-    fn append(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8], _end: u64) {
         self.0.borrow_mut().extend_from_slice(bytes);
     }
 }
@@ -114,7 +114,7 @@ impl Kit {
         if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
             dispatch::freed(&mut self.world, &mut self.session, command);
         }
-        self.world.stream.flush();
+        self.end_turn();
         let bytes = self.session.out.flatten();
         self.session.out.clear();
         render_all(&bytes)
@@ -193,6 +193,13 @@ impl Kit {
         self.world.keyspace.refresh_clock();
         self.world.keyspace.sweep_expired(std::time::Duration::from_millis(100));
         dispatch::publish::close_background(&mut self.world);
+        self.end_turn();
+    }
+
+    /// What the engine does when all requests of a turn have run.
+    fn end_turn(&mut self) {
+        self.world.tracking.broadcast(&mut self.world.sessions);
+        self.world.sessions.collect_late(&mut self.session);
         self.world.stream.flush();
     }
 

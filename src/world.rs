@@ -8,14 +8,15 @@ use crate::acl::Acl;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
-use crate::config::{Config, MaxmemoryPolicy, NotifyFlags, SanitizeDumpPayload};
+use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::persist::Persistence;
+use crate::persist::aof;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
-use crate::session::{Blocked, Pause, PubSub, Registry, Session};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::sys::crash::Recent;
@@ -25,6 +26,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::{info, warn};
 
 /// One server's state.
 pub struct World {
@@ -33,6 +35,7 @@ pub struct World {
     pub acl: Acl,
     pub blocked: Blocked,
     pub pubsub: PubSub,
+    pub tracking: Tracking,
     /// Clients that are shown every command, with their places in the registry.
     pub monitors: Vec<(ClientId, usize)>,
     /// CLIENT PAUSE.
@@ -48,6 +51,8 @@ pub struct World {
     pub recent: Box<Recent>,
     pub persistence: Persistence,
     pub scripting: Scripting,
+    /// Clients that wait until their writes are safe (WAIT, WAITAOF).
+    pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
     pub orders: VecDeque<Order>,
     pub identity: Identity,
@@ -60,6 +65,8 @@ pub struct World {
     pub log: Option<crate::logging::LogControl>,
     /// More memory is used than `maxmemory` allows and nothing may be evicted: commands that add are refused.
     pub memory_short: bool,
+    /// The memory of clients is limited, and so counted.
+    pub limits_client_memory: bool,
     pub memory: MemoryGuard,
     /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
     pub is_restricted: bool,
@@ -104,14 +111,26 @@ impl World {
     pub fn let_go(&mut self, session: &mut Session) {
         self.end_transaction(session);
         self.pubsub.leave(session);
+        if session.tracking {
+            self.tracking.end(session);
+            self.settle_changes();
+        }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
         }
     }
 
-    /// True if changes of keys are to be logged whether or not a client waits for one.
-    pub fn wants_changes(&self) -> bool {
-        self.listeners.any()
+    /// Changes of keys are logged if anybody wants to hear of them: clients that wait, clients that track, listeners.
+    pub fn settle_changes(&mut self) {
+        let effects = &mut self.keyspace.env.effects;
+        effects.tracked = !self.tracking.is_idle();
+        effects.watch_modified = effects.tracked || !self.blocked.is_empty() || self.listeners.any();
+    }
+
+    /// Forgets tracked keys beyond the limit, for the client whose request is running.
+    pub fn limit_tracking(&mut self, by: Option<ClientId>) {
+        let max = self.config.tracking_table_max_keys as usize;
+        self.tracking.shrink_to(max, &mut self.sessions, &mut self.keyspace.env.rng, by);
     }
 
     /// Takes over what other parts keep in their own form of the configuration.
@@ -145,9 +164,11 @@ impl World {
         settings.limits.stream_node_entries = config.stream_node_max_entries as usize;
         // Below a millisecond even a command of constant time can be slow, so each is measured.
         const EVERY_COMMAND_BELOW_MICROS: i64 = 1000;
+        self.limits_client_memory = !matches!(config.maxmemory_clients, MemoryOrPercent::Bytes(0) | MemoryOrPercent::Percent(0));
         self.measure_all = (0..EVERY_COMMAND_BELOW_MICROS).contains(&config.slowlog_log_slower_than);
         self.slow.log.adopt_config(&self.config);
         self.keyspace.env.effects.streaming = self.stream.has_consumers();
+        self.persistence.aof.adopt_config(&self.config);
         self.announced = announced(config.notify_keyspace_events);
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
@@ -160,15 +181,23 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
+        if self.persistence.is_loading() {
+            warn!("The data are still being loaded: nothing is saved.");
+            return Ok(());
+        }
+        if self.persistence.aof.state() != aof::State::Off {
+            info!("Calling fsync() on the AOF file.");
+            self.persistence.aof.flush(&mut self.stream, true);
+        }
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
             self.give_snapshots_up();
             return Ok(());
         }
         self.give_snapshots_up();
-        tracing::info!("Saving the final RDB snapshot before exiting.");
+        info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
-            tracing::warn!("Error trying to save the DB, can't exit.");
+            warn!("Error trying to save the DB, can't exit.");
         }
         if wanted.force { Ok(()) } else { saved }
     }
@@ -202,35 +231,26 @@ impl World {
     pub fn give_snapshots_up(&mut self) {
         self.persistence.background.scheduled = false;
         if let Some(snapshot) = self.persistence.snapshot.take() {
-            tracing::warn!("There is a snapshot in the making. Giving it up.");
+            warn!("There is a snapshot in the making. Giving it up.");
             snapshot.cancel(&mut self.keyspace);
         }
     }
 
     /// Why writes are refused, if they are.
     pub fn refused_writes(&self) -> Option<CommandError> {
-        self.persistence.stops_writes(&self.config).then_some(error::MISCONF_RDB)
+        if self.persistence.stops_writes(&self.config) {
+            return Some(error::MISCONF_RDB);
+        }
+        let reason = self.persistence.aof.failure()?;
+        Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
     /// Looks anew at what requests have to be held back for; to be called when any of that changed.
     pub fn review_restrictions(&mut self) {
+        let World { persistence, config, .. } = self;
+        let saving = persistence.is_saving();
+        persistence.aof.set_saving(saving, config);
         self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
-    }
-
-    /// Takes over the libraries of functions of the file that was loaded. With `merge` they replace those of the same name.
-    ///
-    /// # Errors
-    /// One cannot be loaded, or is there already.
-    pub fn adopt_functions(&mut self, merge: bool) -> Result<(), String> {
-        let codes = std::mem::take(&mut self.persistence.loaded_functions);
-        let adopted = self.scripting.restore_libraries(&codes, false, merge);
-        self.functions_changed();
-        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
-    }
-
-    /// Lets files hold the libraries of functions as they are now.
-    pub fn functions_changed(&mut self) {
-        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -343,6 +363,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// Empty the keyspace and load the append-only file; the client waits for it.
+    LoadAof { client: ClientId },
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).

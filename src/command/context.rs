@@ -93,6 +93,12 @@ impl Selected<'_> {
         self.keyspace.env.now()
     }
 
+    /// The time by which deadlines are judged.
+    #[inline]
+    pub fn expiry_now(&self) -> UnixMillis {
+        self.keyspace.env.expiry_now()
+    }
+
     /// Propagates this request instead of the one received.
     pub fn propagate_as<'b>(&mut self, request: impl IntoIterator<Item = &'b [u8]>) {
         let index = self.index;

@@ -16,13 +16,13 @@ pub mod rewrite;
 pub mod set;
 mod special;
 pub mod table;
-mod text;
+pub(crate) mod text;
 pub mod value;
 
 pub use directive::{Directive, Effect, Flags};
 pub use file::ConfigError;
 pub use set::{SetContext, SetError};
-pub use text::split_words;
+pub(crate) use text::split_words;
 pub(crate) use text::{error_text as io_reason, parse_memory};
 pub use value::*;
 

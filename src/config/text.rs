@@ -3,7 +3,7 @@
 
 /// Splits a line into words. Double quotes know `\n \r \t \b \a \xHH`, single quotes only `\'`;
 /// a closing quote must end its word. `None`: a quote is missing.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut at = 0;
     loop {
@@ -75,7 +75,7 @@ fn quoted(line: &[u8], mut at: usize, quote: u8, word: &mut Vec<u8>) -> Option<u
 }
 
 /// The word in double quotes, so that `split_words` gives it back.
-pub(super) fn quote(word: &[u8]) -> Vec<u8> {
+pub(crate) fn quote(word: &[u8]) -> Vec<u8> {
     let mut out = vec![b'"'];
     for &c in word {
         match c {

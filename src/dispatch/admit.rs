@@ -59,14 +59,16 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
 
 /// Refuses what the state of the server does not allow.
 fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
-    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC").map_or(0, |transaction| transaction.flags);
-    let writes = (spec.flags | queued) & Flag::Write.bit() != 0;
+    let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
+    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
     if (writes || spec.name == "PING")
         && let Some(refusal) = world.refused_writes()
     {
         return Err(refusal);
     }
-    if world.persistence.is_loading() && !spec.has(Flag::Loading) {
+    let waits = |at: u16| !world.commands.get(at).spec.has(Flag::Loading);
+    let queue_waits = queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| waits(queued.command)));
+    if world.persistence.is_loading() && (!spec.has(Flag::Loading) || queue_waits) {
         return Err(error::LOADING);
     }
     Ok(())

@@ -11,6 +11,7 @@
 use super::publish;
 use crate::config::MaxmemoryPolicy;
 use crate::raw::alloc;
+use crate::session::Session;
 use crate::world::{MemoryGuard, World};
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,15 @@ enum Outcome {
     Exhausted,
 }
 
-/// Makes room before a command, if it takes any.
+/// Makes room before a command, if it takes any. What the client is told of evicted keys comes before the reply.
 #[inline]
-pub fn before_command(world: &mut World) {
+pub fn before_command(world: &mut World, session: &mut Session) {
     let left = world.memory.left;
     if left != MemoryGuard::UNLIMITED && (world.memory_short || alloc::used_by_thread() > left) {
         make_room(world);
+        if world.sessions.has_late() {
+            world.sessions.collect_late(session);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod monitor;
 mod permit;
 pub mod publish;
 mod script;
+mod tracking;
 mod transaction;
 
 use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
@@ -92,7 +93,8 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     };
     let spec = world.commands.get(at).spec;
     session.last_command = Some(at);
-    memory::before_command(world);
+    memory::before_command(world, session);
+    let start = session.out.mark();
     if let Err(refusal) = admit::admit(world, session, at, spec, args) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -102,7 +104,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
     run(world, session, args, at, start, false)
 }
 
-/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI or a subscriber.
+/// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI, a subscriber or tracking.
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
@@ -120,6 +122,9 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return after(session, start, Step::Next);
     }
     let step = run(world, session, args, at, start, false);
+    if session.tracking {
+        tracking::after_command(world, session, spec, args);
+    }
     monitor::show(world, session, spec, args);
     step
 }
@@ -156,6 +161,31 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
+/// Runs a request that was read from the append-only file: what it does was admitted, measured and propagated when it was
+/// written. Nobody hears its reply. False if there is no such command.
+pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool {
+    let Some(at) = lookup(&world.commands, args) else { return false };
+    let spec = world.commands.get(at).spec;
+    let start = session.out.mark();
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        transaction::queue(session, at, spec, args);
+    } else if spec.arity.allows(args.len()) {
+        // What fails now failed then.
+        if invoke(world, session, args, at, &mut None, false) == Ok(Flow::RunQueue)
+            && let Some(transaction) = session.transaction.take()
+        {
+            for queued in &transaction.queue {
+                let _ = invoke(world, session, queued.request.args(), queued.command, &mut None, false);
+            }
+        }
+        if !world.keyspace.env.effects.is_quiet() {
+            publish::close_unit(world, session, args, false, false);
+        }
+    }
+    session.out.rewind(start);
+    true
+}
+
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
@@ -167,7 +197,11 @@ pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: 
             {
                 return refuse(world, session, start, refusal, Some(at));
             }
-            run(world, session, args, at, start, true)
+            let step = run(world, session, args, at, start, true);
+            if session.tracking {
+                tracking::note_keys(world, session, spec, args);
+            }
+            step
         }
         None => Step::Next,
     }
@@ -280,9 +314,10 @@ fn conclude(
         session.out.rewind(start);
         // What it found out on the way (expired keys) is published all the same.
         if !world.keyspace.env.effects.is_quiet() {
-            publish::close_unit(world, session.db, args, false, false);
+            publish::close_unit(world, session, args, false, false);
         }
-        return Step::Wait(block.unwrap_or_default());
+        let deadline = session.awaits.and_then(|awaits| awaits.deadline);
+        return Step::Wait(block.unwrap_or(BlockOn { deadline, ..BlockOn::default() }));
     }
     world.stats.per_command[at as usize].calls += 1;
     if let Some(nanos) = nanos {
@@ -313,7 +348,8 @@ fn conclude(
     };
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_unit(world, session.db, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
+        session.wrote_to = world.stream.end();
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

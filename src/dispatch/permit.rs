@@ -66,9 +66,9 @@ pub fn check(
             Denial::Key(at) => (Reason::Key, args.get(at)),
             Denial::Channel(at) => (Reason::Channel, args.get(at)),
         };
-        let table = world.commands.clone();
+        let line = commands::session::description(world, session, args);
         let note = Note { reason, place, object, user: &user.name };
-        world.note_refusal(note, || commands::session::description(session, &table, args));
+        world.note_refusal(note, || line);
     }
     denied
 }

@@ -6,14 +6,15 @@
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Event};
 use crate::resp::request::{Args, OwnedRequest};
-use crate::types::DbIndex;
+use crate::session::Session;
+use crate::types::{ClientId, DbIndex};
 use crate::world::{Order, World};
 use std::io::Write as _;
 
-/// Publishes what the request just executed in `db` did. What belongs together propagates as a transaction; not so the
+/// Publishes what the request that the session just executed did. What belongs together propagates as a transaction; not so the
 /// removals of stale keys that a scan came by (`together` false), which have nothing to do with each other.
 #[cold]
-pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool, together: bool) {
+pub fn close_unit(world: &mut World, session: &Session, args: Args<'_>, changed: bool, together: bool) {
     let effects = &mut world.keyspace.env.effects;
     if std::mem::take(&mut effects.all_flushed) {
         world.orders.push_back(Order::AllFlushed);
@@ -25,7 +26,7 @@ pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool,
         if rewritten {
             unit.extend(instead.iter().map(|(db, request)| (*db, request.args())));
         } else if changed {
-            unit.push((db, args));
+            unit.push((session.db, args));
         }
         for part in unit.chunks(if together { unit.len().max(1) } else { 1 }) {
             world.stream.append_unit(part);
@@ -33,13 +34,13 @@ pub fn close_unit(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool,
     }
     let log = world.keyspace.env.effects.take_log();
     if !log.is_empty() {
-        notify(world, log);
+        notify(world, log, Some(session.id));
     }
 }
 
 /// Closes a part of a unit that goes on (a command of a transaction): listeners hear of it at once, what is to propagate is
 /// added to `unit`.
-pub fn close_part(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool, unit: &mut Vec<(DbIndex, OwnedRequest)>) {
+pub fn close_part(world: &mut World, session: &Session, args: Args<'_>, changed: bool, unit: &mut Vec<(DbIndex, OwnedRequest)>) {
     let effects = &mut world.keyspace.env.effects;
     let rewritten = effects.is_rewritten();
     let (before, instead) = effects.take_propagation();
@@ -48,12 +49,12 @@ pub fn close_part(world: &mut World, db: DbIndex, args: Args<'_>, changed: bool,
         if rewritten {
             unit.extend(instead);
         } else if changed {
-            unit.push((db, OwnedRequest::copy(args)));
+            unit.push((session.db, OwnedRequest::copy(args)));
         }
     }
     let log = world.keyspace.env.effects.take_log();
     if !log.is_empty() {
-        notify(world, log);
+        notify(world, log, Some(session.id));
     }
 }
 
@@ -67,16 +68,22 @@ pub fn close_background(world: &mut World) {
     }
     let log = world.keyspace.env.effects.take_log();
     if !log.is_empty() {
-        notify(world, log);
+        notify(world, log, None);
     }
 }
 
-/// Tells listeners: subscribers of keyspace events, blocked clients. (WATCH is told by the keyspace itself.)
-fn notify(world: &mut World, log: Vec<Effect>) {
+/// Tells listeners: clients that hold copies of keys, subscribers of keyspace events, blocked clients. (WATCH is told by the
+/// keyspace itself.) `by` is the client whose request did it.
+fn notify(world: &mut World, log: Vec<Effect>, by: Option<ClientId>) {
+    let mut flushed = false;
     for effect in log {
         match &effect {
             // A key that went away matters too: a client that waits for a group of a stream hears that it is gone.
             Effect::Modified { db, key, event, .. } => {
+                if !world.tracking.is_idle() {
+                    let itself = event.class & (Class::EXPIRED | Class::EVICTED) != 0;
+                    world.tracking.key_changed(&mut world.sessions, key, by, itself);
+                }
                 announce(world, *db, key, *event);
                 world.blocked.key_changed(*db, key);
             }
@@ -85,7 +92,13 @@ fn notify(world: &mut World, log: Vec<Effect>) {
                 world.blocked.database_changed(*a);
                 world.blocked.database_changed(*b);
             }
-            Effect::Flushed { db } => world.blocked.database_changed(*db),
+            Effect::Flushed { db } => {
+                // FLUSHALL empties many databases, but it is one piece of news.
+                if !std::mem::replace(&mut flushed, true) {
+                    world.tracking.flushed(&mut world.sessions);
+                }
+                world.blocked.database_changed(*db);
+            }
         }
         world.listeners.hear(&effect);
     }

@@ -3,7 +3,7 @@
 //! A script asks by suspending itself, so what it wants is done here, with everything at hand, and it is resumed with the
 //! answer. One that takes long is left suspended; the engine answers others and comes back.
 
-use super::{Ran, fail, invoke, monitor, permit, publish};
+use super::{Ran, fail, invoke, monitor, permit, publish, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::permission::{self, denial_text};
@@ -63,6 +63,9 @@ pub(super) fn start(
     own.db = session.db;
     own.user = session.user.clone();
     own.guarded = session.guarded;
+    // What its commands read and change, the client does.
+    own.id = session.id;
+    own.tracking = session.tracking;
     own.no_touch = session.no_touch;
     let script = Script {
         at,
@@ -197,7 +200,10 @@ fn call(world: &mut World, script: &mut Script, request: OwnedRequest, resp3: bo
     if changed || !world.keyspace.env.effects.is_quiet() {
         let mut nowhere = Vec::new();
         let unit = if propagate { &mut script.unit } else { &mut nowhere };
-        publish::close_part(world, script.session.db, args, changed, unit);
+        publish::close_part(world, &script.session, args, changed, unit);
+    }
+    if script.session.tracking {
+        tracking::note_keys(world, &script.session, spec, args);
     }
     monitor::show(world, &script.session, spec, args);
     Answer::Reply(request, std::mem::take(&mut script.session.out))

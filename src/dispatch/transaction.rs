@@ -1,6 +1,6 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Open, Ran, fail, invoke, monitor, permit, publish, script};
+use super::{Open, Ran, fail, invoke, monitor, permit, publish, script, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
@@ -137,7 +137,10 @@ fn conclude_one(world: &mut World, session: &mut Session, run: &mut Run, open: O
     }
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_part(world, session.db, args, changed, unit);
+        publish::close_part(world, session, args, changed, unit);
+    }
+    if session.tracking {
+        tracking::note_keys(world, session, spec, args);
     }
     monitor::show(world, session, spec, args);
 }

@@ -136,18 +136,46 @@ impl Batch {
         Args::new(&self.input, spans)
     }
 
-    /// Makes room for the next read: twice what is there, so that a long argument is copied a few times at the most, but no
-    /// more than the argument being read needs.
-    pub fn make_room(&mut self) {
+    /// Makes room for the next read. An argument that is announced gets its room at once, up to a limit, so that it is not
+    /// copied as it grows; what is longer doubles its room. True if the buffer is larger now than a batch's usually is.
+    pub fn make_room(&mut self) -> bool {
         const ROOM_MIN: usize = 4 * 1024;
+        /// A client that announces much and sends nothing costs this much address space, and no memory.
+        const ANNOUNCED_MAX: usize = 4 << 20;
         if self.input.is_empty() {
             self.input.resize(INPUT_BYTES, 0);
         }
-        if self.input.len() - self.filled < ROOM_MIN {
-            let doubled = self.input.len() * 2;
-            let enough = (self.wanted + ROOM_MIN).max(self.filled + ROOM_MIN);
-            self.input.resize(doubled.min(enough).max(self.filled + ROOM_MIN), 0);
+        let size = self.input.len();
+        let enough = (self.wanted + ROOM_MIN).max(self.filled + ROOM_MIN);
+        if self.wanted <= size && size - self.filled >= ROOM_MIN {
+            return false;
         }
+        let size = enough.min((self.filled + ANNOUNCED_MAX).max(size * 2));
+        self.resize_input(size);
+        true
+    }
+
+    /// Takes room back from a buffer that is not needed in its size; what it holds stays. True if there was any to take.
+    pub fn shrink(&mut self, room: usize) -> bool {
+        let size = room.max(self.filled);
+        let shrinks = size < self.input.len();
+        if shrinks {
+            self.resize_input(size);
+        }
+        shrinks
+    }
+
+    /// Moves the input to a buffer of another size. Fresh memory is zero already: unlike a buffer that is resized, pages that
+    /// are never read into are never touched.
+    fn resize_input(&mut self, size: usize) {
+        let mut input = vec![0; size];
+        input[..self.filled].copy_from_slice(&self.input[..self.filled]);
+        self.input = input;
+    }
+
+    /// Bytes read that do not belong to any argument yet.
+    pub fn pending(&self) -> usize {
+        self.filled.saturating_sub(self.decoder.position())
     }
 
     /// Decodes every complete request in the input and looks their commands up.

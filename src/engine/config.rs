@@ -20,6 +20,7 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
         let config = &world.config;
         world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;
     }
+    world.limit_tracking(None);
     if names.contains(&"proto-max-bulk-len") || names.contains(&"client-query-buffer-limit") {
         world.settle_all();
     }

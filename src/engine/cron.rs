@@ -1,8 +1,9 @@
-//! Timed work, ten times a second by default and each part under a budget: expiry, idle clients, output limits, rates.
+//! Timed work, ten times a second by default and each part under a budget: expiry, a look at some clients, rates.
 
 use super::{Engine, Mailbox};
 use crate::clock::Clock;
-use crate::config::OutputBufferLimit;
+use crate::config::AppendFsync;
+use crate::world::World;
 use std::time::{Duration, Instant};
 
 /// Ticks for ever. The timer is real even when the keyspace's clock is moved by hand.
@@ -77,12 +78,14 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused {
+        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
             self.expire(period);
         }
         self.save_if_due();
         self.world.keyspace.maintain_tables();
-        self.look_at_clients(millis);
+        self.world.limit_tracking(None);
+        self.look_at_clients();
+        self.look_after_aof();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
         crate::raw::alloc::collect(64);
@@ -112,51 +115,42 @@ impl Engine {
         }
     }
 
-    /// Idle clients and those that do not read their replies.
-    fn look_at_clients(&mut self, millis: i64) {
-        let world = &mut self.world;
-        let timeout = world.config.timeout * 1000;
-        let limits = world.config.client_output_buffer_limit;
-        let limited = |limit: OutputBufferLimit| limit.hard != 0 || limit.soft != 0;
-        if timeout == 0 && !limited(limits.normal) && (world.pubsub.clients() == 0 || !limited(limits.pubsub)) {
+    /// Rewrites of the append-only file that are due, and how quick its disk is.
+    fn look_after_aof(&mut self) {
+        if self.world.persistence.is_loading() {
             return;
         }
-        let ids: Vec<_> = world.sessions.ids().collect();
-        for id in ids {
-            let Some(session) = world.sessions.get_mut(id) else { continue };
-            let listens = session.subscriptions.is_some();
-            if timeout > 0 && millis - session.active_at > timeout && !listens && !session.blocked {
-                tracing::debug!("Closing idle client");
-                session.closing = true;
-                if let Some(link) = &session.link {
-                    link.close_now();
-                }
-                continue;
-            }
-            let limit = if listens { limits.pubsub } else { limits.normal };
-            if limited(limit) && over_limit(session, limit, millis) {
-                world.stats.output_buffer_limit_disconnections += 1;
+        self.start_scheduled_rewrite(false);
+        let World { config, persistence, slow, keyspace, .. } = &mut self.world;
+        if let Some(growth) = persistence.aof.growth_due(config) {
+            tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
+            persistence.aof.rewrites_mut().schedule();
+            self.start_scheduled_rewrite(false);
+            return;
+        }
+        let threshold = config.latency_monitor_threshold;
+        if threshold <= 0 {
+            return;
+        }
+        let (write, sync) = persistence.aof.take_slowest();
+        let seconds = keyspace.env.now_micros / 1_000_000;
+        let always = config.appendfsync == AppendFsync::Always;
+        for (event, millis) in [("aof-write-alone", write), ("aof-write", write), ("aof-fsync-always", sync)] {
+            if i64::from(millis) >= threshold && (always || event != "aof-fsync-always") {
+                slow.latency.record(event, seconds, millis);
             }
         }
     }
-}
 
-/// Closes a client whose replies pile up beyond the limits.
-fn over_limit(session: &mut crate::session::Session, limit: OutputBufferLimit, millis: i64) -> bool {
-    let Some(link) = &session.link else { return false };
-    let waiting = link.buffers().unsent as u64;
-    let hard = limit.hard != 0 && waiting >= limit.hard;
-    let soft = limit.soft != 0 && waiting >= limit.soft;
-    if !soft {
-        session.over_soft_limit_since = 0;
-    } else if session.over_soft_limit_since == 0 {
-        session.over_soft_limit_since = millis;
+    /// Starts a rewrite that is to start as soon as it can; `at_once` if somebody waits for it.
+    pub(super) fn start_scheduled_rewrite(&mut self, at_once: bool) {
+        let World { config, persistence, keyspace, stream, .. } = &mut self.world;
+        let busy = persistence.is_busy();
+        let rewrites = persistence.aof.rewrites_mut();
+        if rewrites.is_scheduled() && !busy && (at_once || !rewrites.is_limited()) {
+            // A failure is in the log; it stays scheduled.
+            let _ = persistence.rewrite_aof(keyspace, config, stream);
+            self.world.adopt_config();
+        }
     }
-    let too_long = soft && millis - session.over_soft_limit_since > limit.soft_seconds * 1000;
-    if hard || too_long {
-        tracing::warn!("Client id={} closed for overcoming of output buffer limits.", session.id.0);
-        session.closing = true;
-        link.close_now();
-    }
-    hard || too_long
 }

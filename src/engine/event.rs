@@ -10,6 +10,8 @@ pub enum Event {
     Batch(Box<Batch>),
     /// A client's requests outgrew `client-query-buffer-limit`; its connection ends.
     QueryTooLarge { client: ClientId, bytes: usize },
+    /// A client's request buffer has become larger than usual.
+    Grown(ClientId),
     /// A connection ended.
     Disconnected(ClientId),
     /// The process was asked to end.

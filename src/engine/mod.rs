@@ -7,10 +7,13 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod clients;
 mod config;
 pub mod cron;
 mod defrag;
 pub mod event;
+mod hold;
+pub mod loading;
 mod nap;
 pub mod ring;
 pub mod snapshot;
@@ -21,7 +24,7 @@ use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::resp::request::OwnedRequest;
-use crate::session::Session;
+use crate::session::{Gauge, Session};
 use crate::types::{ClientId, DbIndex};
 use crate::world::World;
 use batch::{Batch, Home, Post, Spares};
@@ -32,7 +35,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -58,6 +61,10 @@ pub struct Engine {
     paused: Option<PausedRequest>,
     defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
+    /// The client that cron looked at last.
+    looked_at: ClientId,
+    held: hold::Held,
+    load: Option<Box<loading::Load>>,
     snapshot: snapshot::Pace,
 }
 
@@ -120,6 +127,12 @@ pub enum ToConnection {
         client: ClientId,
         after_send: bool,
     },
+    /// Look after the request buffer: see `Link::tidy`.
+    Tidy {
+        connection: u32,
+        client: ClientId,
+        idle: bool,
+    },
     SetLimits {
         connection: u32,
         client: ClientId,
@@ -132,7 +145,7 @@ pub enum ToConnection {
         client: ClientId,
         slot: usize,
         limits: Limits,
-        unsent: Arc<AtomicUsize>,
+        gauge: Arc<Gauge>,
     },
 }
 
@@ -161,6 +174,9 @@ impl Mailbox {
             paused: None,
             defrag: Default::default(),
             outcome: None,
+            looked_at: ClientId::default(),
+            held: hold::Held::default(),
+            load: None,
             snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
@@ -241,6 +257,13 @@ impl Mailbox {
         if self.0.spares.take_dropped() > BURST {
             crate::raw::alloc::trim();
         }
+    }
+
+    /// Lets the engine see what the append-only file's writer reports.
+    pub fn look_at_disk(&self) {
+        let engine = &mut *self.0.engine.borrow_mut();
+        engine.look_at_disk(self);
+        engine.finish_turn(self);
     }
 
     /// Waits until something changed the next time at which cron is needed.
@@ -416,23 +439,12 @@ impl Engine {
         }
     }
 
+    /// Sends every client what there is for it, or keeps it until the disk has what it tells of.
     fn send_replies(&mut self) {
-        let world = &mut self.world;
-        let stats = &mut world.stats;
-        world.sessions.drain_sends(|session| {
-            let bytes = session.out.len() as u64;
-            stats.bytes_out += bytes;
-            session.bytes_out += bytes;
-            stats.writes_processed += 1;
-            if let Some(link) = &session.link {
-                if bytes > 0 {
-                    link.send(&mut session.out);
-                }
-                if session.closing {
-                    link.close_after_send();
-                }
-            }
-        });
+        if self.world.tracking.has_news() {
+            self.world.tracking.broadcast(&mut self.world.sessions);
+        }
+        if self.holds_replies() { self.hold_replies() } else { self.send_replies_now() }
     }
 
     /// Runs the requests of all batches in order, prefetching the keys of the next few.
@@ -448,6 +460,9 @@ impl Engine {
 
     fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
+        if self.world.limits_client_memory {
+            self.count_batches(batches);
+        }
         for i in 0..batches.len() {
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
@@ -456,9 +471,14 @@ impl Engine {
                 self.world.sessions.put_back(session);
                 continue;
             }
+            session.lent_bytes = batches[i].memory_bytes();
+            session.out.limit = clients::limit_of(&session, &self.world.config.client_output_buffer_limit).hard as usize;
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
+            if self.holds_replies() {
+                session.told_data |= self.tells_data(&batches[i]);
+            }
             session.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.reads_processed += 1;
@@ -516,9 +536,10 @@ impl Engine {
             {
                 dispatch::protocol_error(&mut self.world, &mut session, &error);
             }
-            if batches[i].thread != 0 {
-                hand_over(&mut self.world.stats, &mut session, &mut batches[i]);
+            if batches[i].thread != 0 && !self.holds_replies() {
+                self.hand_over(&mut session, &mut batches[i]);
             }
+            session.lent_bytes = 0;
             self.world.sessions.put_back(session);
         }
         self.world.stream.flush();
@@ -528,7 +549,9 @@ impl Engine {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                mailbox.send_home(batch);
+                if let Some(batch) = self.held.keep_batch(batch) {
+                    mailbox.send_home(batch);
+                }
             }
         }
         if remote {
@@ -551,7 +574,7 @@ impl Engine {
         if block.or_gone {
             self.world.blocked.or_gone(session.id);
         }
-        self.world.keyspace.env.effects.watch_modified = true;
+        self.world.settle_changes();
         session.blocked = true;
         self.parked.insert(session.id, Parked { batch, again: block.again });
         if block.deadline.is_some() {
@@ -576,7 +599,7 @@ impl Engine {
                 self.retry(client);
             }
         }
-        self.settle_watching();
+        self.world.settle_changes();
     }
 
     fn retry(&mut self, client: ClientId) {
@@ -590,6 +613,7 @@ impl Engine {
         self.world.sessions.lend_output(&mut session);
         let request = batch.requests[batch.next];
         let args = again.as_ref().map_or_else(|| batch.args(request), OwnedRequest::args);
+        session.told_data = true;
         let step = dispatch::retry(&mut self.world, &mut session, args, request.command());
         if let Step::Wait(_) = step {
             self.world.sessions.put_back(session);
@@ -645,18 +669,26 @@ impl Engine {
             std::mem::take(&mut self.freeing).into_iter().partition(|(_, ticket)| lazyfree.is_freed(*ticket));
         self.freeing = rest;
         for (client, _) in done {
-            let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { continue };
-            let Some(mut session) = self.world.sessions.take(client, batch.slot) else { continue };
-            self.world.sessions.lend_output(&mut session);
-            dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
-            batch.next += 1;
-            self.release(session, batch);
+            self.answer_done(client);
         }
         self.run_resumed(mailbox);
     }
 
+    /// Answers a client whose request was done and waited for what is done beside the engine.
+    fn answer_done(&mut self, client: ClientId) {
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return };
+        self.world.sessions.lend_output(&mut session);
+        dispatch::freed(&mut self.world, &mut session, batch.requests[batch.next].command());
+        batch.next += 1;
+        self.release(session, batch);
+    }
+
     /// Ends a client's wait with the reply of a timeout, or with an error. False if it does not wait.
     pub fn unblock(&mut self, client: ClientId, error: Option<CommandError>) -> bool {
+        if error.is_none() && self.awaits_safety_no_more(client) {
+            return true;
+        }
         let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
         let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
         self.world.sessions.lend_output(&mut session);
@@ -664,22 +696,27 @@ impl Engine {
         dispatch::give_up(&mut self.world, &mut session, batch.args(request), request.command(), error);
         batch.next += 1;
         self.release(session, batch);
-        self.settle_watching();
+        self.world.settle_changes();
         true
     }
 
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
+        session.awaits = None;
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
     }
 
-    /// Nobody waits any more: changes of keys need not be logged for it.
-    fn settle_watching(&mut self) {
-        if self.world.blocked.is_empty() {
-            self.world.keyspace.env.effects.watch_modified = self.world.wants_changes();
-        }
+    /// The time of a client that waits until its writes are safe is over: it is told how far they are. False if it does not
+    /// wait for that.
+    fn awaits_safety_no_more(&mut self, client: ClientId) -> bool {
+        let Some(session) = self.world.sessions.get_mut(client) else { return false };
+        let Some(awaits) = &mut session.awaits else { return false };
+        awaits.deadline = Some(i64::MIN);
+        self.world.awaiting_safety.retain(|waiting| *waiting != client);
+        self.retry(client);
+        true
     }
 
     /// Ends the waits whose time is over.
@@ -759,6 +796,7 @@ impl Engine {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Batch(_) => {}
+            Event::Grown(client) => self.has_grown(client),
             Event::Disconnected(client) => self.forget(client),
             Event::QueryTooLarge { client, bytes } => {
                 self.world.stats.query_buffer_limit_disconnections += 1;
@@ -808,7 +846,8 @@ impl Engine {
                 if let Some(session) = self.world.sessions.get_mut(client) {
                     session.closing = true;
                     match (&session.link, after_replies) {
-                        (Some(link), true) => link.close_after_send(),
+                        // Behind the replies, wherever they wait.
+                        (Some(_), true) => self.world.sessions.queue_send(client),
                         (Some(link), false) => link.close_now(),
                         (None, _) => {}
                     }
@@ -819,10 +858,18 @@ impl Engine {
             }
             Order::ConfigChanged(names) => {
                 config::apply(&mut self.world, &names);
+                if names.contains(&"maxmemory-clients") || names.contains(&"maxmemory") {
+                    self.count_all_clients();
+                }
+                if names.contains(&"appendonly") {
+                    self.follow_appendonly();
+                    self.look_at_disk(mailbox);
+                }
                 if self.world.memory.unfinished {
                     mailbox.0.timers.notify_one();
                 }
             }
+            Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
@@ -832,15 +879,4 @@ impl Engine {
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
     }
-}
-
-/// Puts a session's replies into its batch, which takes them to the thread that has the socket. The batch's empty buffer
-/// stays with the session.
-fn hand_over(stats: &mut crate::stats::Stats, session: &mut Session, batch: &mut Batch) {
-    let bytes = session.out.len() as u64;
-    stats.bytes_out += bytes;
-    session.bytes_out += bytes;
-    stats.writes_processed += 1;
-    std::mem::swap(&mut session.out, &mut batch.out);
-    batch.close_after = session.closing;
 }

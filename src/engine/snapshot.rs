@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// A slice while nothing else is to be done, and while little, and while much is.
 const SLICE_IDLE: Duration = Duration::from_micros(250);
-const SLICE_LIGHT: Duration = Duration::from_micros(150);
-const SLICE_BUSY: Duration = Duration::from_micros(75);
+const SLICE_LIGHT: Duration = Duration::from_micros(125);
+const SLICE_BUSY: Duration = Duration::from_micros(50);
 /// Shares of time up to which the engine counts as idle and as lightly loaded.
 const IDLE_SHARE: f64 = 0.01;
 const LIGHT_SHARE: f64 = 0.6;
@@ -121,7 +121,11 @@ impl Pace {
 fn finished(world: &mut World, snapshot: &Snapshot, result: io::Result<u64>) {
     match snapshot.purpose {
         Purpose::Rdb => world.persistence.saved_in_background(snapshot, result),
-        Purpose::AofBase | Purpose::FullSync => {}
+        Purpose::AofBase => {
+            let World { persistence, config, stream, .. } = &mut *world;
+            persistence.aof.base_written(result, config, stream);
+        }
+        Purpose::FullSync => {}
     }
     world.review_restrictions();
 }

@@ -157,6 +157,12 @@ impl Cut {
         }
     }
 
+    /// False if an entry that is not due is none of the cut's business any more.
+    #[inline]
+    pub fn may_want(&self, entry: &Entry) -> bool {
+        !self.untouched.is_empty() && matches!(entry.payload(), Payload::Boxed(..))
+    }
+
     /// True if the cut has yet to record something of this entry, which is about to leave the keyspace.
     pub fn wants(&self, entry: &Entry) -> bool {
         label_of(entry.payload()).is_some()
@@ -173,8 +179,15 @@ impl Cut {
 
     /// A database is emptied. If the cut needs its table still it takes it over, else gives it back.
     pub fn flushed(&mut self, db: DbIndex, table: Table<Entry>) -> Option<Table<Entry>> {
-        let Some(walk) = self.walks.iter().position(|walk| matches!(walk.table, Whereabouts::Live(at) if at == db)) else {
-            return Some(table);
+        let known = self.walks.iter().position(|walk| matches!(walk.table, Whereabouts::Live(at) if at == db));
+        let walk = match known {
+            Some(walk) => walk,
+            // A table that is none of the cut's can hold collections of the cut: they were moved there.
+            None if self.large.iter().any(|large| matches!(&large.place, Place::Live(at, _) if *at == db)) => {
+                self.walks.push(Walk { origin: db, table: Whereabouts::Live(db) });
+                self.walks.len() - 1
+            }
+            None => return Some(table),
         };
         self.walks[walk].table = Whereabouts::Left(table);
         self.untouched.remove(&db);

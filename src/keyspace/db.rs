@@ -105,6 +105,13 @@ impl Env {
         self.now_micros / 1000
     }
 
+    /// The time by which deadlines are judged: now; but a file, or the primary, tells by itself what went away, so that for
+    /// its requests nothing is over yet.
+    #[inline]
+    pub fn expiry_now(&self) -> UnixMillis {
+        if self.obeys { UnixMillis::MIN } else { self.now() }
+    }
+
     /// The access clock of a new entry.
     #[inline]
     pub fn fresh_clock(&self) -> u32 {
@@ -391,10 +398,11 @@ impl Keyspace {
         db.meta.fields.clear();
         let keys = table.len() as u64;
         let table = match &mut self.env.cut {
-            Some(cut) if table.is_cut() => cut.flushed(index, table),
-            _ => Some(table),
+            Some(cut) => cut.flushed(index, table),
+            None => Some(table),
         };
-        if keys == 0 {
+        // Clients may also hold copies of keys that do not exist, and of keys of other databases.
+        if keys == 0 && !self.env.effects.tracked {
             return 0;
         }
         self.env.effects.flushed(index, keys);
@@ -420,6 +428,14 @@ impl Keyspace {
             watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
         }
         self.env.effects.swapped(a, b);
+    }
+
+    /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.
+    pub fn expect(&mut self, index: DbIndex, keys: usize) {
+        let table = &mut self.dbs[index.at()].table;
+        if table.is_empty() {
+            table.reserve(keys);
+        }
     }
 
     /// Files an entry that was read from a data file: no change of anybody's, so nothing is recorded. If the key is there
@@ -507,7 +523,7 @@ fn touch(entry: &mut Entry, env: &mut Env) {
 #[inline]
 fn find_live<'a>(table: &'a mut Table<Entry>, meta: &mut DbMeta, env: &mut Env, key: &[u8]) -> Slot<'a, Entry> {
     let hash = table.hash(key);
-    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.now() > at)) {
+    if meta.volatile > 0 && table.get(hash, key).is_some_and(|entry| entry.deadline().is_some_and(|at| env.expiry_now() > at)) {
         if env.cut.is_some() {
             before_change(&mut table.slot(hash, key), meta, env);
         }
@@ -528,7 +544,9 @@ pub(super) fn before_change(slot: &mut Slot<'_, Entry>, meta: &DbMeta, env: &mut
         if due {
             found.set_shown();
         }
-        found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        if due || cut.may_want(&found.get()) {
+            found.with_mut(|entry| cut.before_change(meta.index, meta.origin, entry, due));
+        }
     }
 }
 

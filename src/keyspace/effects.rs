@@ -154,6 +154,8 @@ pub struct Effects {
     pub watched: Watched,
     /// Someone tracks or waits for keys.
     pub watch_modified: bool,
+    /// Clients hold copies of keys.
+    pub tracked: bool,
     /// The write stream has consumers.
     pub streaming: bool,
     /// FLUSHALL ran.

@@ -111,7 +111,7 @@ impl Handle<'_> {
     fn expire_fields(self, remove: impl FnOnce(&mut Hash, UnixMillis, &mut dyn FnMut(&[u8]))) -> usize {
         let Slot::Occupied(mut found) = self.slot else { return 0 };
         let (env, meta, key) = (self.env, self.meta, self.key);
-        let now = env.now();
+        let now = env.expiry_now();
         let outcome = found.update(|mut entry| {
             let outcome = entry.map_value(|value| match Hash::from_value(value) {
                 Ok(mut hash) => {

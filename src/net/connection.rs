@@ -8,20 +8,20 @@
 
 use super::tls::stream::{Channel, Reader};
 use crate::command::table::CommandTable;
-use crate::engine::batch::{Batch, Decoded, Home, Post};
+use crate::engine::batch::{Batch, Decoded, Home, INPUT_BYTES, Post};
 use crate::engine::event::Event;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
-use crate::session::{Link, LinkBuffers};
+use crate::session::{Gauge, Link, LinkBuffers};
 use crate::types::ClientId;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{tcp, unix};
@@ -131,9 +131,15 @@ pub struct Connection {
     /// Its thread, and its place there; batches carry both.
     thread: u16,
     place: Cell<u32>,
-    /// Bytes of replies that the socket has not taken yet, where the engine can see them.
-    unsent_bytes: Arc<AtomicUsize>,
+    gauge: Arc<Gauge>,
+    /// The gauge shows a request buffer.
+    is_gauged: Cell<bool>,
     batch: RefCell<Possession>,
+    /// A request did not arrive in one piece: the next ones may not, either, so the buffer is kept.
+    keeps_batch: Cell<bool>,
+    /// Something was read since the last look at the buffer, and how much of it was in use at most.
+    was_read: Cell<bool>,
+    peak: Cell<usize>,
     /// The task wants to be woken when the batch is back.
     wants_batch: Cell<bool>,
     task: RefCell<Option<Waker>>,
@@ -162,12 +168,33 @@ enum Closing {
     Now,
 }
 
-/// Replies that the socket has not taken yet.
+/// Replies that the socket has not taken yet, in pieces: what piles up is neither copied as it grows nor freed late.
 #[derive(Default)]
 struct Unsent {
-    out: Output,
-    /// Bytes of `out` (in sending order, references included) that have left.
+    pieces: VecDeque<Output>,
+    /// Bytes of all pieces, referenced buffers included.
+    bytes: usize,
+    /// Bytes of the first piece (in sending order, references included) that have left.
     sent: usize,
+}
+
+impl Unsent {
+    fn left(&self) -> usize {
+        self.bytes - self.sent
+    }
+
+    /// Adds replies behind the others: short ones to the last piece, so that many of them do not become many pieces.
+    fn push(&mut self, out: &mut Output) {
+        const PIECE_BYTES: usize = 64 * 1024;
+        self.bytes += out.len();
+        match self.pieces.back_mut() {
+            Some(last) if last.bytes.len() + out.bytes.len() <= PIECE_BYTES => {
+                last.append(out);
+                out.clear();
+            }
+            _ => self.pieces.push_back(std::mem::take(out)),
+        }
+    }
 }
 
 /// At most this many pieces in one vectored write: the kernel's own limit.
@@ -175,14 +202,18 @@ const PIECES_MAX: usize = 1024;
 
 impl Connection {
     /// The shared part of a new connection on a thread.
-    pub fn new(write: WriteHalf, post: Rc<dyn Post>, thread: u16, limits: Limits, unsent_bytes: Arc<AtomicUsize>) -> Rc<Self> {
+    pub fn new(write: WriteHalf, post: Rc<dyn Post>, thread: u16, limits: Limits, gauge: Arc<Gauge>) -> Rc<Self> {
         Rc::new(Connection {
             write,
             post,
             thread,
             place: Cell::new(0),
-            unsent_bytes,
+            gauge,
+            is_gauged: Cell::new(false),
             batch: RefCell::default(),
+            keeps_batch: Cell::new(false),
+            was_read: Cell::new(false),
+            peak: Cell::new(0),
             wants_batch: Cell::new(false),
             task: RefCell::default(),
             unsent: RefCell::default(),
@@ -244,7 +275,9 @@ impl Connection {
                 self.wants_batch.set(true);
                 return Poll::Pending;
             }
-            batch.make_room();
+            if batch.make_room() {
+                self.post.post(Event::Grown(client));
+            }
             let filled = batch.filled;
             let mut buffer = ReadBuf::new(&mut batch.input[filled..]);
             match read.poll_read(context, &mut buffer) {
@@ -267,6 +300,8 @@ impl Connection {
                 }
             }
             if batch.decode(commands, &self.limits.get()) == Decoded::Nothing {
+                self.was_read.set(true);
+                self.keeps_batch.set(batch.filled != 0);
                 *self.batch.borrow_mut() = Possession::Home(batch);
                 continue;
             }
@@ -282,39 +317,52 @@ impl Connection {
     fn send_to_engine(&self, mut batch: Box<Batch>, client: ClientId, slot: usize) {
         (batch.client, batch.slot) = (client, slot);
         (batch.thread, batch.connection) = (self.thread, self.place.get());
+        if self.keeps_batch.get() {
+            self.was_read.set(true);
+            self.peak.set(self.peak.get().max(batch.filled));
+        }
+        if self.is_gauged.get() {
+            self.show(&Possession::Away);
+        }
         self.post.post(Event::Batch(batch));
     }
 
-    /// Sends replies; what the socket does not take now is kept and sent when it does.
-    pub fn send(&self, out: &mut Output) {
+    /// Sends replies; what the socket does not take now is kept and sent when it does. Returns how much that is.
+    pub fn send(&self, out: &mut Output) -> usize {
         if self.closing.get() == Closing::Now {
-            return out.clear();
+            out.clear();
+            return 0;
         }
         if self.has_unsent.get() {
-            self.unsent.borrow_mut().out.append(out);
-            self.count_unsent();
-            return out.clear();
+            self.unsent.borrow_mut().push(out);
+            return self.count_unsent();
         }
         let mut sent = 0;
         match self.write.write_out(out, &mut sent) {
             Ok(()) => out.clear(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *self.unsent.borrow_mut() = Unsent { out: std::mem::take(out), sent };
+                let mut unsent = self.unsent.borrow_mut();
+                unsent.push(out);
+                unsent.sent = sent;
+                drop(unsent);
                 self.has_unsent.set(true);
-                self.count_unsent();
                 self.wake();
+                return self.count_unsent();
             }
             Err(_) => {
                 out.clear();
                 self.close(false);
             }
         }
+        0
     }
 
     /// Closes the connection, now or when everything has left.
     pub fn close(&self, after_send: bool) {
         if !after_send {
+            // What has not left never will: its memory is free at once.
             self.closing.set(Closing::Now);
+            self.drop_unsent();
         } else if self.closing.get() == Closing::No {
             self.closing.set(Closing::AfterSend);
         }
@@ -326,19 +374,67 @@ impl Connection {
         self.limits.set(limits);
     }
 
-    fn count_unsent(&self) {
-        let unsent = self.unsent.borrow();
-        self.unsent_bytes.store(unsent.out.len().saturating_sub(unsent.sent), Ordering::Relaxed);
+    /// Replies that were on their way from another thread are here.
+    pub fn arrived(&self, bytes: usize) {
+        self.gauge.arrived(bytes);
     }
 
-    /// Keeps a batch that holds the beginning of a request; gives an empty one back.
+    fn count_unsent(&self) -> usize {
+        let left = self.unsent.borrow().left();
+        self.gauge.set_unsent(left);
+        left
+    }
+
+    fn drop_unsent(&self) {
+        *self.unsent.borrow_mut() = Unsent::default();
+        self.has_unsent.set(false);
+        self.gauge.set_unsent(0);
+    }
+
+    /// Keeps a batch that holds the beginning of a request, and one whose connection is likely to need it again; gives others
+    /// back.
     fn keep(&self, batch: Box<Batch>) {
-        *self.batch.borrow_mut() = if batch.filled == 0 {
+        let kept = if batch.filled == 0 && !self.keeps_batch.get() {
             self.post.return_batch(batch);
             Possession::Idle
         } else {
             Possession::Home(batch)
         };
+        if self.is_gauged.get() || matches!(kept, Possession::Home(_)) {
+            self.show(&kept);
+        }
+        *self.batch.borrow_mut() = kept;
+    }
+
+    fn show(&self, kept: &Possession) {
+        let (query, free, memory) = match kept {
+            Possession::Home(batch) => (batch.pending(), batch.input.len() - batch.filled, batch.memory_bytes()),
+            _ => (0, 0, 0),
+        };
+        self.is_gauged.set(memory != 0);
+        self.gauge.set_query(query, free, memory);
+    }
+
+    /// Looks after the request buffer, about once a second: see `Link::tidy`.
+    pub fn tidy(&self, idle: bool) {
+        /// Buffers above this are worth shrinking.
+        const SHRUNK_MIN: usize = INPUT_BYTES;
+        let idle = !self.was_read.replace(false) && idle;
+        let peak = self.peak.replace(0);
+        let mut batch = match self.batch.replace(Possession::Away) {
+            Possession::Home(batch) => batch,
+            other => {
+                self.batch.replace(other);
+                return;
+            }
+        };
+        if idle {
+            self.keeps_batch.set(false);
+            batch.shrink(0);
+        } else if batch.input.len() > SHRUNK_MIN && batch.pending() == 0 && peak < batch.input.len() / 2 {
+            batch.shrink(peak.max(SHRUNK_MIN));
+        }
+        self.keep(batch);
     }
 
     /// Sends what is left over; `Err` if the client is gone.
@@ -347,7 +443,7 @@ impl Connection {
             let done = self.push_unsent().map_err(|_| ())?;
             if done {
                 self.has_unsent.set(false);
-                self.unsent_bytes.store(0, Ordering::Relaxed);
+                self.gauge.set_unsent(0);
                 return Ok(());
             }
             match self.write.poll_ready(context) {
@@ -361,18 +457,23 @@ impl Connection {
     /// Writes as much of the left-over replies as the socket takes; true if that was all.
     fn push_unsent(&self) -> io::Result<bool> {
         let mut unsent = self.unsent.borrow_mut();
-        let Unsent { out, sent } = &mut *unsent;
-        match self.write.write_out(out, sent) {
-            Ok(()) => {
-                *unsent = Unsent::default();
-                Ok(true)
+        let Unsent { pieces, bytes, sent } = &mut *unsent;
+        while let Some(first) = pieces.front() {
+            match self.write.write_out(first, sent) {
+                Ok(()) => {
+                    *bytes -= first.len();
+                    *sent = 0;
+                    pieces.pop_front();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.gauge.set_unsent(unsent.left());
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.unsent_bytes.store(out.len().saturating_sub(*sent), Ordering::Relaxed);
-                Ok(false)
-            }
-            Err(error) => Err(error),
         }
+        *unsent = Unsent::default();
+        Ok(true)
     }
 
     fn wake(&self) {
@@ -460,8 +561,8 @@ impl Home for Connection {
 pub struct LocalLink(pub Rc<Connection>);
 
 impl Link for LocalLink {
-    fn send(&self, out: &mut Output) {
-        self.0.send(out);
+    fn send(&self, out: &mut Output) -> usize {
+        self.0.send(out)
     }
 
     fn close_after_send(&self) {
@@ -477,13 +578,11 @@ impl Link for LocalLink {
     }
 
     fn buffers(&self) -> LinkBuffers {
-        let unsent = self.0.unsent.borrow();
-        let (query, query_free, batch_bytes) = match &*self.0.batch.borrow() {
-            Possession::Home(batch) => (batch.filled, batch.input.len() - batch.filled, batch.memory_bytes()),
-            _ => (0, 0, 0),
-        };
-        let waiting = unsent.out.len().saturating_sub(unsent.sent);
-        let memory = size_of::<Connection>() + batch_bytes + unsent.out.bytes.capacity() + waiting;
-        LinkBuffers { query, query_free, unsent: waiting, memory }
+        let shown = self.0.gauge.read();
+        LinkBuffers { memory: shown.memory + size_of::<Connection>(), ..shown }
+    }
+
+    fn tidy(&self, idle: bool) {
+        self.0.tidy(idle);
     }
 }

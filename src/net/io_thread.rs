@@ -11,13 +11,12 @@ use crate::engine::ring::{self, Bell, Receiver, Sender};
 use crate::engine::{Mailbox, NewSocket, Remote, ToConnection};
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
-use crate::session::{Link, LinkBuffers};
+use crate::session::{Gauge, Link, LinkBuffers};
 use crate::types::ClientId;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -133,7 +132,13 @@ impl Thread {
             },
             ToConnection::Send { connection, client, mut out } => {
                 if let Some(connection) = self.find(connection, client) {
+                    connection.arrived(out.len());
                     connection.send(&mut out);
+                }
+            }
+            ToConnection::Tidy { connection, client, idle } => {
+                if let Some(connection) = self.find(connection, client) {
+                    connection.tidy(idle);
                 }
             }
             ToConnection::Close { connection, client, after_send } => {
@@ -146,8 +151,8 @@ impl Thread {
                     connection.set_limits(limits);
                 }
             }
-            ToConnection::Adopt { socket, place, client, slot, limits, unsent } => {
-                if self.adopt(socket, place, client, slot, limits, unsent).is_err() {
+            ToConnection::Adopt { socket, place, client, slot, limits, gauge } => {
+                if self.adopt(socket, place, client, slot, limits, gauge).is_err() {
                     self.events.send(Event::Disconnected(client));
                 }
             }
@@ -161,7 +166,7 @@ impl Thread {
         client: ClientId,
         slot: usize,
         limits: Limits,
-        unsent: Arc<AtomicUsize>,
+        gauge: Arc<Gauge>,
     ) -> io::Result<()> {
         let (read, write) = match socket {
             NewSocket::Tcp(stream) => {
@@ -178,7 +183,7 @@ impl Thread {
                 (ReadHalf::Tls(reader), WriteHalf::Tls(channel))
             }
         };
-        let connection = Connection::new(write, self.clone(), self.number, limits, unsent);
+        let connection = Connection::new(write, self.clone(), self.number, limits, gauge);
         connection.set_place(place);
         let mut places = self.places.borrow_mut();
         if places.len() <= place as usize {
@@ -232,13 +237,16 @@ pub struct RemoteLink {
     pub orders: Rc<Sender<ToConnection>>,
     pub connection: u32,
     pub client: ClientId,
-    pub unsent: Arc<AtomicUsize>,
+    pub gauge: Arc<Gauge>,
 }
 
 impl Link for RemoteLink {
-    fn send(&self, out: &mut Output) {
+    fn send(&self, out: &mut Output) -> usize {
         let out = std::mem::take(out);
+        let before = self.gauge.unsent();
+        self.gauge.departed(out.len());
         self.orders.send(ToConnection::Send { connection: self.connection, client: self.client, out });
+        before
     }
 
     fn close_after_send(&self) {
@@ -256,7 +264,11 @@ impl Link for RemoteLink {
     }
 
     fn buffers(&self) -> LinkBuffers {
-        let unsent = self.unsent.load(Ordering::Relaxed);
-        LinkBuffers { query: 0, query_free: 0, unsent, memory: unsent }
+        let shown = self.gauge.read();
+        LinkBuffers { memory: shown.memory + size_of::<Connection>(), ..shown }
+    }
+
+    fn tidy(&self, idle: bool) {
+        self.orders.send(ToConnection::Tidy { connection: self.connection, client: self.client, idle });
     }
 }

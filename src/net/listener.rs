@@ -7,7 +7,7 @@ use super::tls::{self, Tls};
 use crate::engine::batch::Post;
 use crate::engine::event::Event;
 use crate::engine::{Mailbox, NewSocket, ToConnection};
-use crate::session::{Link, Origin, Session};
+use crate::session::{Gauge, Link, Origin, Session};
 use crate::types::{ClientId, DbIndex};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -354,20 +354,21 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) -> Option<Clie
         socket.try_write(b"-ERR max number of clients reached\r\n");
         return None;
     };
-    let unsent = Arc::new(AtomicUsize::new(0));
-    let link = |link: Box<dyn Link>| {
+    let gauge = Arc::new(Gauge::default());
+    let attach = |link: Box<dyn Link>, thread: u16| {
         mailbox.with(|engine| {
             if let Some(session) = engine.world.sessions.get_mut(client) {
                 session.link = Some(link);
+                session.io_thread = thread;
             }
         });
     };
-    if let Some((_, orders)) = mailbox.thread_for(client) {
+    if let Some((thread, orders)) = mailbox.thread_for(client) {
         // The session's slot is unique among clients of all threads, so it serves as the place on the thread, too.
         let place = slot as u32;
-        link(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, unsent: unsent.clone() }));
+        attach(Box::new(RemoteLink { orders: orders.clone(), connection: place, client, gauge: gauge.clone() }), thread);
         match socket.into_new_socket() {
-            Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, unsent }),
+            Ok(socket) => orders.send(ToConnection::Adopt { socket, place, client, slot, limits, gauge }),
             Err(_) => mailbox.post(Event::Disconnected(client)),
         }
         return Some(client);
@@ -380,10 +381,10 @@ fn start(socket: Client, mut session: Session, mailbox: &Mailbox) -> Option<Clie
             return None;
         }
     };
-    let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, unsent);
+    let connection = Connection::new(write, Rc::new(mailbox.clone()), 0, limits, gauge);
     let place = mailbox.add_home(connection.clone());
     connection.set_place(place);
-    link(Box::new(LocalLink(connection.clone())));
+    attach(Box::new(LocalLink(connection.clone())), 0);
     let mailbox = mailbox.clone();
     local::spawn(async move {
         connection.run(read, client, slot, commands).await;

@@ -1,18 +1,20 @@
 //! Persistence: data files in Redis' formats, and what is known about the last time they were written and read.
 
+pub mod aof;
+pub mod disk;
 pub mod rdb;
 pub mod snapshot;
 
 use crate::clock::Clock;
 use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
+use crate::stream::WriteStream;
 use rdb::load::Loaded;
 use rdb::save::{AccessKind, Facts};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -29,10 +31,7 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
-    /// Libraries of functions, as files hold them: kept up to date by those who change them.
-    pub functions: Arc<[Box<[u8]>]>,
-    /// Libraries of the file loaded last, which nobody has taken over yet.
-    pub loaded_functions: Vec<Box<[u8]>>,
+    pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
     pub background: Background,
@@ -102,7 +101,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
-        let options = self.options(keyspace, config, false);
+        let options = options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
         match rdb::save::save_file(
             Path::new(&config.dir),
@@ -142,7 +141,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged and counts as a failed save.
     pub fn save_in_background(&mut self, keyspace: &mut Keyspace, config: &Config) -> io::Result<()> {
-        let options = self.options(keyspace, config, false);
+        let options = options(keyspace, config, false);
         self.background.scheduled = false;
         self.background.tried = options.facts.unix_seconds;
         self.background.files += 1;
@@ -220,7 +219,7 @@ impl Persistence {
         let start = Instant::now();
         let file = Path::new(&config.dir).join(&*config.dbfilename);
         let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes;
-        let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge, &mut self.loaded_functions);
+        let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge);
         let Some(loaded) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(()) };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
@@ -229,17 +228,67 @@ impl Persistence {
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
         Ok(())
     }
+}
 
-    /// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
-    pub fn options(&self, keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
-        let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
-        rdb::save::Options {
-            compression: config.rdbcompression,
-            checksum: config.rdbchecksum,
-            access: access_kind(config.maxmemory_policy),
-            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
-            functions: self.functions.clone(),
+impl Persistence {
+    /// Rewrites the append-only file in the background. There must be no snapshot in the making.
+    ///
+    /// # Errors
+    /// It cannot be begun. What fails later is told by the log and by INFO.
+    pub fn rewrite_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let names = self.aof.begin_rewrite(config, stream)?;
+        let options = options(keyspace, config, true);
+        let sink = aof::rewrite::base_sink(&names, config, keyspace);
+        let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
+        match started {
+            Ok(snapshot) => self.snapshot = Some(snapshot),
+            Err(error) => self.aof.base_written(Err(error), config, stream),
         }
+        Ok(())
+    }
+
+    /// Gives up the snapshot that a rewrite of the append-only file has made, if there is one.
+    pub fn cancel_rewrite(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) {
+        self.aof.abort_rewrite(config, stream);
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::AofBase)
+            && let Some(snapshot) = self.snapshot.take()
+        {
+            snapshot.cancel(keyspace);
+        }
+    }
+
+    /// True while something is written beside the data: nothing else of the kind can start.
+    pub fn is_busy(&self) -> bool {
+        self.snapshot.is_some() || self.aof.rewrites().is_running()
+    }
+
+    /// Opens the append-only file when the server starts and the data are loaded.
+    ///
+    /// # Errors
+    /// It cannot be opened: the server must not start.
+    pub fn open_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
+        let options = options(keyspace, config, true);
+        self.aof.open(config, stream, |names| {
+            let sink = aof::rewrite::base_sink(names, config, keyspace)?;
+            snapshot::start(keyspace, Purpose::AofBase, options, 0, sink)?.complete(keyspace).map(|_| ())
+        })
+    }
+
+    /// Accounts for what was loaded: the files hold all of it.
+    pub fn note_loaded(&mut self, loaded: Loaded, keyspace: &Keyspace) {
+        self.loaded = loaded;
+        self.saved_changes = keyspace.env.effects.dirty;
+    }
+}
+
+/// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
+pub fn options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+    let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+    rdb::save::Options {
+        compression: config.rdbcompression,
+        checksum: config.rdbchecksum,
+        access: access_kind(config.maxmemory_policy),
+        facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
     }
 }
 

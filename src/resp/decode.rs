@@ -187,6 +187,12 @@ impl Decoder {
         self.start
     }
 
+    /// The input before this was understood: it is a part of requests, or of the unfinished one.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Tells the decoder that the input from [`start`](Self::start) on was moved to the front of a buffer. Of `spans` only
     /// those of the unfinished request are left, at the front, so they may be handed on with that buffer.
     pub fn shift(&mut self, spans: &mut Vec<Span>) {

@@ -17,6 +17,8 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// Buffers to be sent, each before `bytes[at]`; ascending.
     pub references: Vec<Reference>,
+    /// Bytes above which the client is cut off instead of being sent this; 0: none.
+    pub limit: usize,
 }
 
 /// A buffer that is sent without being copied.
@@ -124,6 +126,21 @@ impl<'a> ReplyWriter<'a> {
     /// Speaks another protocol from here on (HELLO).
     pub fn set_resp3(&mut self, resp3: bool) {
         self.resp3 = resp3;
+    }
+
+    /// True if replies are bounded.
+    pub fn is_limited(&self) -> bool {
+        self.out.limit != 0
+    }
+
+    /// True if the client will not be sent this any more: there is no use in going on.
+    pub fn is_full(&self) -> bool {
+        self.out.limit != 0 && self.out.bytes.len() > self.out.limit
+    }
+
+    /// Bytes of the buffer that is written to.
+    pub fn room(&self) -> usize {
+        self.out.bytes.capacity()
     }
 
     /// The current end of the output.

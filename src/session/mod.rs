@@ -2,52 +2,28 @@
 //! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
 
 pub mod blocked;
+pub mod link;
 pub mod message;
 pub mod multi;
 pub mod pause;
 pub mod pubsub;
 pub mod registry;
+pub mod tracking;
 pub mod watch;
 
 use crate::acl::User;
-use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
-use crate::types::{ClientId, DbIndex};
+use crate::types::{ClientId, DbIndex, UnixMillis};
 pub use blocked::Blocked;
+pub use link::{Gauge, Link, LinkBuffers};
 pub use message::Message;
 pub use multi::Transaction;
 pub use pause::Pause;
 pub use pubsub::{PubSub, Subscriptions, Topic};
 pub use registry::Registry;
 use std::rc::Rc;
+pub use tracking::Tracking;
 pub use watch::Watch;
-
-/// The way from a session to its connection.
-pub trait Link {
-    /// Sends what is in `out`, or as much as the socket takes now; the connection keeps the rest. Clears `out`.
-    fn send(&self, out: &mut Output);
-    /// Closes the connection once everything sent so far has left.
-    fn close_after_send(&self);
-    /// Closes the connection at once.
-    fn close_now(&self);
-    /// Limits on what is read from here on (they are smaller before AUTH).
-    fn set_limits(&self, limits: Limits);
-    /// What the connection holds.
-    fn buffers(&self) -> LinkBuffers;
-}
-
-/// Sizes of a connection's buffers, for CLIENT LIST and for limits.
-#[derive(Default, Clone, Copy)]
-pub struct LinkBuffers {
-    /// Bytes of requests read and not yet executed.
-    pub query: usize,
-    /// Free room in the request buffer.
-    pub query_free: usize,
-    /// Bytes of replies that the socket has not taken yet.
-    pub unsent: usize,
-    /// Bytes of memory held by the connection.
-    pub memory: usize,
-}
 
 /// Whether a client wants to hear replies (CLIENT REPLY).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,6 +77,8 @@ pub struct Session {
     pub peer: Box<str>,
     pub local: Box<str>,
     pub fd: i32,
+    /// The thread that has the socket; 0 is the engine's own.
+    pub io_thread: u16,
     /// Unix time in milliseconds by the real clock.
     pub connected_at: i64,
     pub active_at: i64,
@@ -117,40 +95,38 @@ pub struct Session {
     pub watch: Option<Box<Watch>>,
     /// There are some while the client listens to anything.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// Takes part in client-side caching; how, `Tracking` knows.
+    pub tracking: bool,
     /// Is shown every command (MONITOR).
     pub monitor: bool,
+    /// Bytes of memory of the requests that run at the moment.
+    pub lent_bytes: usize,
+    /// Bytes of memory that the registry has counted for this client.
+    pub counted_bytes: usize,
+    /// Offset in the write stream behind the last write of this client.
+    pub wrote_to: u64,
+    /// Its replies tell of the data (noted while replies wait for the disk).
+    pub told_data: bool,
+    /// Waits for its writes to be safe (WAIT, WAITAOF).
+    pub awaits: Option<Awaits>,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
     pub over_soft_limit_since: i64,
 }
 
-impl Session {
-    /// The flags of CLIENT LIST.
-    pub fn flag_letters(&self) -> String {
-        let mut letters = String::new();
-        let mut add = |when: bool, letter| {
-            if when {
-                letters.push(letter);
-            }
-        };
-        add(self.monitor, 'O');
-        add(self.subscriptions.is_some(), 'P');
-        add(self.transaction.is_some(), 'x');
-        add(self.blocked, 'b');
-        add(self.watch.as_ref().is_some_and(|watch| watch.is_touched()), 'd');
-        add(self.closing, 'c');
-        add(self.origin == Origin::Unix, 'U');
-        add(self.no_evict, 'e');
-        add(self.no_touch, 'T');
-        if letters.is_empty() {
-            letters.push('N');
-        }
-        letters
-    }
+/// What WAIT and WAITAOF wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Awaits {
+    /// Offset in the write stream.
+    pub offset: u64,
+    pub deadline: Option<UnixMillis>,
+}
 
-    /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all.
+impl Session {
+    /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all, the
+    /// keys that a tracking client reads are noted.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.transaction.is_some() | self.subscriptions.is_some()
+        self.transaction.is_some() | self.subscriptions.is_some() | self.tracking
     }
 
     /// How many things of a kind the client listens to.
@@ -169,7 +145,8 @@ impl Session {
         let link = self.link.as_ref().map_or(0, |link| link.buffers().memory);
         let subscriptions = self.subscriptions.as_ref().map_or(0, |mine| mine.memory_bytes());
         let names = self.name.len() + self.lib_name.len();
-        size_of::<Session>() + self.out.bytes.capacity() + names + self.multi_bytes() + subscriptions + link
+        let out = self.out.bytes.capacity() + self.out.len() - self.out.bytes.len();
+        size_of::<Session>() + out + names + self.multi_bytes() + subscriptions + link + self.lent_bytes
     }
 
     /// The name of the user.
@@ -185,5 +162,6 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.no_touch = false;
         self.no_evict = false;
+        self.awaits = None;
     }
 }

@@ -1,10 +1,12 @@
 //! All clients, by place and by id. The session that runs a command is taken out for that time, so that the command can
 //! change both it and the registry.
 
+use super::message::Audience;
 use super::{Message, Session};
 use crate::resp::reply::Output;
 use crate::types::ClientId;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The clients of one server.
 #[derive(Default)]
@@ -17,8 +19,17 @@ pub struct Registry {
     to_send: Vec<usize>,
     /// Output buffers that nobody uses at the moment.
     spare: Vec<Vec<u8>>,
-    /// Messages for sessions that are taken out, in both protocols.
-    late: Vec<(ClientId, [Output; 2])>,
+    /// Messages for sessions that are taken out.
+    late: Vec<Late>,
+    /// Bytes of memory that have been counted for all clients.
+    memory: usize,
+}
+
+/// A message for a session that is taken out, in both protocols: which one it speaks is known when it is back.
+struct Late {
+    client: ClientId,
+    audience: Audience,
+    encoded: [Output; 2],
 }
 
 /// More spare output buffers than this are given back to the allocator, and so are larger ones.
@@ -47,7 +58,8 @@ impl Registry {
     pub fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
         let slot = self.by_id.remove(&id)?;
         let session = self.slots[slot].take();
-        self.late.retain(|(client, _)| *client != id);
+        self.memory -= session.as_ref().map_or(0, |session| session.counted_bytes);
+        self.late.retain(|late| late.client != id);
         self.free.push(slot);
         session
     }
@@ -80,6 +92,13 @@ impl Registry {
         self.slots[*self.by_id.get(&id)?].as_deref()
     }
 
+    /// Where a client is filed that can be sent something.
+    pub fn place_of(&self, id: ClientId) -> Option<usize> {
+        let slot = *self.by_id.get(&id)?;
+        let is_closing = self.slots[slot].as_ref().is_some_and(|session| session.closing);
+        (!is_closing).then_some(slot)
+    }
+
     /// The session with this id, to be changed, unless it is taken out.
     pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Session> {
         let slot = *self.by_id.get(&id)?;
@@ -104,6 +123,22 @@ impl Registry {
     /// Ids in ascending order, those taken out included.
     pub fn ids(&self) -> impl Iterator<Item = ClientId> + '_ {
         self.by_id.keys().copied()
+    }
+
+    /// Up to `count` ids behind `last` in ascending order, and from the first on when there are no more.
+    pub fn next_ids(&self, last: ClientId, count: usize) -> Vec<ClientId> {
+        let behind = self.by_id.range((Bound::Excluded(last), Bound::Unbounded));
+        behind.chain(self.by_id.range(..=last)).map(|(id, _)| *id).take(count).collect()
+    }
+
+    /// Bytes of memory that have been counted for all clients.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// What has been counted for some clients changed by so much.
+    pub fn adjust_memory(&mut self, changed: isize) {
+        self.memory = self.memory.saturating_add_signed(changed);
     }
 
     /// Number of clients.
@@ -131,7 +166,7 @@ impl Registry {
     pub fn deliver(&mut self, id: ClientId, slot: usize, message: &mut Message<'_>) {
         match self.slots.get_mut(slot) {
             Some(Some(session)) if session.id == id => {
-                if session.closing {
+                if session.closing || !message.audience.includes(session) {
                     return;
                 }
                 if session.out.bytes.capacity() == 0
@@ -145,7 +180,9 @@ impl Registry {
                     self.to_send.push(slot);
                 }
             }
-            Some(None) if self.by_id.get(&id) == Some(&slot) => self.late.push((id, message.both())),
+            Some(None) if self.by_id.get(&id) == Some(&slot) => {
+                self.late.push(Late { client: id, audience: message.audience, encoded: message.both() });
+            }
             _ => {}
         }
     }
@@ -159,11 +196,11 @@ impl Registry {
     /// Gives a session that is taken out the messages that came meanwhile.
     #[cold]
     pub fn collect_late(&mut self, session: &mut Session) {
-        self.late.retain(|(id, encoded)| {
-            if *id == session.id {
-                session.out.append(&encoded[session.resp3 as usize]);
+        self.late.retain(|late| {
+            if late.client == session.id && late.audience.includes(session) {
+                session.out.append(&late.encoded[session.resp3 as usize]);
             }
-            *id != session.id
+            late.client != session.id
         });
     }
 
@@ -185,6 +222,13 @@ impl Registry {
             }
         }
         self.to_send = queue;
+    }
+
+    /// Takes back a buffer that was lent as part of an output.
+    pub fn take_back_output(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX && buffer.capacity() != 0 {
+            self.spare.push(buffer);
+        }
     }
 
     /// Gives a session that is about to get replies a buffer for them.

@@ -8,36 +8,63 @@ use crate::types::DbIndex;
 
 /// Takes the bytes of the stream.
 pub trait Consumer {
-    /// Called once per batch of requests with everything that the batch wrote.
-    fn append(&mut self, bytes: &[u8]);
+    /// Called once per batch of requests with everything that the batch wrote: whole execution units. `end` is the stream's
+    /// offset behind it.
+    fn append(&mut self, bytes: &[u8], end: u64);
 }
+
+/// Names a consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumerId(u64);
 
 /// The stream and those who read it.
 #[derive(Default)]
 pub struct WriteStream {
-    consumers: Vec<Box<dyn Consumer>>,
+    consumers: Vec<(ConsumerId, Box<dyn Consumer>)>,
+    last_id: u64,
+    /// Requests are read back from a file: nobody is told.
+    pub silent: bool,
     pending: Vec<u8>,
     selected: Option<DbIndex>,
-    /// Bytes written since the start.
+    /// Bytes handed out since the start.
     pub offset: u64,
 }
 
 impl WriteStream {
     /// Adds a reader; it sees everything from here on.
-    pub fn attach(&mut self, consumer: Box<dyn Consumer>) {
+    pub fn attach(&mut self, consumer: Box<dyn Consumer>) -> ConsumerId {
+        self.begin_part();
+        self.last_id += 1;
+        let id = ConsumerId(self.last_id);
+        self.consumers.push((id, consumer));
+        id
+    }
+
+    /// Removes a reader; it has seen everything up to here.
+    pub fn detach(&mut self, id: ConsumerId) {
+        self.flush();
+        self.consumers.retain(|(consumer, _)| *consumer != id);
+    }
+
+    /// What follows can be read without what came before: it names its database first.
+    pub fn begin_part(&mut self) {
         self.flush();
         self.selected = None;
-        self.consumers.push(consumer);
+    }
+
+    /// The offset behind everything written so far, handed out or not.
+    pub fn end(&self) -> u64 {
+        self.offset + self.pending.len() as u64
     }
 
     /// True if anybody reads.
     pub fn has_consumers(&self) -> bool {
-        !self.consumers.is_empty()
+        !self.consumers.is_empty() && !self.silent
     }
 
     /// Appends the requests of one execution unit.
     pub fn append_unit<'a>(&mut self, unit: &[(DbIndex, Args<'a>)]) {
-        if unit.is_empty() || self.consumers.is_empty() {
+        if unit.is_empty() || !self.has_consumers() {
             return;
         }
         if unit.len() > 1 {
@@ -61,8 +88,8 @@ impl WriteStream {
             return;
         }
         self.offset += self.pending.len() as u64;
-        for consumer in &mut self.consumers {
-            consumer.append(&self.pending);
+        for (_, consumer) in &mut self.consumers {
+            consumer.append(&self.pending, self.offset);
         }
         self.pending.clear();
     }

@@ -25,14 +25,3 @@ pub fn forget_cached(file: &File, len: u64) {
     #[cfg(not(target_os = "linux"))]
     let _ = (file.as_raw_fd(), len);
 }
-
-/// Gives the calling thread a lesser share of the processor: `nice` as in nice(1). Advice as well.
-pub fn be_nice(nice: i32) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: a plain system call; on Linux it concerns the calling thread alone.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = nice;
-}

@@ -34,12 +34,23 @@ fn redis_rs_over_tcp_and_unix() {
 
 #[test]
 fn redis_py_over_tcp_and_unix() {
-    /// What the script exits with where there is no redis-py.
-    const LEFT_OUT: i32 = 77;
     let (server, socket) = spawn();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/session.py");
-    let run = Command::new("python3").arg(script).arg(server.port().to_string()).arg(&socket).output();
-    match run {
+    run_python("session.py", &[&server.port().to_string(), &socket.display().to_string()]);
+}
+
+/// The programs that tutorials for redis-py teach: threads that share a pool, count, listen and compete for work.
+#[test]
+fn redis_py_tutorial_programs() {
+    let server = Spawned::ours(&[]);
+    run_python("tutorials.py", &[&server.port().to_string()]);
+}
+
+/// Runs a program of tests/data with redis-py; it says "ok" at its end.
+fn run_python(program: &str, args: &[&str]) {
+    /// What the program exits with where there is no redis-py.
+    const LEFT_OUT: i32 = 77;
+    let path = format!("{}/tests/data/{program}", env!("CARGO_MANIFEST_DIR"));
+    match Command::new("python3").arg(path).args(args).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => println!("left out: there is no python3 on PATH"),
         Err(error) => panic!("python3: {error}"),
         Ok(run) if run.status.code() == Some(LEFT_OUT) => println!("left out: python3 has no redis-py of version 5 or later"),

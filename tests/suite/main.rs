@@ -1,5 +1,7 @@
 //! The one test binary, a module per area. `support` spawns servers, talks to them and makes commands up.
 
+mod abuse;
+mod append_only;
 mod clients;
 mod commands;
 mod crash;
@@ -13,6 +15,7 @@ mod snapshot;
 mod support;
 mod tidy;
 mod tls;
+mod torture;
 
 /// As in the server, so that memory is counted in tests too.
 #[global_allocator]

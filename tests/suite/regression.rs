@@ -154,3 +154,87 @@ fn cve_2016_8606_commands_in_the_body_of_a_form() {
     assert_eq!(told.matches(address).count(), 1, "once a minute at the most: {told}");
     assert!(told.contains("Connection from 127.0.0.1:"), "{told}");
 }
+
+/// CVE-2023-41053: SORT_RO read keys through BY and GET that the user's rules forbid.
+#[test]
+fn cve_2023_41053_sort_by_keys_out_of_reach() {
+    check(
+        r#"
+        > RPUSH list 1
+        1
+        > SET v1 secret
+        +OK
+        > ACL SETUSER u on nopass (+sort +sort_ro ~list) (+get ~*)
+        +OK
+        2> AUTH u x
+        +OK
+        2> SORT_RO list BY v*
+        -ERR BY option of SORT denied due to insufficient ACL permissions.
+        2> SORT list GET v*
+        -ERR GET option of SORT denied due to insufficient ACL permissions.
+        2> SORT list GET #
+        -ERR GET option of SORT denied due to insufficient ACL permissions.
+        2> SORT list BY nosort
+        ["1"]
+        > ACL SETUSER u (+sort ~list %W~*)
+        +OK
+        2> SORT list GET v*
+        -ERR GET option of SORT denied due to insufficient ACL permissions.
+        > ACL SETUSER u (+sort ~list %R~*)
+        +OK
+        2> SORT list GET v*
+        ["secret"]
+        "#,
+    );
+}
+
+/// CVE-2024-31227, CVE-2024-51741: rules that were not well formed ended the process, when they were set or when shown.
+#[test]
+fn cve_2024_31227_malformed_selectors() {
+    let mut kit = Kit::new();
+    for rule in [
+        "%",
+        "%~",
+        "%~k",
+        "%X~k",
+        "%R",
+        "(",
+        "()",
+        ")",
+        "(%)",
+        "(%~)",
+        "(()",
+        "(+get",
+        "(~a ~*) (~*",
+        "\"( \\\" )\"",
+        "&",
+        "~",
+        "+",
+        "-",
+    ] {
+        let reply = kit.run(&format!("ACL SETUSER u {rule}"));
+        assert!(reply == "+OK" || reply.starts_with("-ERR "), "{rule}: {reply}");
+        assert!(kit.run("ACL LIST").contains("user default on"), "{rule}");
+        kit.run("ACL DRYRUN u GET k");
+    }
+}
+
+/// CVE-2023-36824: counts of keys in the arguments led past their end when keys were looked for.
+#[test]
+fn cve_2023_36824_counts_of_keys_that_lie() {
+    let mut kit = Kit::new();
+    kit.run("ACL SETUSER u on nopass +@all ~k*");
+    kit.run_as(2, "AUTH u x");
+    for count in ["-1", "0", "3", "2147483647", "9223372036854775807", "9223372036854775808", "x", "\"\""] {
+        for request in [
+            format!("SINTERCARD {count} k1 k2"),
+            format!("ZUNION {count} k1 k2"),
+            format!("LMPOP {count} k1 LEFT"),
+            format!("ZUNIONSTORE k1 {count} k2"),
+        ] {
+            assert!(kit.run(&format!("COMMAND GETKEYS {request}")).starts_with(['-', '[']), "{request}");
+            assert!(kit.run(&format!("ACL DRYRUN u {request}")).starts_with(['+', '"']), "{request}");
+            assert!(kit.run_as(2, &request).starts_with('-'), "{request}");
+        }
+    }
+}

@@ -9,12 +9,14 @@ use crate::support::json::Json;
 use redstart::ds::object::Limits;
 use redstart::keyspace::Entry;
 use redstart::persist::rdb::load::{self, AccessMark, Sink};
-use redstart::persist::snapshot::sink::MemorySink;
+use redstart::persist::snapshot::sink::{self, MemorySink};
 use redstart::persist::snapshot::{Purpose, Snapshot, start};
 use redstart::resp::request::OwnedRequest;
 use redstart::testkit::Kit;
 use redstart::types::DbIndex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What is at a key.
@@ -51,7 +53,7 @@ fn content_of_file(bytes: &[u8]) -> Content {
 
 fn begin(kit: &mut Kit, compression: bool) -> (Snapshot, MemorySink) {
     let sink = MemorySink::default();
-    let mut options = kit.world.persistence.options(&kit.world.keyspace, &kit.world.config, false);
+    let mut options = redstart::persist::options(&kit.world.keyspace, &kit.world.config, false);
     options.compression = compression;
     let snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, Box::new(sink.clone())).expect("a thread");
     (snapshot, sink)
@@ -281,6 +283,79 @@ fn same(found: &Content, wanted: &Content, seed: u64, round: u64) {
     if let Some(key) = found.keys().find(|key| !wanted.contains_key(key)) {
         panic!("{}: too much", show(key));
     }
+}
+
+/// Takes some bytes, then fails; or fails at the very end.
+struct Failing {
+    room: usize,
+    abandoned: Arc<AtomicUsize>,
+}
+
+impl sink::Sink for Failing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.room = self.room.checked_sub(bytes.len()).ok_or_else(|| std::io::Error::other("no room"))?;
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &[u8; 9]) -> std::io::Result<()> {
+        Err(std::io::Error::other("not safe"))
+    }
+
+    fn abandon(&mut self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a snapshot goes to may fail at any time: it is told, nothing is left behind, and the data are as they were.
+#[test]
+fn a_sink_that_fails_ends_the_snapshot() {
+    for room in [0, 8, 9, 1_000, 300_000, usize::MAX] {
+        let mut kit = Kit::new();
+        for n in 0..20_000 {
+            kit.run(&format!("SET key{n} a-value-of-some-length-{}", n * 7_919));
+        }
+        let abandoned = Arc::new(AtomicUsize::new(0));
+        let options = redstart::persist::options(&kit.world.keyspace, &kit.world.config, false);
+        let sink = Box::new(Failing { room, abandoned: abandoned.clone() });
+        let mut snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, sink).expect("a thread");
+        snapshot.step(&mut kit.world.keyspace, Duration::ZERO);
+        kit.run("SET key1 other");
+        kit.run("DEL key2");
+        let error = snapshot.complete(&mut kit.world.keyspace).expect_err("the sink fails");
+        assert_eq!(error.to_string(), if room == usize::MAX { "not safe" } else { "no room" }, "{room}");
+        assert_eq!(abandoned.load(Ordering::Relaxed), 1);
+        tables_agree(&kit, 0);
+        assert_eq!(kit.run("DBSIZE"), "19999");
+    }
+}
+
+/// A hash of many fields is in the file as it was, though it was written to, renamed, removed and replaced meanwhile, and
+/// no writer had to wait until it was recorded.
+#[test]
+fn a_large_collection_is_recorded_while_it_changes() {
+    let mut kit = Kit::new();
+    for n in 0..60_000 {
+        kit.run(&format!("HSET big field{n} value{n}"));
+    }
+    let model = content_of(&kit);
+    let (mut snapshot, sink) = begin(&mut kit, true);
+    kit.run("HSET big field7 changed new here");
+    kit.run("HDEL big field8");
+    let keyspace = &mut kit.world.keyspace;
+    for _ in 0..50 {
+        assert!(snapshot.step(keyspace, Duration::ZERO));
+    }
+    kit.run("HSET big field7 changed-again field59999 changed");
+    kit.run("RENAME big other");
+    kit.run("HSET other field100 changed");
+    kit.run("SET big short");
+    kit.run("MOVE other 1");
+    assert!(!snapshot.is_walked());
+    // A database that was empty when the snapshot began, flushed with what was moved there.
+    kit.run("SELECT 1");
+    kit.run("FLUSHDB");
+    snapshot.complete(&mut kit.world.keyspace).expect("memory does not fail");
+    same(&content_of_file(&sink.take()), &model, 0, 0);
 }
 
 #[test]

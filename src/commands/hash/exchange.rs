@@ -108,7 +108,7 @@ fn hgetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
     };
     let index = ctx.db.index;
     let event = ctx.db.entry(key).edit_existing::<Hash, _>(|hash, env| {
-        let over = deadline.is_some_and(|deadline| deadline <= env.now());
+        let over = deadline.is_some_and(|deadline| deadline <= env.expiry_now());
         hash.expect_deadlines(&env.settings.limits);
         let mut changes = 0;
         for name in names {
@@ -152,7 +152,7 @@ fn hgetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
 /// told; if then nothing is left, or never was, nulls are told and false is returned.
 fn drop_past_or_tell_none(ctx: &mut KeysCtx<'_>, key: &[u8], first: usize) -> bool {
     let names = ctx.args.from(first);
-    let now = ctx.db.now();
+    let now = ctx.db.expiry_now();
     ctx.reply.array(names.len());
     let past = match ctx.db.read(key).and_then(|entry| entry.into_lent::<Hash>()) {
         Some(hash) => names.clone().any(|name| hash.has_past(name, now)),
@@ -203,7 +203,7 @@ fn hsetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let options = parse_hsetex(ctx)?;
     let pairs = || (options.first..args.len()).step_by(2).map(|i| (args.get(i), args.get(i + 1)));
     ctx.db.entry(key).expect(ValueType::Hash)?;
-    let now = ctx.db.now();
+    let now = ctx.db.expiry_now();
     if let Some(when) = options.when {
         let names = || pairs().map(|(name, _)| name);
         let entry = ctx.db.entry(key);

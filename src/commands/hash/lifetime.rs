@@ -116,7 +116,7 @@ fn hpersist(ctx: &mut KeysCtx<'_>) -> CommandResult {
     ctx.reply.array(names.len());
     let reply = &mut ctx.reply;
     let found = ctx.db.entry(key).edit_existing::<Hash, _>(|hash, env| {
-        let now = env.now();
+        let now = env.expiry_now();
         let mut changed = false;
         for name in names.clone() {
             let state = hash.find(name, |found| match found {
@@ -208,7 +208,7 @@ fn set_deadlines(ctx: &mut KeysCtx<'_>, amount: Amount) -> CommandResult {
     reply.array(names.len());
     let mut changed: Vec<&[u8]> = Vec::new();
     let found = ctx.db.entry(key).edit_existing::<Hash, _>(|hash, env| {
-        let over = deadline <= env.now();
+        let over = deadline <= env.expiry_now();
         hash.expect_deadlines(&env.settings.limits);
         let mut removed = 0;
         for name in names.clone() {

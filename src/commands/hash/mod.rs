@@ -49,7 +49,7 @@ fn hash_of(entry: Ref<'_, Entry>) -> Result<Lent<'_, Hash>, CommandError> {
 
 /// Removes a field if it is past its deadline, for a command that is about to write it. Refuses values of other types.
 fn drop_past(db: &mut Selected<'_>, key: &[u8], name: &[u8]) -> Result<(), CommandError> {
-    let now = db.now();
+    let now = db.expiry_now();
     let entry = db.entry(key);
     if entry.value::<Hash>()?.is_some_and(|hash| hash.has_past(name, now)) {
         entry.expire_named(std::iter::once(name));

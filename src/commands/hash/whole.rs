@@ -104,7 +104,7 @@ fn hrandfield(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let told = if repeats { count } else { count.min(hash.len()) };
     let pairs = values && reply.is_resp3();
     reply.array(if values && !pairs { told * 2 } else { told });
-    let mut tell = |name: Element<'_>, value: Element<'_>| {
+    let tell = |reply: &mut ReplyWriter<'_>, name: Element<'_>, value: Element<'_>| {
         if pairs {
             reply.array(2);
         }
@@ -114,8 +114,18 @@ fn hrandfield(ctx: &mut KeysCtx<'_>) -> CommandResult {
         }
     };
     if repeats {
-        hash.pick_many(count, &mut env.rng, &mut tell);
-    } else if told == hash.len() {
+        // No hash bounds their number; the limit on the client's replies may.
+        const AT_ONCE: usize = 1024;
+        let mut left = count;
+        while left > 0 && !reply.is_full() {
+            let some = left.min(AT_ONCE);
+            hash.pick_many(some, &mut env.rng, &mut |name, value| tell(reply, name, value));
+            left -= some;
+        }
+        return Ok(Flow::Done);
+    }
+    let mut tell = |name: Element<'_>, value: Element<'_>| tell(reply, name, value);
+    if told == hash.len() {
         hash.for_each(|name, found| tell(name, found.value));
     } else {
         hash.pick_distinct(told, &mut env.rng, &mut tell);
@@ -226,7 +236,7 @@ impl Wanted {
             return Err(error::OUT_OF_RANGE);
         }
         let repeats = count < 0;
-        if repeats && count.unsigned_abs() > Self::REPEATS_MAX {
+        if repeats && count.unsigned_abs() > Self::REPEATS_MAX && !ctx.reply.is_limited() {
             return Err(error::OUT_OF_RANGE);
         }
         Ok(Some(Wanted { count: count.unsigned_abs() as usize, repeats, values }))

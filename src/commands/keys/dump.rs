@@ -122,7 +122,7 @@ fn restore(ctx: &mut KeysCtx<'_>) -> CommandResult {
             return Err(BAD_DATA);
         }
     };
-    if deadline.is_some_and(|deadline| deadline <= ctx.db.now()) {
+    if deadline.is_some_and(|deadline| deadline <= ctx.db.expiry_now()) {
         // It would be gone at once; only what it replaces is.
         if options.replace && ctx.db.delete(key, Event::DEL) {
             let command = if ctx.db.keyspace.env.settings.lazyfree_server_del { &b"UNLINK"[..] } else { b"DEL" };

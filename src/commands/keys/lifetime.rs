@@ -224,7 +224,7 @@ fn set_deadline(ctx: &mut KeysCtx<'_>, amount: Amount) -> CommandResult {
     ctx.reply.integer(1);
     // Where keys do not go away by themselves the deadline is kept: the write stream will bring the deletion.
     let env = &ctx.db.keyspace.env;
-    if deadline <= now && env.active_expire {
+    if deadline <= env.expiry_now() && env.active_expire {
         let lazily = env.settings.lazyfree_expire;
         ctx.db.keyspace.delete(ctx.db.index, key, lazily, Event::DEL);
         ctx.db.propagate_as([if lazily { &b"UNLINK"[..] } else { b"DEL" }, key]);

@@ -115,6 +115,7 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn resetstat(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.world.stats.reset();
+    ctx.world.persistence.aof.reset_stats();
     ctx.world.keyspace.env.stats = Default::default();
     ctx.world.keyspace.env.lazyfree.reset();
     ctx.reply.ok();

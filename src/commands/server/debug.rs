@@ -22,6 +22,7 @@ use crate::raw::table::{Item, Table};
 use crate::resp::number;
 use crate::session::Session;
 use crate::types::DbIndex;
+use crate::world::Order;
 use std::time::Duration;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -43,6 +44,10 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let name = ctx.args.get(1).to_ascii_uppercase();
     let count = ctx.args.len();
     match (&*name, count) {
+        (b"AOF-FLUSH-SLEEP", 3) => {
+            ctx.world.persistence.aof.set_flush_sleep(leading_number(ctx.args.get(2)).max(0.0) as u64);
+            done(ctx)
+        }
         (b"ASSERT", 2) => panic!("DEBUG ASSERT was asked for"),
         (b"CHANGE-REPL-ID", 2) => {
             ctx.world.identity.replication_id = clock::random_id();
@@ -57,7 +62,10 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"HELP", 2) => help(ctx),
         (b"HTSTATS", 3..=4) => htstats(ctx),
         (b"HTSTATS-KEY", 3..=4) => htstats_key(ctx),
-        (b"LOADAOF", 2) => Err(CommandError::new("ERR Nothing to reload from: append-only files are not part of this version")),
+        (b"LOADAOF", 2) => {
+            ctx.world.orders.push_back(Order::LoadAof { client: ctx.session.id });
+            Ok(Flow::Block)
+        }
         (b"LISTPACK", 3) => listpack(ctx),
         (b"LOG", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(ctx.args.get(2)));
@@ -432,6 +440,8 @@ fn string_match(ctx: &mut ServerCtx<'_>, len: i64) -> CommandResult {
 fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.reply.help(&[
         "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "AOF-FLUSH-SLEEP <microseconds>",
+        "    Wait before each write to the append-only file.",
         "ASSERT",
         "    Fail an assertion: end the server with a report.",
         "CHANGE-REPL-ID",
@@ -450,6 +460,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell figures of a database's table.",
         "HTSTATS-KEY <key> [full]",
         "    Tell figures of a value's table.",
+        "LOADAOF",
+        "    Empty the memory and load the append-only file.",
         "LISTPACK <key>",
         "    Log the raw bytes of a packed value.",
         "LOG <message>",

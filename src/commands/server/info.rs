@@ -7,6 +7,7 @@ use crate::command::context::ServerCtx;
 use crate::command::spec::*;
 use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
+use crate::persist::aof::State;
 use crate::raw::alloc;
 use crate::session::Topic;
 use crate::sys::process;
@@ -192,7 +193,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
     out.add("blocked_clients", world.sessions.iter().filter(|session| session.blocked).count());
-    out.add("tracking_clients", 0);
+    out.add("tracking_clients", world.tracking.clients());
     out.add("pubsub_clients", world.pubsub.clients());
     out.add("watching_clients", world.keyspace.env.effects.watched.clients);
     out.add("clients_in_timeout_table", world.blocked.timed());
@@ -307,7 +308,8 @@ fn memory(world: &World, out: &mut Fields<'_>) {
         "mem_clients_slaves",
     ]);
     out.add("mem_clients_normal", memory.clients);
-    out.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    out.zeros(&["mem_cluster_links"]);
+    out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
     out.add("mem_allocator", "redstart");
     out.add("mem_overhead_db_hashtable_rehashing", 0);
     out.add("active_defrag_running", world.stats.defrag_percent);
@@ -339,13 +341,27 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("rdb_last_cow_size", persistence.background.extra_bytes);
     out.add("rdb_last_load_keys_expired", persistence.loaded.expired);
     out.add("rdb_last_load_keys_loaded", persistence.loaded.keys);
-    out.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    out.add("aof_last_rewrite_time_sec", -1);
-    out.add("aof_current_rewrite_time_sec", -1);
-    out.add("aof_last_bgrewrite_status", "ok");
-    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    out.add("aof_last_write_status", "ok");
+    let aof = &persistence.aof;
+    let (rewrites, status) = (aof.rewrites(), |ok| if ok { "ok" } else { "err" });
+    out.add("aof_enabled", (aof.state() != State::Off) as u8);
+    out.add("aof_rewrite_in_progress", rewrites.is_running() as u8);
+    out.add("aof_rewrite_scheduled", rewrites.is_scheduled() as u8);
+    out.add("aof_last_rewrite_time_sec", rewrites.last_seconds());
+    out.add("aof_current_rewrite_time_sec", rewrites.current_seconds());
+    out.add("aof_last_bgrewrite_status", status(rewrites.last_ok()));
+    out.add("aof_rewrites", rewrites.count());
+    out.add("aof_rewrites_consecutive_failures", rewrites.failures());
+    out.add("aof_last_write_status", status(aof.failure().is_none()));
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if world.config.appendonly {
+        let figures = aof.figures();
+        out.add("aof_current_size", figures.current_bytes);
+        out.add("aof_base_size", figures.base_bytes);
+        out.add("aof_pending_rewrite", rewrites.is_scheduled() as u8);
+        out.add("aof_buffer_length", figures.buffered);
+        out.add("aof_pending_bio_fsync", figures.syncing as u8);
+        out.add("aof_delayed_fsync", figures.delayed);
+    }
     if let Some(loading) = &persistence.loading {
         out.add("loading_start_time", loading.started_unix_seconds);
         out.add("loading_total_bytes", loading.bytes);
@@ -388,7 +404,7 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expired_time_cap_reached_count", keys.expired_time_cap_reached);
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
-    out.zeros(&["evicted_clients"]);
+    out.add("evicted_clients", stats.evicted_clients);
     out.add("evicted_scripts", world.scripting.evicted);
     let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
     out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
@@ -406,7 +422,9 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("active_defrag_key_misses", stats.defrag_key_misses);
     out.add("total_active_defrag_time", stats.defrag_total.as_millis());
     out.add("current_active_defrag_time", stats.defrag_current.as_millis());
-    out.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    out.add("tracking_total_keys", world.tracking.keys());
+    out.add("tracking_total_items", world.tracking.items());
+    out.add("tracking_total_prefixes", world.tracking.prefixes());
     out.add("unexpected_error_replies", stats.unexpected_errors);
     out.add("total_error_replies", stats.errors);
     out.add("dump_payload_sanitizations", 0);

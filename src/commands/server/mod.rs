@@ -9,6 +9,7 @@ mod latency;
 mod memory;
 mod persistence;
 mod process;
+mod safety;
 mod slowlog;
 
 use crate::command::CommandSpec;
@@ -23,5 +24,6 @@ pub(super) const TOPICS: &[&[CommandSpec]] = &[
     memory::COMMANDS,
     persistence::COMMANDS,
     process::COMMANDS,
+    safety::COMMANDS,
     slowlog::COMMANDS,
 ];

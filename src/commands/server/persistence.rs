@@ -1,15 +1,25 @@
-//! Saving the data set to the disk: SAVE and BGSAVE. And the helper of DEBUG RELOAD.
+//! Saving the data set to the disk: SAVE, BGSAVE, BGREWRITEAOF. And the helper of DEBUG RELOAD.
 //!
 //! SAVE writes in one go: whoever asks for it wants to have the file when the reply comes. BGSAVE starts a snapshot, which the
 //! engine carries on (`engine::snapshot`).
 
-use crate::command::context::ServerCtx;
+use crate::command::context::{ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::types::DbIndex;
 use crate::world::World;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "BGREWRITEAOF",
+        arity: Arity::exactly(1),
+        group: Group::Server,
+        complexity: "O(1)",
+        summary: "Writes the append-only file anew, as short as it can be, in the background.",
+        flags: flags(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading]),
+        run: Handler::Session(bgrewriteaof),
+        ..CommandSpec::BASE
+    },
     CommandSpec {
         name: "BGSAVE",
         arity: Arity::at_least(1),
@@ -34,6 +44,27 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     },
 ];
 const _: () = check(COMMANDS);
+
+fn bgrewriteaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let World { persistence, keyspace, config, stream, .. } = &mut *ctx.world;
+    if persistence.aof.rewrites().is_running() {
+        return Err(CommandError::new("ERR Background append only file rewriting already in progress"));
+    }
+    // A transaction is not cut in two.
+    if persistence.is_busy() || !ctx.may_block {
+        persistence.aof.rewrites_mut().schedule_by_hand();
+        ctx.reply.simple("Background append only file rewriting scheduled");
+        return Ok(Flow::Done);
+    }
+    if persistence.rewrite_aof(keyspace, config, stream).is_err() {
+        return Err(CommandError::new(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+        ));
+    }
+    ctx.world.adopt_config();
+    ctx.reply.simple("Background append only file rewriting started");
+    Ok(Flow::Done)
+}
 
 /// The reply of the original when saving fails: the log tells more.
 const FAILED: CommandError = CommandError::new("ERR");
@@ -106,13 +137,10 @@ pub(super) fn reload(ctx: &mut ServerCtx<'_>) -> CommandResult {
         for index in (0..keyspace.databases() as u32).map(DbIndex) {
             keyspace.flush(index, false);
         }
-        ctx.world.scripting.flush_functions();
     }
-    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     // Neither replicas nor logs are to do the same.
     keyspace.env.effects.propagate_nothing();
-    let loaded = persistence.load(keyspace, config, merges).map_err(|failure| failure.to_string());
-    match loaded.and_then(|()| ctx.world.adopt_functions(merges)) {
+    match persistence.load(keyspace, config, merges) {
         Ok(()) => {
             tracing::info!("DB reloaded by DEBUG RELOAD");
             ctx.reply.ok();

@@ -32,17 +32,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     CommandSpec {
-        name: "CLIENT|GETREDIR",
-        arity: Arity::exactly(2),
-        group: Group::Connection,
-        since: "6.0.0",
-        summary: "Tells the client that gets this connection's invalidation messages.",
-        flags: CLIENT,
-        acl: CONNECTION,
-        run: Handler::Session(getredir),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
         name: "CLIENT|HELP",
         arity: Arity::exactly(2),
         group: Group::Connection,
@@ -126,17 +115,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         run: Handler::Session(setname),
         ..CommandSpec::BASE
     },
-    CommandSpec {
-        name: "CLIENT|TRACKINGINFO",
-        arity: Arity::exactly(2),
-        group: Group::Connection,
-        since: "6.2.0",
-        summary: "Tells how the connection uses client-side caching.",
-        flags: CLIENT,
-        acl: CONNECTION,
-        run: Handler::Session(trackinginfo),
-        ..CommandSpec::BASE
-    },
 ];
 const _: () = check(COMMANDS);
 
@@ -146,14 +124,11 @@ fn getname(ctx: &mut SessionCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
-fn getredir(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    ctx.reply.integer(-1);
-    Ok(Flow::Done)
-}
-
 fn help(ctx: &mut SessionCtx<'_>) -> CommandResult {
     ctx.reply.help(&[
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Track, or do not track, the keys that the next command reads (modes OPTIN and OPTOUT).",
         "GETNAME",
         "    Tell the name of this connection.",
         "GETREDIR",
@@ -166,14 +141,16 @@ fn help(ctx: &mut SessionCtx<'_>) -> CommandResult {
         "    Close the connection from this address.",
         "KILL <option> <value> [<option> <value> ...]",
         "    Close all connections that fit all of these:",
-        "    * ID <client-id>",
-        "    * ADDR <ip:port>, LADDR <ip:port>: the address of the client, or of our end",
+        "    * ID <client-id> [<client-id> ...]",
+        "    * ADDR <ip:port>, IP <ip>, LADDR <ip:port>: the address of the client, or of our end",
         "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
-        "    * USER <username>",
-        "    * MAXAGE <seconds>: connected for at least so long",
+        "    * USER <username>, DB <db>, NAME <name>, LIB-NAME <name>, LIB-VER <version>",
+        "    * FLAGS <letters>: has all of these flags",
+        "    * MAXAGE <seconds>, IDLE <seconds>: connected, or without a request, for at least so long",
         "    * SKIPME (YES|NO): spare this connection (default: yes)",
-        "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> ...]",
-        "    Describe all connections, or some.",
+        "    All but the last three also with NOT- before them.",
+        "LIST [<option> <value> ...]",
+        "    Describe all connections, or those that fit the options of KILL (SKIPME: default no).",
         "NO-EVICT (ON|OFF)",
         "    Never close this connection because client buffers use too much memory.",
         "NO-TOUCH (ON|OFF)",
@@ -186,6 +163,8 @@ fn help(ctx: &mut SessionCtx<'_>) -> CommandResult {
         "    Note the name or the version of the client's library.",
         "SETNAME <name>",
         "    Name this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Begin or end client-side caching.",
         "TRACKINGINFO",
         "    Tell how this connection uses client-side caching.",
         "UNBLOCK <client-id> [TIMEOUT|ERROR]",
@@ -257,19 +236,6 @@ fn setname(ctx: &mut SessionCtx<'_>) -> CommandResult {
     check_name(ctx.args.get(2))?;
     ctx.session.name = ctx.args.get(2).into();
     ctx.reply.ok();
-    Ok(Flow::Done)
-}
-
-fn trackinginfo(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let reply = &mut ctx.reply;
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.integer(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(Flow::Done)
 }
 

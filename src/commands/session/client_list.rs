@@ -1,19 +1,16 @@
-//! CLIENT LIST, INFO and KILL: connections described in lines of fields, and chosen by their properties.
+//! CLIENT LIST, INFO and KILL: connections described in lines of fields, and closed.
 
 use super::client::CLIENT;
-use crate::acl::{Acl, User};
+use super::client_filter::Filter;
 use crate::clock::Clock;
 use crate::command::context::SessionCtx;
-use crate::command::error::{self, CommandError};
+use crate::command::error::CommandError;
 use crate::command::spec::*;
-use crate::command::table::CommandTable;
-use crate::resp::number;
 use crate::resp::request::Args;
-use crate::session::{Session, Topic};
-use crate::types::ClientId;
-use crate::world::Order;
+use crate::session::tracking::Mode;
+use crate::session::{Origin, Session, Topic};
+use crate::world::{Order, World};
 use std::io::Write as _;
-use std::rc::Rc;
 
 const CONNECTION: u32 = categories(&[Category::Connection]);
 
@@ -82,18 +79,20 @@ const _: () = check(COMMANDS);
 
 fn info(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let mut text = Vec::with_capacity(LINE_BYTES);
-    describe(&mut text, ctx.session, &ctx.world.commands, Some(ctx.args));
+    let running = Running { args: ctx.args, reply_room: ctx.reply.room() };
+    describe(&mut text, ctx.world, ctx.session, Some(running));
     ctx.reply.verbatim("txt", &text);
     Ok(Flow::Done)
 }
 
 fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let filter = Filter::parse(ctx.args, &ctx.world.acl)?;
-    let seconds = Clock::Real.micros() / 1_000_000;
+    let filter = Filter::for_kill(ctx.args, &ctx.world.acl)?;
+    let now = Clock::Real.micros() / 1000;
     let mut killed = Vec::new();
     for id in ctx.world.sessions.ids() {
-        let session = if id == ctx.session.id { Some(&*ctx.session) } else { ctx.world.sessions.get(id) };
-        if session.is_some_and(|s| !s.closing && filter.fits(s, id == ctx.session.id, seconds)) {
+        let me = id == ctx.session.id;
+        let session = if me { Some(&*ctx.session) } else { ctx.world.sessions.get(id) };
+        if session.is_some_and(|session| !session.closing && filter.fits(ctx.world, session, me, now)) {
             killed.push(id);
         }
     }
@@ -117,73 +116,74 @@ fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn list(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let args = ctx.args;
-    let mut wanted: Option<Vec<ClientId>> = None;
-    let mut kind = None;
-    if args.len() == 4 && args.is(2, "TYPE") {
-        kind = Some(ClientType::parse(args.get(3))?);
-    } else if args.len() > 3 && args.is(2, "ID") {
-        let ids: Option<Vec<i64>> = args.from(3).map(number::parse_i64).collect();
-        let ids = ids.ok_or(CommandError::new("ERR Invalid client ID"))?;
-        wanted = Some(ids.into_iter().map(|id| ClientId(id as u64)).collect());
-    } else if args.len() != 2 {
-        return Err(error::SYNTAX);
-    }
-    let ids = match wanted {
-        Some(ids) => ids,
+    let filter = Filter::for_list(ctx.args, &ctx.world.acl)?;
+    let now = Clock::Real.micros() / 1000;
+    let ids = match filter.ids() {
+        Some(ids) => ids.to_vec(),
         None => ctx.world.sessions.ids().collect(),
     };
+    let running = Running { args: ctx.args, reply_room: ctx.reply.room() };
     let mut text = Vec::with_capacity(ids.len() * LINE_BYTES);
     for id in ids {
         let me = id == ctx.session.id;
         let session = if me { Some(&*ctx.session) } else { ctx.world.sessions.get(id) };
         let Some(session) = session else { continue };
-        if (session.closing && !me) || kind.is_some_and(|kind| ClientType::of(session) != kind) {
-            continue;
+        if (me || !session.closing) && filter.fits(ctx.world, session, me, now) {
+            describe(&mut text, ctx.world, session, me.then_some(running));
         }
-        describe(&mut text, session, &ctx.world.commands, me.then_some(args));
     }
     ctx.reply.verbatim("txt", &text);
     Ok(Flow::Done)
 }
 
-/// Room for requests in a connection's buffer.
-const INPUT_BYTES: usize = 16 * 1024;
 /// Bytes of a line, roughly.
-const LINE_BYTES: usize = 400;
+const LINE_BYTES: usize = 450;
+
+/// What is known of a client that runs a request at the moment.
+#[derive(Clone, Copy)]
+struct Running<'a> {
+    args: Args<'a>,
+    /// Bytes of the buffer that its reply is written to.
+    reply_room: usize,
+}
 
 /// A client's line while it runs a request, without the line break: for logs.
-pub fn description(session: &Session, commands: &CommandTable, running: Args<'_>) -> Vec<u8> {
+pub fn description(world: &World, session: &Session, args: Args<'_>) -> Vec<u8> {
     let mut text = Vec::with_capacity(LINE_BYTES);
-    describe(&mut text, session, commands, Some(running));
+    describe(&mut text, world, session, Some(Running { args, reply_room: session.out.bytes.capacity() }));
     text.pop();
     text
 }
 
-/// Appends a client's line. `running` is the request that this client runs at the moment.
-fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, running: Option<Args<'_>>) {
+/// Appends a client's line.
+fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Option<Running<'_>>) {
     let link = session.link.as_ref().map(|link| link.buffers()).unwrap_or_default();
     let now = Clock::Real.micros() / 1000;
-    let argument_bytes: usize = running.map_or(0, |args| args.from(0).map(<[u8]>::len).sum());
-    // While a request runs, its batch is with the engine: what the client's buffer holds is this request.
+    let argument_bytes: usize = running.map_or(0, |running| running.args.from(0).map(<[u8]>::len).sum());
+    // While a request runs its buffer is with the engine: what the client's buffer holds is this request.
     let (query, query_free) = match running {
-        Some(args) => {
-            let bytes = request_bytes(args);
-            (bytes, INPUT_BYTES.saturating_sub(bytes))
+        Some(running) => {
+            let bytes = request_bytes(running.args);
+            (bytes, session.lent_bytes.saturating_sub(bytes))
         }
         None => (link.query, link.query_free),
     };
-    let command = session.last_command.map_or("NULL", |at| commands.get(at).name.as_ref());
+    // Buffers for replies are lent while there is something to reply: a client that is at rest has none.
+    let reply_room = running.map_or(session.out.bytes.capacity(), |running| running.reply_room);
+    let memory =
+        session.memory_bytes() + world.tracking.memory_bytes_of(session.id) + running.map_or(0, |running| running.reply_room);
+    let command = session.last_command.map_or("NULL", |at| world.commands.get(at).name.as_ref());
+    let redirection = world.tracking.of(session.id).map_or(-1, |tracker| tracker.redirect.map_or(0, |client| client.0 as i64));
     let _ = write!(text, "id={} addr={} laddr={} fd={} name=", session.id.0, session.peer, session.local, session.fd,);
     text.extend_from_slice(&session.name);
     let _ = write!(
         text,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} \
-         argv-mem={argument_bytes} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={command} \
-         user={} redir=-1 resp={} lib-name=",
+         argv-mem={argument_bytes} multi-mem={} rbs={reply_room} rbp={reply_room} obl={} oll={} omem={} tot-mem={memory} events={} \
+         cmd={command} user={} redir={redirection} resp={} lib-name=",
         (now - session.connected_at).max(0) / 1000,
         (now - session.active_at).max(0) / 1000,
-        session.flag_letters(),
+        flag_letters(world, session),
         session.db.0,
         session.subscribed(Topic::Channel),
         session.subscribed(Topic::Pattern),
@@ -191,12 +191,9 @@ fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, runn
         session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
         session.watch.as_ref().map_or(0, |watch| watch.len()),
         session.multi_bytes(),
-        session.out.bytes.capacity(),
-        session.out.bytes.capacity(),
         session.out.bytes.len(),
         (link.unsent > 0) as u8,
         link.unsent,
-        session.memory_bytes(),
         if link.unsent > 0 { "rw" } else { "r" },
         String::from_utf8_lossy(session.user_name()),
         if session.resp3 { 3 } else { 2 },
@@ -204,106 +201,36 @@ fn describe(text: &mut Vec<u8>, session: &Session, commands: &CommandTable, runn
     text.extend_from_slice(&session.lib_name);
     text.extend_from_slice(b" lib-ver=");
     text.extend_from_slice(&session.lib_version);
-    text.extend_from_slice(b" io-thread=0\n");
+    let _ = writeln!(
+        text,
+        " io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
+        session.io_thread, session.bytes_in, session.bytes_out, session.commands,
+    );
+}
+
+/// The letters of `flags`, each for something that is true of the client; `N` if nothing is.
+pub(super) fn flag_letters(world: &World, session: &Session) -> String {
+    let tracker = world.tracking.of(session.id);
+    let letters = [
+        (session.monitor, 'O'),
+        (session.subscriptions.is_some(), 'P'),
+        (session.transaction.is_some(), 'x'),
+        (session.blocked, 'b'),
+        (tracker.is_some(), 't'),
+        (tracker.is_some_and(|tracker| tracker.broken), 'R'),
+        (tracker.is_some_and(|tracker| tracker.mode == Mode::Broadcast), 'B'),
+        (session.watch.as_ref().is_some_and(|watch| watch.is_touched()), 'd'),
+        (session.closing, 'c'),
+        (session.origin == Origin::Unix, 'U'),
+        (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
+    ];
+    let letters: String = letters.iter().filter(|(is, _)| *is).map(|(_, letter)| *letter).collect();
+    if letters.is_empty() { "N".to_owned() } else { letters }
 }
 
 /// Bytes that a request takes on the wire.
 fn request_bytes(args: Args<'_>) -> usize {
     let head = |n: usize| itoa::Buffer::new().format(n).len() + 3;
     head(args.len()) + args.from(0).map(|arg| head(arg.len()) + arg.len() + 2).sum::<usize>()
-}
-
-/// The kinds of clients that TYPE tells apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ClientType {
-    Normal,
-    Master,
-    Replica,
-    PubSub,
-}
-
-impl ClientType {
-    fn parse(name: &[u8]) -> Result<Self, CommandError> {
-        match &*name.to_ascii_lowercase() {
-            b"normal" => Ok(ClientType::Normal),
-            b"master" => Ok(ClientType::Master),
-            b"replica" | b"slave" => Ok(ClientType::Replica),
-            b"pubsub" => Ok(ClientType::PubSub),
-            _ => {
-                let mut text = b"ERR Unknown client type '".to_vec();
-                text.extend_from_slice(name);
-                text.push(b'\'');
-                Err(CommandError::bytes(text))
-            }
-        }
-    }
-
-    fn of(session: &Session) -> Self {
-        if session.subscriptions.is_some() { ClientType::PubSub } else { ClientType::Normal }
-    }
-}
-
-/// What CLIENT KILL was asked to close.
-#[derive(Default)]
-struct Filter<'a> {
-    id: Option<u64>,
-    address: Option<&'a [u8]>,
-    local: Option<&'a [u8]>,
-    kind: Option<ClientType>,
-    user: Option<Rc<User>>,
-    age_seconds: Option<i64>,
-    spare_me: bool,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>, acl: &Acl) -> Result<Self, CommandError> {
-        if args.len() == 3 {
-            return Ok(Filter { address: Some(args.get(2)), ..Filter::default() });
-        }
-        let mut filter = Filter { spare_me: true, ..Filter::default() };
-        for i in (2..args.len()).step_by(2) {
-            let Some(value) = args.opt(i + 1) else { return Err(error::SYNTAX) };
-            if args.is(i, "ID") {
-                let id = number::parse_i64(value).filter(|id| *id > 0);
-                filter.id = Some(id.ok_or(CommandError::new("ERR client-id should be greater than 0"))? as u64);
-            } else if args.is(i, "MAXAGE") {
-                let age = number::parse_i64(value);
-                let age = age.ok_or(CommandError::new("ERR maxage is not an integer or out of range"))?;
-                if age <= 0 {
-                    return Err(CommandError::new("ERR maxage should be greater than 0"));
-                }
-                filter.age_seconds = Some(age);
-            } else if args.is(i, "TYPE") {
-                filter.kind = Some(ClientType::parse(value)?);
-            } else if args.is(i, "ADDR") {
-                filter.address = Some(value);
-            } else if args.is(i, "LADDR") {
-                filter.local = Some(value);
-            } else if args.is(i, "USER") {
-                let Some(user) = acl.get(value) else {
-                    return Err(CommandError::bytes([b"ERR No such user '", value, b"'"].concat()));
-                };
-                filter.user = Some(user.clone());
-            } else if args.is(i, "SKIPME") {
-                filter.spare_me = match () {
-                    () if value.eq_ignore_ascii_case(b"yes") => true,
-                    () if value.eq_ignore_ascii_case(b"no") => false,
-                    () => return Err(error::SYNTAX),
-                };
-            } else {
-                return Err(error::SYNTAX);
-            }
-        }
-        Ok(filter)
-    }
-
-    fn fits(&self, session: &Session, is_me: bool, now_seconds: i64) -> bool {
-        self.id.is_none_or(|id| session.id.0 == id)
-            && self.address.is_none_or(|address| session.peer.as_bytes() == address)
-            && self.local.is_none_or(|address| session.local.as_bytes() == address)
-            && self.user.as_ref().is_none_or(|user| session.user.as_ref().is_some_and(|own| Rc::ptr_eq(own, user)))
-            && self.kind.is_none_or(|kind| ClientType::of(session) == kind)
-            && self.age_seconds.is_none_or(|age| now_seconds - session.connected_at / 1000 >= age)
-            && !(self.spare_me && is_me)
-    }
 }

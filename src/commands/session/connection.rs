@@ -229,9 +229,9 @@ fn log_in(ctx: &mut SessionCtx<'_>, user: &[u8], password: &[u8]) -> Result<(), 
     if ctx.world.log_in(session, user, password) {
         return Ok(());
     }
-    let (args, table) = (ctx.args, ctx.world.commands.clone());
-    let note = Note { reason: Reason::Auth, place: Note::place_of(session), object: args.get(0), user };
-    ctx.world.note_refusal(note, || description(session, &table, args));
+    let line = description(ctx.world, session, ctx.args);
+    let note = Note { reason: Reason::Auth, place: Note::place_of(session), object: ctx.args.get(0), user };
+    ctx.world.note_refusal(note, || line);
     Err(error::WRONGPASS)
 }
 

@@ -233,6 +233,7 @@ fn deliver(
 ) {
     let now = env.now();
     let start = group.last_id.next().unwrap_or(StreamId::MAX);
+    let before = group.last_id;
     let list = reply.array_deferred();
     let mut written = 0;
     for entry in stream.range(start, StreamId::MAX, false) {
@@ -250,7 +251,8 @@ fn deliver(
         }
     }
     reply.finish(list, written);
-    if wanted.no_ack {
+    // Claims tell the last id but not how many entries the group has read.
+    if group.last_id != before {
         name.propagate_last_id(&mut env.effects, group);
     }
     env.effects.more(1);

@@ -79,7 +79,7 @@ fn getex(ctx: &mut KeysCtx<'_>) -> CommandResult {
     value::write(&mut ctx.reply, text);
     let volatile = entry.deadline().is_some();
     match (change, deadline) {
-        (Change::Expire(expiry), Some(at)) if expiry.is_absolute() && at <= now => {
+        (Change::Expire(expiry), Some(at)) if expiry.is_absolute() && at <= ctx.db.expiry_now() => {
             let lazily = ctx.db.keyspace.env.settings.lazyfree_expire;
             ctx.db.keyspace.delete(ctx.db.index, key, lazily, Event::DEL);
             ctx.db.propagate_as([if lazily { &b"UNLINK"[..] } else { b"DEL" }, key]);

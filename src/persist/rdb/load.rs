@@ -49,90 +49,131 @@ pub struct Options<'a> {
 /// # Errors
 /// The file is broken or of a version that is not known. The sink has got what came before.
 pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sink) -> Result<u64> {
-    let mut input = Reader::new(Buffered::new(file, len, options.checksum));
-    let (flavor, version) = header(&mut input)?;
-    let rules = Rules { limits: options.limits, flavor, deep: options.deep };
-    let mut db = 0;
-    let (mut deadline, mut access) = (None, AccessMark::default());
-    let (mut key, mut value) = (Vec::new(), Vec::new());
-    loop {
+    let mut reading = Reading::begin(file, len, options.checksum)?;
+    while reading.step(options, sink)? {}
+    Ok(reading.offset())
+}
+
+/// A file being read, entry by entry, so that the reader can do other things in between.
+pub struct Reading<R> {
+    input: Reader<Buffered<R>>,
+    flavor: Flavor,
+    version: u16,
+    db: u64,
+    deadline: Option<UnixMillis>,
+    access: AccessMark,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<R: Read> Reading<R> {
+    /// Reads the header of a file of `len` bytes.
+    ///
+    /// # Errors
+    /// It is no RDB file, or of a version that is not known.
+    pub fn begin(file: R, len: u64, checksum: bool) -> Result<Self> {
+        let mut input = Reader::new(Buffered::new(file, len, checksum));
+        let (flavor, version) = header(&mut input)?;
+        let (deadline, access) = (None, AccessMark::default());
+        Ok(Reading { input, flavor, version, db: 0, deadline, access, key: Vec::new(), value: Vec::new() })
+    }
+
+    /// Bytes read so far.
+    pub fn offset(&self) -> u64 {
+        self.input.source.offset()
+    }
+
+    /// Reads up to the next entry, or another part of the file; false when the end was read and is in order.
+    ///
+    /// # Errors
+    /// The file is broken here.
+    pub fn step(&mut self, options: Options<'_>, sink: &mut impl Sink) -> Result<bool> {
+        let Reading { input, flavor, key, value, .. } = self;
+        let rules = Rules { limits: options.limits, flavor: *flavor, deep: options.deep };
         let code = input.byte()?;
         match code {
-            opcode::EOF => break,
+            opcode::EOF => return self.check_end().map(|()| false),
             opcode::EXPIRE_SECONDS => {
                 let seconds = i32::from_le_bytes(input.bytes()?);
-                deadline = Some(i64::from(seconds) * 1000);
-                continue;
+                self.deadline = Some(i64::from(seconds) * 1000);
+                return Ok(true);
             }
             opcode::EXPIRE_MILLIS => {
-                deadline = Some(i64::from_le_bytes(input.bytes()?));
-                continue;
+                self.deadline = Some(i64::from_le_bytes(input.bytes()?));
+                return Ok(true);
             }
             opcode::IDLE => {
-                access.idle = Some(input.len()?);
-                continue;
+                self.access.idle = Some(input.len()?);
+                return Ok(true);
             }
             opcode::FREQ => {
-                access.frequency = Some(input.byte()?);
-                continue;
+                self.access.frequency = Some(input.byte()?);
+                return Ok(true);
             }
             opcode::SELECT_DB => {
-                db = input.len()?;
-                continue;
+                self.db = input.len()?;
+                return Ok(true);
             }
             opcode::RESIZE_DB => {
                 let keys = input.len()?;
                 input.len()?;
                 // An entry takes three bytes at least.
-                sink.expect(db, keys.min(input.source.remaining() / 3));
-                continue;
+                sink.expect(self.db, keys.min(input.source.remaining() / 3));
+                return Ok(true);
             }
             opcode::AUX => {
-                input.text(&mut key)?;
-                input.text(&mut value)?;
-                sink.aux(&key, &value);
-                continue;
+                input.text(key)?;
+                input.text(value)?;
+                sink.aux(key, value);
+                return Ok(true);
             }
             opcode::FUNCTION => {
-                input.text(&mut value)?;
-                sink.function(&value);
-                continue;
+                input.text(value)?;
+                sink.function(value);
+                return Ok(true);
             }
             opcode::FUNCTION_EARLY => return Err(input.fault("functions in a form that was given up before 7.0")),
             opcode::MODULE_AUX => {
                 let name = decode::module_name(input.len()?);
-                decode::skip_module_data(&mut input)?;
+                decode::skip_module_data(input)?;
                 warn!("Data of the module type '{name}' is left out: there are no modules here.");
-                continue;
+                return Ok(true);
             }
-            opcode::SLOT_INFO if flavor == Flavor::Redis => {
+            opcode::SLOT_INFO if *flavor == Flavor::Redis => {
                 for _ in 0..3 {
                     input.len()?;
                 }
-                continue;
+                return Ok(true);
             }
-            opcode::SLOT_IMPORT if flavor == Flavor::Valkey => {
+            opcode::SLOT_IMPORT if *flavor == Flavor::Valkey => {
                 input.string()?;
                 for _ in 0..input.count(2)? {
                     input.len()?;
                     input.len()?;
                 }
-                continue;
+                return Ok(true);
             }
             _ => {}
         }
-        input.text(&mut key)?;
-        match decode::value(&mut input, rules, code, &key, deadline)? {
-            Decoded::Entry(entry) => sink.entry(db, entry, access).map_err(|reason| input.fault(reason))?,
-            Decoded::Empty => sink.empty(&key),
+        input.text(key)?;
+        match decode::value(input, rules, code, key, self.deadline)? {
+            Decoded::Entry(entry) => sink.entry(self.db, entry, self.access).map_err(|reason| input.fault(reason))?,
+            Decoded::Empty => sink.empty(key),
             Decoded::Module(name) => {
-                let key = String::from_utf8_lossy(&key);
+                let key = String::from_utf8_lossy(key);
                 warn!("Key '{key}' is left out: it belongs to the module type '{name}', and there are no modules here.");
             }
         }
-        (deadline, access) = (None, AccessMark::default());
+        (self.deadline, self.access) = (None, AccessMark::default());
+        Ok(true)
     }
-    if version >= VERSION_CHECKSUM {
+
+    /// Compares the checksum behind the last entry.
+    fn check_end(&mut self) -> Result<()> {
+        let input = &mut self.input;
+        if self.version < VERSION_CHECKSUM {
+            return Ok(());
+        }
         let computed = input.source.checksum();
         let stored = u64::from_le_bytes(input.bytes()?);
         // Zero: the file was written without one.
@@ -143,8 +184,8 @@ pub fn read(file: impl Read, len: u64, options: Options<'_>, sink: &mut impl Sin
             let reason = format!("CRC error, wrong checksum: {stored:016x} in the file, {computed:016x} computed");
             return Err(input.fault(reason));
         }
+        Ok(())
     }
-    Ok(input.source.offset())
 }
 
 fn header<S: Source>(input: &mut Reader<S>) -> Result<(Flavor, u16)> {
@@ -179,39 +220,96 @@ pub struct Loaded {
 }
 
 /// Fills the keyspace from a file. Returns none if there is no such file. `merge` lets entries replace those of the same
-/// key; otherwise a key that is there already is an error. Libraries of functions go to `functions`.
+/// key; otherwise a key that is there already is an error.
 ///
 /// # Errors
 /// The file cannot be read or is broken; the keyspace then holds a part of it.
-pub fn load_file(
-    path: &Path,
-    keyspace: &mut Keyspace,
-    checksum: bool,
-    deep: bool,
-    merge: bool,
-    functions: &mut Vec<Box<[u8]>>,
-) -> Result<Option<Loaded>> {
-    let broken = |error: std::io::Error| LoadError { offset: 0, reason: format!("cannot be read ({error})").into() };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(broken(error)),
-    };
-    let len = file.metadata().map_err(broken)?.len();
-    let limits = keyspace.env.settings.limits.clone();
-    let now = keyspace.env.clock.micros() / 1000;
-    let mut sink = Filling { keyspace, now, merge, loaded: Loaded::default(), functions };
-    let bytes = read(file, len, Options { limits: &limits, checksum, deep }, &mut sink)?;
-    Ok(Some(Loaded { bytes, ..sink.loaded }))
+pub fn load_file(path: &Path, keyspace: &mut Keyspace, checksum: bool, deep: bool, merge: bool) -> Result<Option<Loaded>> {
+    let Some(mut load) = FileLoad::open(path, Manner { checksum, deep, merge, keep_expired: false })? else { return Ok(None) };
+    while load.step(keyspace)? {}
+    Ok(Some(load.finish()))
 }
+
+/// How a file is loaded.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// As in `Options`.
+    pub checksum: bool,
+    pub deep: bool,
+    /// Entries may replace those of the same key.
+    pub merge: bool,
+    /// Entries past their deadline are kept: requests that follow may refer to them.
+    pub keep_expired: bool,
+}
+
+/// A file on its way into the keyspace.
+pub struct FileLoad {
+    reading: Reading<File>,
+    manner: Manner,
+    loaded: Loaded,
+    functions: usize,
+}
+
+impl FileLoad {
+    /// Opens a file; none if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no RDB file.
+    pub fn open(path: &Path, manner: Manner) -> Result<Option<FileLoad>> {
+        let broken = |error: std::io::Error| LoadError { offset: 0, reason: format!("cannot be read ({error})").into() };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(broken(error)),
+        };
+        let len = file.metadata().map_err(broken)?.len();
+        let reading = Reading::begin(file, len, manner.checksum)?;
+        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), functions: 0 }))
+    }
+
+    /// Bytes read so far.
+    pub fn offset(&self) -> u64 {
+        self.reading.offset()
+    }
+
+    /// Loads the next entry, or another part of the file; false at its end.
+    ///
+    /// # Errors
+    /// The file is broken here.
+    pub fn step(&mut self, keyspace: &mut Keyspace) -> Result<bool> {
+        let limits = keyspace.env.settings.limits.clone();
+        let now = keyspace.env.clock.micros() / 1000;
+        let FileLoad { reading, manner, loaded, functions } = self;
+        let options = Options { limits: &limits, checksum: manner.checksum, deep: manner.deep };
+        let mut sink = Filling { keyspace, now, manner: *manner, loaded, functions };
+        // Many at once: what was set up is for all of them.
+        for _ in 0..STEP {
+            if !reading.step(options, &mut sink)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What came of it.
+    pub fn finish(self) -> Loaded {
+        if self.functions > 0 {
+            warn!("{} libraries of functions are left out: functions are not part of this version.", self.functions);
+        }
+        Loaded { bytes: self.reading.offset(), ..self.loaded }
+    }
+}
+
+/// Parts of a file read in one step.
+pub const STEP: usize = 64;
 
 /// Puts entries into the keyspace.
 struct Filling<'a> {
     keyspace: &'a mut Keyspace,
     now: UnixMillis,
-    merge: bool,
-    loaded: Loaded,
-    functions: &'a mut Vec<Box<[u8]>>,
+    manner: Manner,
+    loaded: &'a mut Loaded,
+    functions: &'a mut usize,
 }
 
 impl Sink for Filling<'_> {
@@ -232,8 +330,14 @@ impl Sink for Filling<'_> {
         }
     }
 
-    fn function(&mut self, code: &[u8]) {
-        self.functions.push(code.into());
+    fn function(&mut self, _code: &[u8]) {
+        *self.functions += 1;
+    }
+
+    fn expect(&mut self, db: u64, keys: u64) {
+        if db < self.keyspace.databases() as u64 {
+            self.keyspace.expect(DbIndex(db as u32), usize::try_from(keys).unwrap_or(usize::MAX));
+        }
     }
 
     fn empty(&mut self, key: &[u8]) {
@@ -249,13 +353,13 @@ impl Sink for Filling<'_> {
         if db >= self.keyspace.databases() as u64 {
             return Err("the file was written by a server with more databases than are configured here");
         }
-        if entry.deadline().is_some_and(|deadline| deadline < self.now) {
+        if !self.manner.keep_expired && entry.deadline().is_some_and(|deadline| deadline < self.now) {
             self.loaded.expired += 1;
             return Ok(());
         }
         entry.set_clock(clock(self.keyspace, access));
         self.loaded.keys += 1;
-        match self.keyspace.file_loaded(DbIndex(db as u32), entry, self.merge) {
+        match self.keyspace.file_loaded(DbIndex(db as u32), entry, self.manner.merge) {
             true => Ok(()),
             false => Err("a key is there twice"),
         }

@@ -54,9 +54,10 @@ impl<S: Sink + ?Sized> Output<S> {
         result.map(|()| HEADER_LEN as u64 + self.summed + 8)
     }
 
-    /// Gives the file up.
-    pub fn abandon(mut self) {
+    /// Gives the file up. Returns the error that the sink met, if it met one.
+    pub fn abandon(mut self) -> Option<io::Error> {
         self.sink.abandon();
+        self.error.take()
     }
 
     /// Passes on what is gathered.

@@ -7,45 +7,55 @@ use crate::raw::shared::SharedBytes;
 #[derive(Default)]
 pub struct Frames {
     bytes: Vec<u8>,
-    /// In the order of their places.
-    strings: Vec<(usize, Text)>,
+    /// Strings that stand in the bytes without their lengths: where, and how long they are.
+    strings: Vec<(u32, u32)>,
+    /// Strings that are only referred to, and where they belong.
+    shared: Vec<(u32, SharedBytes)>,
     /// Keys, for the debugging delay and for progress.
     pub keys: u32,
-    /// Bytes of strings that are referred to.
+    /// Bytes of the strings that are referred to.
     shared_bytes: usize,
 }
 
-enum Text {
-    /// So many of the bytes at its place.
-    Here(usize),
-    Shared(SharedBytes),
-}
-
+/// Frames are sent when they hold this many bytes.
+pub const FULL: usize = 64 << 10;
 /// Strings from this size on are referred to and not copied.
 const SHARED_MIN: usize = 16 << 10;
+/// Beyond this strings are not set apart: their places would not fit. Only what comes aside gets so large.
+const PLACES_MAX: usize = u32::MAX as usize / 2;
+
+const _: () = assert!(SHARED_MIN < FULL && FULL < PLACES_MAX);
 
 impl Frames {
+    /// Empty frames, with room for what they are sent with.
+    pub fn new() -> Frames {
+        // Grown as needed they would end up with twice the room.
+        Frames { bytes: Vec::with_capacity(FULL + SHARED_MIN), strings: Vec::with_capacity(FULL / 32), ..Frames::default() }
+    }
+
     /// Bytes that these frames hold in memory beside the keyspace; strings that are referred to count in full, as a
     /// writer to one of them copies it.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.shared_bytes
+        self.bytes.len() + self.strings.len() * size_of::<(u32, u32)>() + self.shared_bytes
     }
 
-    /// Empties them, keeping the memory unless it is much.
-    pub fn clear(&mut self) {
-        const KEPT_MAX: usize = 256 << 10;
+    /// Empties them. False if they have become so large that they are better freed.
+    pub fn clear(&mut self) -> bool {
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT_MAX);
         self.strings.clear();
+        self.shared.clear();
         self.keys = 0;
         self.shared_bytes = 0;
+        self.bytes.capacity() <= 2 * FULL
     }
 
     /// Adds others at the end.
     pub fn append(&mut self, other: &mut Frames) {
-        let by = self.bytes.len();
+        debug_assert!(self.bytes.len() < PLACES_MAX);
+        let by = self.bytes.len() as u32;
         self.bytes.append(&mut other.bytes);
-        self.strings.extend(other.strings.drain(..).map(|(at, text)| (at + by, text)));
+        self.strings.extend(other.strings.drain(..).map(|(at, len)| (at + by, len)));
+        self.shared.extend(other.shared.drain(..).map(|(at, text)| (at + by, text)));
         self.keys += std::mem::take(&mut other.keys);
         self.shared_bytes += std::mem::take(&mut other.shared_bytes);
     }
@@ -53,19 +63,27 @@ impl Frames {
     /// The finished bytes.
     pub fn finish(&self, encoder: &mut Encoder, out: &mut impl Out) {
         let mut from = 0;
-        for (at, text) in &self.strings {
-            let at = *at;
-            out.put(&self.bytes[from..at]);
-            from = at;
-            match text {
-                Text::Here(len) => {
-                    from += *len;
-                    encoder.long_text(&self.bytes[at..from], out);
-                }
-                Text::Shared(text) => encoder.long_text(text.as_slice(), out),
+        let mut shared = self.shared.iter().peekable();
+        let mut refer = |from: &mut usize, upto: usize, encoder: &mut Encoder, out: &mut _| {
+            while let Some((at, text)) = shared.next_if(|(at, _)| *at as usize <= upto) {
+                self.plain(from, *at as usize, out);
+                encoder.long_text(text.as_slice(), out);
             }
+        };
+        for &(at, len) in &self.strings {
+            let at = at as usize;
+            refer(&mut from, at, encoder, out);
+            self.plain(&mut from, at, out);
+            from = at + len as usize;
+            encoder.long_text(&self.bytes[at..from], out);
         }
-        out.put(&self.bytes[from..]);
+        refer(&mut from, usize::MAX, encoder, out);
+        self.plain(&mut from, self.bytes.len(), out);
+    }
+
+    fn plain(&self, from: &mut usize, upto: usize, out: &mut impl Out) {
+        out.put(&self.bytes[*from..upto]);
+        *from = upto;
     }
 }
 
@@ -77,16 +95,19 @@ impl Out for Frames {
 
     #[inline]
     fn put_long(&mut self, text: &[u8]) -> bool {
-        self.strings.push((self.bytes.len(), Text::Here(text.len())));
+        if self.bytes.len() + text.len() > PLACES_MAX {
+            return false;
+        }
+        self.strings.push((self.bytes.len() as u32, text.len() as u32));
         self.bytes.extend_from_slice(text);
         true
     }
 
     fn put_shared(&mut self, text: &SharedBytes) -> bool {
-        if text.len() < SHARED_MIN {
+        if text.len() < SHARED_MIN || self.bytes.len() > PLACES_MAX {
             return self.put_long(text.as_slice());
         }
-        self.strings.push((self.bytes.len(), Text::Shared(text.clone())));
+        self.shared.push((self.bytes.len() as u32, text.clone()));
         self.shared_bytes += text.len();
         true
     }

@@ -1,6 +1,6 @@
 //! What a cut shows, transcribed into frames for the writer: the recorder of snapshots.
 
-use super::frames::Frames;
+use super::frames::{FULL, Frames};
 use super::writer::{Message, Shared};
 use crate::ds::parts::quicklist::Quicklist;
 use crate::ds::stream::{Stream, StreamId};
@@ -8,7 +8,7 @@ use crate::keyspace::cut::{Head, Recorder};
 use crate::keyspace::{Entry, Env, Keyspace};
 use crate::persist::rdb::encode::{Access, Encoder, Out, kind_of};
 use crate::persist::rdb::format::{VERSION_ACCESS, VERSION_WRITTEN_MIN, opcode, version_of};
-use crate::persist::rdb::save::{AccessKind, Options, version_of_head, write_head};
+use crate::persist::rdb::save::{AccessKind, Options, write_head};
 use crate::persist::rdb::stream;
 use crate::raw::field::Field;
 use crate::types::DbIndex;
@@ -16,10 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 
-/// Frames are sent when they hold this many bytes.
-const FRAMES_FULL: usize = 64 << 10;
 /// The walk waits while this many bytes wait for the writer.
-const QUEUED_MAX: usize = 4 << 20;
+const QUEUED_MAX: usize = 1 << 20;
 
 /// Transcribes a cut.
 pub struct Transcript {
@@ -57,9 +55,8 @@ impl Transcript {
     ) -> Transcript {
         let env = &keyspace.env;
         let mut encoder = Encoder::new(false);
-        let mut out = Frames::default();
-        write_head(&mut encoder, &options, &mut out);
-        let version = version_of_head(&options);
+        let mut out = Frames::new();
+        write_head(&mut encoder, options.facts, &mut out);
         for db in (0..keyspace.databases() as u32).map(DbIndex) {
             let (keys, volatile) = (keyspace.db(db).table.len(), keyspace.db(db).meta.volatile);
             if keys > 0 {
@@ -78,7 +75,7 @@ impl Transcript {
             aside_db: None,
             db: None,
             is_open: false,
-            version,
+            version: VERSION_WRITTEN_MIN,
             broken: false,
             messages,
             spares,
@@ -105,13 +102,13 @@ impl Transcript {
     /// Sends the frames if there are enough of them.
     #[inline]
     fn settle(&mut self) {
-        if self.out.size() >= FRAMES_FULL {
+        if self.out.size() >= FULL {
             self.send();
         }
     }
 
     fn send(&mut self) {
-        let spare = self.spares.try_recv().unwrap_or_default();
+        let spare = self.spares.try_recv().unwrap_or_else(|_| Frames::new());
         let frames = std::mem::replace(&mut self.out, spare);
         self.shared.queued.fetch_add(frames.size(), Ordering::AcqRel);
         // A writer that is gone has failed, which is told by its result.

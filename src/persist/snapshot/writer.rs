@@ -52,8 +52,8 @@ pub struct Manner {
     pub key_delay: i64,
 }
 
-/// A writer's share of a processor that others want: a tenth of what the engine gets.
-const NICE: i32 = 10;
+/// While more bytes than this wait, emptied frames are freed.
+const SPARE_BELOW: usize = 1 << 20;
 
 /// Starts a writer.
 ///
@@ -64,10 +64,8 @@ pub fn start(sink: Box<dyn Sink>, manner: Manner) -> io::Result<Writer> {
     let (give_back, spares) = channel();
     let shared = Arc::new(Shared::default());
     let mine = shared.clone();
-    let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
-        crate::sys::file::be_nice(NICE);
-        run(&inbox, &give_back, &mine, sink, manner)
-    })?;
+    let thread =
+        std::thread::Builder::new().name("snapshot".into()).spawn(move || run(&inbox, &give_back, &mine, sink, manner))?;
     Ok(Writer { messages, spares, shared, thread })
 }
 
@@ -90,17 +88,19 @@ fn run(
                     delay(manner.key_delay, frames.keys, shared);
                 }
                 shared.keys.fetch_add(frames.keys.into(), Ordering::Relaxed);
-                frames.clear();
-                shared.queued.fetch_sub(size, Ordering::Release);
-                // The engine may have gone already.
-                let _ = spares.send(frames);
+                let reusable = frames.clear();
+                // After a burst its memory is not kept.
+                if shared.queued.fetch_sub(size, Ordering::AcqRel) < SPARE_BELOW && reusable {
+                    // The engine may have gone already.
+                    let _ = spares.send(frames);
+                }
             }
             Message::End { version } if !shared.cancelled.load(Ordering::Relaxed) => return out.finish(version),
             Message::End { .. } => break,
         }
     }
-    out.abandon();
-    Err(io::Error::new(io::ErrorKind::Interrupted, "the snapshot was given up"))
+    let given_up = || io::Error::new(io::ErrorKind::Interrupted, "the snapshot was given up");
+    Err(out.abandon().unwrap_or_else(given_up))
 }
 
 /// The delay that tests ask for.

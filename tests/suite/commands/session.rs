@@ -159,6 +159,22 @@ fn clients_describe_themselves() {
         ""
         > CLIENT LIST ID abc
         -ERR Invalid client ID
+        > CLIENT LIST ID 1 0
+        -ERR Invalid client ID
+        > CLIENT LIST NOT-SKIPME yes
+        -ERR syntax error
+        > CLIENT LIST IDLE 0
+        -ERR idle should be greater than 0
+        > CLIENT LIST DB -1
+        -ERR DB index is out of range
+        > CLIENT LIST NOT-NAME me
+        ""
+        > CLIENT LIST NAME me SKIPME yes
+        ""
+        > CLIENT LIST FLAGS eT NOT-ID 1 2
+        ""
+        > CLIENT LIST LIB-NAME lib LIB-VER 1.1
+        ""
         > CLIENT LIST ID 999
         ""
         "#,
@@ -167,7 +183,7 @@ fn clients_describe_themselves() {
     let line = line.trim_matches('"').trim_end_matches("\\n");
     let names: Vec<&str> = line.split(' ').map(|field| field.split('=').next().unwrap()).collect();
     let wanted = "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs \
-                  rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver io-thread";
+                  rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver io-thread tot-net-in tot-net-out tot-cmds";
     assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     for part in
         [" name=me ", " flags=eT ", " qbuf=26 ", " argv-mem=10 ", " cmd=client|info user=default ", " lib-name=lib lib-ver=1.2 "]
@@ -175,6 +191,31 @@ fn clients_describe_themselves() {
         assert!(line.contains(part), "{part} in {line}");
     }
     assert!(kit.run("CLIENT LIST").contains("cmd=client|list"));
+    // What fits is described, in the order asked for.
+    kit.run_as(2, "CLIENT SETNAME other");
+    kit.run_as(2, "SELECT 3");
+    let found = |request: &str, kit: &mut Kit| {
+        let lines = kit.run(request);
+        let ids = lines.trim_matches('"').split("\\n").filter_map(|line| line.strip_prefix("id=")?.split(' ').next());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    for (filter, ids) in [
+        ("", "1 2"),
+        ("ID 2 1 7", "2 1"),
+        ("ID 1 ID 2", "2"),
+        ("NOT-ID 1", "2"),
+        ("SKIPME yes", "2"),
+        ("NAME other DB 3", "2"),
+        ("NOT-DB 3", "1"),
+        ("FLAGS N", "2"),
+        ("NOT-FLAGS e", "2"),
+        ("IP client", "2"),
+        ("ADDR client:2 TYPE normal USER default", "2"),
+        ("NOT-USER default", ""),
+        ("LIB-NAME lib", "1"),
+    ] {
+        assert_eq!(found(&format!("CLIENT LIST {filter}"), &mut kit), ids, "{filter}");
+    }
 }
 
 #[test]

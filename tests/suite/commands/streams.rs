@@ -205,7 +205,10 @@ fn groups_deliver_every_entry_once() {
         > XADD s 3 f x
         > XREADGROUP GROUP g c COUNT 1 STREAMS s >
         [["s", [["1-0", ["f", "v"]]]]]
+        ~ MULTI
         ~ XCLAIM s g c 0 1-0 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1-0
+        ~ XGROUP SETID s g 1-0 ENTRIESREAD 1
+        ~ EXEC
         ! xgroup-createconsumer s
         > XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >
         [["s", [["2-0", ["f", "w"]]]]]

@@ -4,10 +4,12 @@
 
 pub mod client;
 pub mod compare;
+pub mod disk;
 pub mod generate;
 pub mod json;
 pub mod notation;
 pub mod reply;
+pub mod scribe;
 pub mod spawn;
 
 /// A setting from the environment, if it is there and not empty.

@@ -1,0 +1,102 @@
+//! Waiting until writes are safe: WAIT for replicas, WAITAOF for the disk.
+//!
+//! A client that waits is parked, and its request runs again when the disk has got further, and when its time is over.
+
+use crate::command::context::SessionCtx;
+use crate::command::error::{self, CommandError};
+use crate::command::spec::*;
+use crate::resp::number;
+use crate::session::Awaits;
+use crate::types::UnixMillis;
+
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "WAIT",
+        arity: Arity::exactly(3),
+        since: "3.0.0",
+        summary: "Waits until so many replicas have got what this client wrote.",
+        syntax: "numreplicas timeout",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        run: Handler::Session(wait),
+        ..BASE
+    },
+    CommandSpec {
+        name: "WAITAOF",
+        arity: Arity::exactly(4),
+        since: "7.2.0",
+        summary: "Waits until what this client wrote is safe on the disk, here and at so many replicas.",
+        syntax: "numlocal numreplicas timeout",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        run: Handler::Session(waitaof),
+        ..BASE
+    },
+];
+const _: () = check(COMMANDS);
+
+const BASE: CommandSpec = CommandSpec {
+    group: Group::Generic,
+    complexity: "O(1)",
+    flags: flags(&[Flag::Blocking]),
+    acl: categories(&[Category::Connection]),
+    ..CommandSpec::BASE
+};
+
+/// There are none in this version.
+const REPLICAS: i64 = 0;
+
+const NO_AOF: CommandError = CommandError::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+
+fn wait(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let replicas = ctx.args.i64(1)?;
+    let deadline = deadline(ctx, 2)?;
+    if REPLICAS >= replicas || over(ctx, deadline) {
+        ctx.reply.integer(REPLICAS);
+        return Ok(Flow::Done);
+    }
+    Ok(Flow::Block)
+}
+
+fn waitaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    let local = match ctx.args.i64(1)? {
+        n @ 0..=1 => n,
+        _ => return Err(CommandError::new("ERR value is out of range, value must between 0 and 1")),
+    };
+    let replicas = ctx.args.non_negative(2)?;
+    let deadline = deadline(ctx, 3)?;
+    if local > 0 && !ctx.world.config.appendonly {
+        return Err(NO_AOF);
+    }
+    let offset = ctx.session.awaits.map_or(ctx.session.wrote_to, |awaits| awaits.offset);
+    let safe = i64::from(ctx.world.persistence.aof.durable().is_some_and(|durable| durable >= offset));
+    if (safe >= local && REPLICAS >= replicas) || over(ctx, deadline) {
+        ctx.reply.array(2);
+        ctx.reply.integer(safe);
+        ctx.reply.integer(REPLICAS);
+        return Ok(Flow::Done);
+    }
+    ctx.world.awaiting_safety.push(ctx.session.id);
+    Ok(Flow::Block)
+}
+
+/// Until when to wait: argument `i` in milliseconds from now; `None` for 0: for ever. Of a client that waits already it is
+/// known.
+fn deadline(ctx: &SessionCtx<'_>, i: usize) -> Result<Option<UnixMillis>, CommandError> {
+    if let Some(awaits) = ctx.session.awaits {
+        return Ok(awaits.deadline);
+    }
+    const NOT_AN_INTEGER: CommandError = CommandError::new("ERR timeout is not an integer or out of range");
+    match number::parse_i64(ctx.args.get(i)).ok_or(NOT_AN_INTEGER)? {
+        ..0 => Err(error::TIMEOUT_NEGATIVE),
+        0 => Ok(None),
+        millis => ctx.world.keyspace.env.now().checked_add(millis).map(Some).ok_or(error::TIMEOUT_OUT_OF_RANGE),
+    }
+}
+
+/// True if the client is to be answered now, however far things are; else it is noted that it waits.
+fn over(ctx: &mut SessionCtx<'_>, deadline: Option<UnixMillis>) -> bool {
+    let over = !ctx.may_block || deadline.is_some_and(|at| ctx.world.keyspace.env.now() >= at);
+    if !over && ctx.session.awaits.is_none() {
+        ctx.session.awaits = Some(Awaits { offset: ctx.session.wrote_to, deadline });
+    }
+    over
+}

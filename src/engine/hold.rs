@@ -1,0 +1,155 @@
+//! Replies that wait for the disk (`appendfsync always`).
+//!
+//! The replies of a turn are held until the writes that they tell of, and all before them, are safe; those of reads too, as a
+//! read may have seen a write that is not yet safe. Meanwhile the engine goes on with the next turn, whose writes join the
+//! next sync. So each sync commits the work of all clients, and none of them waits for the engine.
+
+use super::batch::Batch;
+use super::{Engine, Mailbox};
+use crate::command::spec::{Flag, Group, Handler};
+use crate::resp::reply::Output;
+use crate::types::ClientId;
+use crate::world::World;
+use std::collections::{HashSet, VecDeque};
+
+/// Replies of clients in the order in which they may leave.
+#[derive(Default)]
+pub(super) struct Held {
+    queue: VecDeque<Reply>,
+    bytes: usize,
+    /// Batches whose clients may not send more for now.
+    batches: Vec<Box<Batch>>,
+}
+
+struct Reply {
+    /// Offset in the write stream that must be safe first.
+    after: u64,
+    client: ClientId,
+    out: Output,
+    close: bool,
+    tells_data: bool,
+}
+
+/// While more bytes than this are held clients are not read from.
+const HELD_MAX: usize = 64 << 20;
+
+impl Held {
+    /// True if nothing waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Keeps a batch from its client, which may thus not send more.
+    pub(super) fn keep_batch(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
+        if self.bytes < HELD_MAX {
+            return Some(batch);
+        }
+        self.batches.push(batch);
+        None
+    }
+}
+
+impl Engine {
+    /// True if replies must wait now, be it only behind others.
+    #[inline]
+    pub(super) fn holds_replies(&self) -> bool {
+        self.world.persistence.aof.holds_replies(&self.world.config) || !self.held.is_empty()
+    }
+
+    /// Sends the replies of this turn if all is safe; else keeps them until it is. The stream has been flushed.
+    pub(super) fn hold_replies(&mut self) {
+        let after = self.world.stream.end();
+        if self.held.is_empty() && self.world.persistence.aof.settled().is_none_or(|settled| settled >= after) {
+            return self.send_replies_now();
+        }
+        let fails = self.world.persistence.aof.failure().is_some();
+        let held = &mut self.held;
+        self.world.sessions.drain_sends(|session| {
+            let (out, tells_data) = (std::mem::take(&mut session.out), std::mem::take(&mut session.told_data));
+            held.bytes += out.len();
+            held.queue.push_back(Reply { after, client: session.id, out, close: session.closing, tells_data });
+        });
+        if fails {
+            self.release_figures();
+        }
+    }
+
+    /// True if the replies to a batch tell of the data. Others need not wait while the disk fails: otherwise nobody could ask
+    /// the server what ails it.
+    pub(super) fn tells_data(&self, batch: &Batch) -> bool {
+        let fails = self.world.persistence.aof.failure().is_some();
+        batch.requests.iter().any(|request| {
+            let Some(at) = request.command() else { return false };
+            let spec = self.world.commands.get(at).spec;
+            // Then writes are refused.
+            let on_keys = matches!(spec.run, Handler::Keys(_)) && !(fails && spec.has(Flag::Write));
+            on_keys || matches!(spec.group, Group::Transactions | Group::Scripting)
+        })
+    }
+
+    /// The disk fails: sends what tells nothing of the data and does not stand behind what does.
+    fn release_figures(&mut self) {
+        let mut waiting = HashSet::new();
+        for reply in std::mem::take(&mut self.held.queue) {
+            if reply.tells_data || waiting.contains(&reply.client) {
+                waiting.insert(reply.client);
+                self.held.queue.push_back(reply);
+            } else {
+                self.held.bytes -= reply.out.len();
+                send(&mut self.world, reply);
+            }
+        }
+    }
+
+    /// Sends what need not wait any longer.
+    pub(super) fn release_replies(&mut self, mailbox: &Mailbox) {
+        let settled = self.world.persistence.aof.settled().unwrap_or(u64::MAX);
+        while self.held.queue.front().is_some_and(|reply| reply.after <= settled) {
+            let Some(reply) = self.held.queue.pop_front() else { break };
+            self.held.bytes -= reply.out.len();
+            send(&mut self.world, reply);
+        }
+        if self.held.bytes < HELD_MAX && !self.held.batches.is_empty() {
+            std::mem::take(&mut self.held.batches).into_iter().for_each(|batch| mailbox.send_home(batch));
+            mailbox.ring_remotes();
+        }
+    }
+
+    /// Looks at what the append-only file's writer reports.
+    pub(super) fn look_at_disk(&mut self, mailbox: &Mailbox) {
+        let world = &mut self.world;
+        let news = world.persistence.aof.look(&world.config, &mut world.stream);
+        if news.guard_changed {
+            world.review_restrictions();
+            self.release_figures();
+        }
+        self.release_replies(mailbox);
+        if !self.world.awaiting_safety.is_empty() {
+            self.world.keyspace.refresh_clock();
+            for client in std::mem::take(&mut self.world.awaiting_safety) {
+                self.retry(client);
+            }
+            self.world.settle_changes();
+            self.run_resumed(mailbox);
+        }
+    }
+}
+
+/// Sends a reply that need not wait any longer.
+fn send(world: &mut World, reply: Reply) {
+    let Reply { client, mut out, close, .. } = reply;
+    let bytes = out.len();
+    if let Some(session) = world.sessions.get_mut(client) {
+        super::clients::count_sent(&mut world.stats, session, bytes);
+        if let Some(link) = &session.link {
+            if bytes > 0 {
+                link.send(&mut out);
+            }
+            if close {
+                link.close_after_send();
+            }
+        }
+    }
+    world.sessions.take_back_output(std::mem::take(&mut out.bytes));
+}

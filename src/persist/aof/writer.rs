@@ -1,0 +1,651 @@
+//! The thread that owns the growing file: the engine hands it bytes, it writes and syncs them.
+//!
+//! There are two buffers: the engine fills one while the thread writes the other. The thread takes what has gathered as soon
+//! as it is done with what came before, so that under `appendfsync always` every sync commits the writes of all clients that
+//! came during the last one. Under the other policies it gathers for a moment after each write, and the engine need
+//! not wake it while there is steady work.
+//!
+//! Nothing that was handed over is dropped. A write that failed is cut off again and tried again until it succeeds, and so is
+//! what was to be committed by a sync that failed: after such a failure the system may have thrown the pages away.
+
+use crate::config::AppendFsync;
+use crate::persist::disk::{Disk, LogFile, replace};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// How long bytes gather after a write, but for `appendfsync always`.
+const GATHER: Duration = Duration::from_millis(1);
+/// Between two tries of what failed.
+const RETRY: Duration = Duration::from_millis(100);
+/// Between two complaints about it.
+const COMPLAIN: Duration = Duration::from_secs(30);
+/// The engine waits when so much waits to be written.
+const BUFFERED_MAX: usize = 256 << 20;
+/// A buffer that was filled beyond this is given back.
+const BUFFER_KEPT_MAX: usize = 4 << 20;
+/// A sync that takes longer than this while there is something to write counts as delayed.
+const SYNC_PATIENCE: Duration = Duration::from_secs(2);
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// A change of files, in its place between the bytes.
+#[derive(Debug)]
+pub enum Change {
+    /// Go on in a new file. What came before is synced first; the manifest that names the new file follows.
+    Rotate { path: PathBuf, manifest: Option<ManifestText> },
+    /// Give files their final names, then write the manifest.
+    Install { renames: Vec<(PathBuf, PathBuf)>, manifest: ManifestText },
+    /// Write the manifest.
+    Tidy { manifest: ManifestText },
+    /// Sync what was written.
+    Sync,
+    /// Sync what was written and let go of the file.
+    Close,
+}
+
+/// A manifest on its way to the disk.
+#[derive(Debug)]
+pub struct ManifestText {
+    pub folder: PathBuf,
+    pub temporary: String,
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What came of a change of files.
+#[derive(Debug)]
+pub enum Report {
+    Rotated(io::Result<()>),
+    Installed(io::Result<()>),
+    Tidied(io::Result<()>),
+    /// Of what needs no answer.
+    Done,
+    /// The disk failed; writes are to be refused.
+    Failed(String),
+    /// It works again. What was written before may be lost if a sync failed that is not repeated.
+    Recovered {
+        doubtful: bool,
+    },
+}
+
+enum Job {
+    Data { bytes: Vec<u8>, end: u64 },
+    Change(Change),
+}
+
+/// What engine and thread share.
+pub struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    progress: Condvar,
+    /// Position in the stream up to which everything is on the disk.
+    durable: AtomicU64,
+    /// Position up to which replies may leave.
+    settled: AtomicU64,
+    /// Bytes in the current file.
+    file_len: AtomicU64,
+    buffered: AtomicU64,
+    syncing: AtomicBool,
+    delayed: AtomicU64,
+    /// Slowest write and sync since they were last asked for, in milliseconds.
+    slow_write: AtomicU32,
+    slow_sync: AtomicU32,
+    /// Microseconds to wait before each write (DEBUG AOF-FLUSH-SLEEP).
+    flush_sleep: AtomicU64,
+    /// Tells the engine that there is news.
+    tell: Box<dyn Fn() + Send + Sync>,
+}
+
+struct State {
+    queue: VecDeque<Job>,
+    /// A buffer to be filled next.
+    spare: Vec<u8>,
+    policy: AppendFsync,
+    /// `no-appendfsync-on-rewrite` while there is a rewrite.
+    unsynced: bool,
+    parked: bool,
+    /// The thread has jobs in its hands.
+    busy: bool,
+    failing: bool,
+    stop: bool,
+    /// The policy changed.
+    nudged: bool,
+    reports: Vec<Report>,
+}
+
+/// The engine's end.
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // Nobody panics while holding it; and if, the state is as good as before.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Writer {
+    /// Starts the thread; `file` is what it appends to, if there is one already, and `position` where the stream stands.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        file: Option<Box<dyn LogFile>>,
+        position: u64,
+        policy: AppendFsync,
+        tell: Box<dyn Fn() + Send + Sync>,
+    ) -> io::Result<Writer> {
+        let len = file.as_ref().map_or(Ok(0), |file| file.size())?;
+        let state = State {
+            queue: VecDeque::new(),
+            spare: Vec::new(),
+            policy,
+            unsynced: false,
+            parked: false,
+            busy: false,
+            failing: false,
+            stop: false,
+            nudged: false,
+            reports: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            durable: AtomicU64::new(position),
+            settled: AtomicU64::new(position),
+            file_len: AtomicU64::new(len),
+            buffered: AtomicU64::new(0),
+            syncing: AtomicBool::new(false),
+            delayed: AtomicU64::new(0),
+            slow_write: AtomicU32::new(0),
+            slow_sync: AtomicU32::new(0),
+            flush_sleep: AtomicU64::new(0),
+            tell,
+        });
+        let mut worker = Worker {
+            shared: shared.clone(),
+            disk,
+            file,
+            len,
+            synced_len: len,
+            written: position,
+            dirty: false,
+            doubtful: false,
+            last_sync: Instant::now(),
+            failing: false,
+            complained: None,
+            uncommitted: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("aof".into()).spawn(move || worker.run())?;
+        Ok(Writer { shared, thread: Some(thread) })
+    }
+
+    /// The shared part, to append to.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Writer {
+    /// Everything handed over is written and synced, unless the disk fails.
+    fn drop(&mut self) {
+        lock(&self.shared.state).stop = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Hands over bytes of the stream up to position `end`. Waits only while far too much is not yet written.
+    pub fn append(&self, parts: [&[u8]; 2], end: u64) {
+        let more = parts[0].len() + parts[1].len();
+        let mut state = lock(&self.state);
+        if self.buffered.load(Ordering::Relaxed) as usize + more > BUFFERED_MAX {
+            state = self.wait_for_room(state, more);
+        }
+        self.buffered.fetch_add(more as u64, Ordering::Relaxed);
+        if !matches!(state.queue.back(), Some(Job::Data { .. })) {
+            let bytes = std::mem::take(&mut state.spare);
+            state.queue.push_back(Job::Data { bytes, end });
+        }
+        if let Some(Job::Data { bytes, end: last }) = state.queue.back_mut() {
+            bytes.extend_from_slice(parts[0]);
+            bytes.extend_from_slice(parts[1]);
+            *last = end;
+        }
+        self.wake(state);
+    }
+
+    #[cold]
+    fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>, more: usize) -> MutexGuard<'a, State> {
+        self.delayed.fetch_add(1, Ordering::Relaxed);
+        warn!("The AOF buffer is full: the disk does not keep up. Waiting for it; this slows Redis down.");
+        // While the disk fails writes are refused; what comes all the same (keys that expire) must not stop the server.
+        while !state.failing && self.buffered() > 0 && self.buffered() as usize + more > BUFFERED_MAX {
+            let waited = self.progress.wait_timeout(state, RETRY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    /// Hands over a change of files, behind everything handed over so far.
+    pub fn change(&self, change: Change) {
+        let mut state = lock(&self.state);
+        state.queue.push_back(Job::Change(change));
+        self.wake(state);
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        if parked {
+            self.work.notify_one();
+        }
+    }
+
+    /// Changes the policy.
+    pub fn set_policy(&self, policy: AppendFsync, unsynced: bool) {
+        let mut state = lock(&self.state);
+        if state.policy != policy || state.unsynced != unsynced {
+            (state.policy, state.unsynced) = (policy, unsynced);
+            state.nudged = true;
+            self.wake(state);
+        }
+    }
+
+    /// Takes the reports that came since the last call.
+    pub fn take_reports(&self) -> Vec<Report> {
+        std::mem::take(&mut lock(&self.state).reports)
+    }
+
+    /// Waits until everything handed over was dealt with, or the disk fails.
+    pub fn drain(&self) {
+        let mut state = lock(&self.state);
+        while (!state.queue.is_empty() || state.busy) && !state.failing {
+            let waited = self.progress.wait_timeout(state, RETRY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Position up to which everything is on the disk.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Position up to which replies may leave.
+    #[inline]
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Bytes in the current file.
+    pub fn file_len(&self) -> u64 {
+        self.file_len.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait to be written.
+    pub fn buffered(&self) -> u64 {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    /// True while a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.load(Ordering::Relaxed)
+    }
+
+    /// Takes the number of times that the disk was too slow since the last call.
+    pub fn take_delayed(&self) -> u64 {
+        self.delayed.swap(0, Ordering::Relaxed)
+    }
+
+    /// Takes the slowest write and the slowest sync since the last call, in milliseconds.
+    pub fn take_slowest(&self) -> (u32, u32) {
+        (self.slow_write.swap(0, Ordering::Relaxed), self.slow_sync.swap(0, Ordering::Relaxed))
+    }
+
+    /// Sets the wait before each write, in microseconds.
+    pub fn set_flush_sleep(&self, micros: u64) {
+        self.flush_sleep.store(micros, Ordering::Relaxed);
+    }
+}
+
+/// The thread's side.
+struct Worker {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    file: Option<Box<dyn LogFile>>,
+    /// Bytes in the file, without the rest of a write that failed.
+    len: u64,
+    synced_len: u64,
+    /// Position in the stream of what is in the file.
+    written: u64,
+    /// There is something in the file that was not synced.
+    dirty: bool,
+    /// A sync failed and what it was to save cannot be written again.
+    doubtful: bool,
+    last_sync: Instant,
+    failing: bool,
+    complained: Option<Instant>,
+    /// Under `appendfsync always`: what the next sync is to commit.
+    uncommitted: Vec<u8>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut jobs = VecDeque::new();
+        loop {
+            let (policy, unsynced, stop) = self.next(&mut jobs);
+            let worked = !jobs.is_empty();
+            for job in jobs.drain(..) {
+                match job {
+                    Job::Data { bytes, end } => self.write(bytes, end, policy),
+                    Job::Change(change) => self.change(change),
+                }
+                if self.gives_up() {
+                    return;
+                }
+            }
+            self.sync_if_due(policy, unsynced);
+            if stop {
+                let idle = lock(&self.shared.state).queue.is_empty();
+                if idle {
+                    self.sync_until_done();
+                    return;
+                }
+            } else if worked && policy != AppendFsync::Always {
+                std::thread::sleep(GATHER);
+            }
+        }
+    }
+
+    /// Waits for work. Returns without any when a sync is due.
+    fn next(&mut self, jobs: &mut VecDeque<Job>) -> (AppendFsync, bool, bool) {
+        let shared = self.shared.clone();
+        let mut state = lock(&shared.state);
+        if std::mem::take(&mut state.busy) {
+            shared.progress.notify_all();
+        }
+        loop {
+            if !state.queue.is_empty() || state.stop || std::mem::take(&mut state.nudged) {
+                std::mem::swap(&mut state.queue, jobs);
+                state.parked = false;
+                state.busy = !jobs.is_empty();
+                return (state.policy, state.unsynced, state.stop);
+            }
+            state.parked = true;
+            let waits = self.dirty && state.policy == AppendFsync::Everysec && !state.unsynced;
+            state = match waits {
+                false => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                true => {
+                    let left = SYNC_EVERY.saturating_sub(self.last_sync.elapsed());
+                    if left.is_zero() {
+                        state.parked = false;
+                        return (state.policy, false, false);
+                    }
+                    shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Writes bytes, however often it takes.
+    fn write(&mut self, bytes: Vec<u8>, end: u64, policy: AppendFsync) {
+        let sleep = self.shared.flush_sleep.load(Ordering::Relaxed);
+        if sleep > 0 {
+            std::thread::sleep(Duration::from_micros(sleep));
+        }
+        let start = Instant::now();
+        while let Err(error) = self.try_write(&bytes) {
+            self.fail("Error writing to the AOF file", &error);
+            if self.gives_up() {
+                return;
+            }
+        }
+        self.note(&self.shared.slow_write, start);
+        self.written = end;
+        self.dirty = true;
+        let len = bytes.len();
+        if policy == AppendFsync::Always {
+            self.keep_uncommitted(bytes);
+        } else {
+            self.recovered();
+            self.shared.settled.store(end, Ordering::Release);
+            self.give_back(bytes);
+        }
+        self.count_written(len);
+    }
+
+    fn keep_uncommitted(&mut self, bytes: Vec<u8>) {
+        if self.uncommitted.is_empty() {
+            self.uncommitted = bytes;
+        } else {
+            self.uncommitted.extend_from_slice(&bytes);
+        }
+    }
+
+    fn give_back(&self, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= BUFFER_KEPT_MAX {
+            bytes.clear();
+            lock(&self.shared.state).spare = bytes;
+        }
+    }
+
+    fn count_written(&self, len: usize) {
+        self.shared.file_len.store(self.len, Ordering::Relaxed);
+        // Under the lock, so that nobody who waits misses it.
+        let state = lock(&self.shared.state);
+        self.shared.buffered.fetch_sub(len as u64, Ordering::Release);
+        drop(state);
+        self.shared.progress.notify_all();
+    }
+
+    /// Appends all of `bytes`; on failure the file is as it was.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut at = 0;
+        while at < bytes.len() {
+            match file.write(&bytes[at..]) {
+                Ok(n) => at += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    file.truncate(self.len)?;
+                    return Err(error);
+                }
+            }
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Syncs if the policy wants it now.
+    fn sync_if_due(&mut self, policy: AppendFsync, unsynced: bool) {
+        if policy == AppendFsync::Always && !unsynced {
+            return self.sync_until_done();
+        }
+        if !self.uncommitted.is_empty() {
+            self.settle();
+        }
+        if policy == AppendFsync::Everysec
+            && !unsynced
+            && self.last_sync.elapsed() >= SYNC_EVERY
+            && let Err(error) = self.sync()
+        {
+            self.fail("Fail to fsync the AOF file", &error);
+        }
+    }
+
+    /// Lets replies leave that were held for what is written but will not be synced at once.
+    fn settle(&mut self) {
+        self.uncommitted.clear();
+        self.recovered();
+        self.shared.settled.store(self.written, Ordering::Release);
+        (self.shared.tell)();
+    }
+
+    /// Syncs, however often it takes.
+    fn sync_until_done(&mut self) {
+        while let Err(error) = self.sync() {
+            self.fail("Fail to fsync the AOF file", &error);
+            // The pages may be gone: what was to be committed is written again.
+            while !self.gives_up()
+                && let Err(error) = self.write_again()
+            {
+                self.fail("Error writing to the AOF file", &error);
+            }
+            if self.gives_up() {
+                return;
+            }
+        }
+    }
+
+    fn write_again(&mut self) -> io::Result<()> {
+        if self.uncommitted.is_empty() {
+            return Ok(());
+        }
+        if let Some(file) = &mut self.file {
+            file.truncate(self.synced_len)?;
+            self.len = self.synced_len;
+        }
+        let bytes = std::mem::take(&mut self.uncommitted);
+        let written = self.try_write(&bytes);
+        self.uncommitted = bytes;
+        written
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let start = Instant::now();
+        self.shared.syncing.store(true, Ordering::Relaxed);
+        let synced = self.file.as_mut().map_or(Ok(()), |file| file.sync());
+        self.shared.syncing.store(false, Ordering::Relaxed);
+        self.last_sync = Instant::now();
+        self.note(&self.shared.slow_sync, start);
+        if start.elapsed() > SYNC_PATIENCE && self.shared.buffered() > 0 {
+            self.shared.delayed.fetch_add(1, Ordering::Relaxed);
+            info!("AOF fsync is taking too long (disk is busy?). What is written meanwhile waits in memory.");
+        }
+        if let Err(error) = synced {
+            self.doubtful |= self.uncommitted.is_empty();
+            return Err(error);
+        }
+        self.dirty = false;
+        self.synced_len = self.len;
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        self.give_back(uncommitted);
+        self.recovered();
+        self.shared.settled.store(self.written, Ordering::Release);
+        self.shared.durable.store(self.written, Ordering::Release);
+        (self.shared.tell)();
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        let report = match &change {
+            Change::Rotate { path, manifest } => Report::Rotated(self.rotate(path, manifest.as_ref())),
+            Change::Install { renames, manifest } => Report::Installed(self.install(renames, manifest)),
+            Change::Tidy { manifest } => Report::Tidied(self.persist(manifest)),
+            Change::Sync | Change::Close => {
+                if let Err(error) = self.sync() {
+                    warn!("Fail to fsync the AOF file: {error}");
+                }
+                if matches!(change, Change::Close) {
+                    self.file = None;
+                    self.dirty = false;
+                }
+                Report::Done
+            }
+        };
+        lock(&self.shared.state).reports.push(report);
+        self.shared.progress.notify_all();
+        (self.shared.tell)();
+    }
+
+    fn rotate(&mut self, path: &Path, manifest: Option<&ManifestText>) -> io::Result<()> {
+        // A file that is not the last must be whole, whenever the power goes.
+        self.sync()?;
+        let file = self.disk.create(path)?;
+        if let Some(manifest) = manifest
+            && let Err(error) = self.persist(manifest)
+        {
+            let _ = self.disk.remove(path);
+            return Err(error);
+        }
+        self.file = Some(file);
+        (self.len, self.synced_len) = (0, 0);
+        self.shared.file_len.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<()> {
+        // A file that the manifest names must not be lost while its name is not.
+        self.sync()?;
+        for (from, to) in renames {
+            self.disk.rename(from, to)?;
+        }
+        self.persist(manifest)
+    }
+
+    fn persist(&self, manifest: &ManifestText) -> io::Result<()> {
+        let ManifestText { folder, temporary, name, bytes } = manifest;
+        replace(&*self.disk, folder, temporary, name, bytes)
+    }
+
+    fn note(&self, slowest: &AtomicU32, start: Instant) {
+        slowest.fetch_max(start.elapsed().as_millis().min(u128::from(u32::MAX)) as u32, Ordering::Relaxed);
+    }
+
+    /// Tells of a failure and waits before the next try.
+    fn fail(&mut self, what: &str, error: &io::Error) {
+        if self.complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
+            self.complained = Some(Instant::now());
+            warn!("{what}: {error}");
+        }
+        if !self.failing {
+            self.failing = true;
+            let mut state = lock(&self.shared.state);
+            state.failing = true;
+            state.reports.push(Report::Failed(reason(error)));
+            drop(state);
+            self.shared.progress.notify_all();
+            (self.shared.tell)();
+        }
+        let state = lock(&self.shared.state);
+        let waited = self.shared.work.wait_timeout_while(state, RETRY, |state| !state.stop);
+        drop(waited);
+    }
+
+    fn recovered(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            info!("AOF write error looks solved, Redis can write again.");
+            self.complained = None;
+            let doubtful = std::mem::take(&mut self.doubtful);
+            let mut state = lock(&self.shared.state);
+            state.failing = false;
+            state.reports.push(Report::Recovered { doubtful });
+            drop(state);
+            (self.shared.tell)();
+        }
+    }
+
+    /// True if the server ends while the disk fails.
+    fn gives_up(&self) -> bool {
+        self.failing && lock(&self.shared.state).stop
+    }
+}
+
+/// The system's reason for an error, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,88 @@
+//! The way from a session to its connection, which may be on another thread, and the sizes of the connection's buffers.
+
+use crate::resp::decode::Limits;
+use crate::resp::reply::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The way from a session to its connection.
+pub trait Link {
+    /// Sends what is in `out`, or as much as the socket takes now; the connection keeps the rest. Clears `out`. Returns how many
+    /// bytes the socket has not taken yet.
+    fn send(&self, out: &mut Output) -> usize;
+    /// Closes the connection once everything sent so far has left.
+    fn close_after_send(&self);
+    /// Closes the connection at once.
+    fn close_now(&self);
+    /// Limits on what is read from here on (they are smaller before AUTH).
+    fn set_limits(&self, limits: Limits);
+    /// What the connection holds.
+    fn buffers(&self) -> LinkBuffers;
+    /// Lets the connection look after its request buffer: once the client was idle for a while it is taken back, and one that
+    /// is larger than need be gets smaller.
+    fn tidy(&self, idle: bool);
+}
+
+/// Sizes of a connection's buffers, for CLIENT LIST and for limits.
+#[derive(Default, Clone, Copy)]
+pub struct LinkBuffers {
+    /// Bytes of requests read and not yet understood.
+    pub query: usize,
+    /// Free room in the request buffer.
+    pub query_free: usize,
+    /// Bytes of replies that the socket has not taken yet.
+    pub unsent: usize,
+    /// Bytes of memory held by these.
+    pub memory: usize,
+}
+
+/// Sizes of a connection's buffers where the engine can see them, whatever thread has the socket.
+#[derive(Default)]
+pub struct Gauge {
+    unsent: AtomicUsize,
+    /// Bytes of replies on their way to the connection's thread.
+    in_flight: AtomicUsize,
+    /// Of the request buffer, while the connection has one: bytes in it, room in it, memory.
+    query: AtomicUsize,
+    query_free: AtomicUsize,
+    memory: AtomicUsize,
+}
+
+impl Gauge {
+    /// What it shows.
+    pub fn read(&self) -> LinkBuffers {
+        let unsent = self.unsent();
+        LinkBuffers {
+            query: self.query.load(Ordering::Relaxed),
+            query_free: self.query_free.load(Ordering::Relaxed),
+            unsent,
+            memory: self.memory.load(Ordering::Relaxed) + unsent,
+        }
+    }
+
+    /// Bytes of replies that the socket has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Shows how many bytes of replies the connection holds.
+    pub fn set_unsent(&self, bytes: usize) {
+        self.unsent.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Replies left for the connection's thread.
+    pub fn departed(&self, bytes: usize) {
+        self.in_flight.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Replies reached the connection's thread.
+    pub fn arrived(&self, bytes: usize) {
+        self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Shows the request buffer: bytes in it, room in it, memory.
+    pub fn set_query(&self, bytes: usize, free: usize, memory: usize) {
+        self.query.store(bytes, Ordering::Relaxed);
+        self.query_free.store(free, Ordering::Relaxed);
+        self.memory.store(memory, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,305 @@
+//! Clients that behave badly, against the built binary: the others notice nothing, and memory stays within the limits.
+//!
+//! `REDSTART_ABUSE=full` plays them at full size and tells how long a GET of another client took meanwhile, beside how long it
+//! takes in a quiet server: `REDSTART_ABUSE=full cargo test --release --test suite abuse -- --nocapture --test-threads 1`.
+
+use crate::support::client::Client;
+use crate::support::env;
+use crate::support::reply::Reply;
+use crate::support::spawn::Server;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+fn bulk(text: &str) -> Reply {
+    Reply::Bulk(text.as_bytes().to_vec())
+}
+
+fn ok() -> Reply {
+    Reply::Simple(b"OK".to_vec())
+}
+
+/// A size in the usual run of the tests, and at full size.
+fn size(usual: usize, full: usize) -> usize {
+    if env("REDSTART_ABUSE").is_some_and(|value| value == "full") { full } else { usual }
+}
+
+/// A client that does nothing wrong, and what it notices.
+struct Bystander {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+impl Bystander {
+    fn start(server: &Server) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut client = server.client();
+        client.run("SET bystander here");
+        let told = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let mut waits = Vec::new();
+            while waits.is_empty() || !told.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                assert_eq!(client.run("GET bystander"), bulk("here"));
+                waits.push(start.elapsed());
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            waits
+        });
+        Bystander { stop, thread }
+    }
+
+    /// How long the slowest of the best 99 % of its requests took.
+    fn p99(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut waits = self.thread.join().expect("the bystander was served to the end");
+        waits.sort();
+        waits[waits.len() * 99 / 100]
+    }
+}
+
+/// Runs `abuse` while a bystander looks on.
+fn beside_a_bystander(server: &Server, what: &str, abuse: impl FnOnce(&Server)) {
+    let quiet = Bystander::start(server);
+    std::thread::sleep(Duration::from_millis(size(50, 2000) as u64));
+    let quiet = quiet.p99();
+    let bystander = Bystander::start(server);
+    let start = Instant::now();
+    abuse(server);
+    let took = start.elapsed();
+    println!("{what}: {took:?}; p99 of another client {:?}, in a quiet server {quiet:?}", bystander.p99());
+}
+
+/// A figure of INFO.
+fn info(server: &Server, field: &str) -> u64 {
+    let text = match server.client().run("INFO everything") {
+        Reply::Bulk(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => panic!("INFO: {other:?}"),
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {field} in INFO"))
+}
+
+fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}: never");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_subscriber_that_never_reads_is_cut_off_alone() {
+    for threads in ["1", "3"] {
+        let server = Server::ours(&["--client-output-buffer-limit", "pubsub 4mb 0 0", "--io-threads", threads]);
+        let (mut lazy, mut keen) = (server.client(), server.client());
+        lazy.run("SUBSCRIBE flood");
+        keen.run("SUBSCRIBE flood");
+        let messages = size(2000, 20_000);
+        let before = info(&server, "used_memory");
+        let mut served = None;
+        beside_a_bystander(&server, "a subscriber that never reads", |server| {
+            let reader = std::thread::spawn(move || {
+                (0..messages).for_each(|_| {
+                    keen.read().expect("a message");
+                });
+                keen
+            });
+            let (mut publisher, text) = (server.client(), vec![b'x'; 10_000]);
+            for _ in 0..messages {
+                publisher.call(&[&b"PUBLISH"[..], b"flood", &text]).expect("published");
+            }
+            served = reader.join().ok();
+        });
+        wait_until("it is cut off", || info(&server, "client_output_buffer_limit_disconnections") == 1);
+        // Limit, one turn's messages, and what the allocator keeps at hand.
+        assert!(info(&server, "used_memory_peak") < before + (16 << 20), "{}", info(&server, "used_memory_peak"));
+        assert_eq!(server.client().run("PUBLISH flood last"), Reply::Integer(1));
+        served.expect("it got all messages").read().expect("and the last");
+    }
+}
+
+#[test]
+fn a_monitor_and_a_tracking_client_that_never_read_are_cut_off() {
+    let server = Server::ours(&["--client-output-buffer-limit", "normal 1mb 0 0"]);
+    let (mut monitor, mut tracker, mut writer) = (server.client(), server.client(), server.client());
+    monitor.run("MONITOR");
+    tracker.run("HELLO 3");
+    tracker.run("CLIENT TRACKING on BCAST");
+    let name = vec![b'k'; 20_000];
+    for _ in 0..1000 {
+        writer.call(&[&b"SET"[..], &name, b"v"]).expect("written");
+    }
+    wait_until("both are cut off", || info(&server, "client_output_buffer_limit_disconnections") == 2);
+    assert_eq!(info(&server, "tracking_clients"), 0);
+}
+
+/// CVE-2025-21605: a client that had not authenticated could let refusals pile up until memory was gone.
+#[test]
+fn cve_2025_21605_strangers_who_never_read() {
+    let server = Server::ours(&["--requirepass", "secret"]);
+    let mut stranger = server.client();
+    let requests = b"PING\r\n".repeat(10_000);
+    let mut refused = false;
+    // The kernel's buffers take a few megabytes; then the server sees that nobody reads.
+    for _ in 0..200 {
+        refused |= stranger.send_raw(&requests).is_err();
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "still connected");
+}
+
+#[test]
+fn a_client_that_sends_byte_by_byte() {
+    let server = Server::ours(&[]);
+    beside_a_bystander(&server, "a client that sends byte by byte", |server| {
+        let mut slow = server.client();
+        for i in 0..size(20, 500) {
+            let request = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{i}\r\n", i.to_string().len());
+            for byte in request.bytes() {
+                slow.send_raw(&[byte]).expect("taken");
+            }
+            assert_eq!(slow.read().expect("a reply"), ok());
+        }
+    });
+}
+
+#[test]
+fn connections_that_come_and_go() {
+    let server = Server::ours(&[]);
+    let clients = info(&server, "connected_clients");
+    let connections = size(1000, 10_000);
+    beside_a_bystander(&server, "connections that come and go", |server| {
+        for i in 0..connections {
+            let mut client = Client::connect(&server.address).expect("a connection");
+            if i % 2 == 0 {
+                client.send_raw(b"*1\r\n$4\r\nPI").expect("taken");
+            }
+        }
+    });
+    wait_until("all are gone", || info(&server, "connected_clients") == clients);
+    assert!(info(&server, "total_connections_received") >= connections as u64);
+}
+
+#[test]
+fn one_client_with_very_many_patterns() {
+    let server = Server::ours(&[]);
+    let patterns = size(10_000, 100_000);
+    let mut subscriber = server.client();
+    beside_a_bystander(&server, "one client with very many patterns", |_| {
+        for chunk in (0..patterns).collect::<Vec<_>>().chunks(1000) {
+            let mut request = vec!["PSUBSCRIBE".to_owned()];
+            request.extend(chunk.iter().map(|i| format!("news.{i}.*")));
+            subscriber.send(&request).expect("taken");
+            chunk.iter().for_each(|_| {
+                subscriber.read().expect("a confirmation");
+            });
+        }
+    });
+    assert_eq!(server.client().run("PUBSUB NUMPAT"), Reply::Integer(patterns as i64));
+    assert_eq!(server.client().run("PUBLISH news.77.oslo rain"), Reply::Integer(1));
+    drop(subscriber);
+    wait_until("they are gone with it", || server.client().run("PUBSUB NUMPAT") == Reply::Integer(0));
+}
+
+#[test]
+fn very_many_subscribers_of_one_channel() {
+    let server = Server::ours(&[]);
+    let mut subscribers: Vec<Client> = (0..size(500, 10_000)).map(|_| server.client()).collect();
+    for subscriber in &mut subscribers {
+        subscriber.run("SUBSCRIBE news");
+    }
+    beside_a_bystander(&server, "very many subscribers of one channel", |server| {
+        let mut publisher = server.client();
+        for _ in 0..10 {
+            assert_eq!(publisher.run("PUBLISH news hello"), Reply::Integer(subscribers.len() as i64));
+        }
+        for subscriber in &mut subscribers {
+            (0..10).for_each(|_| {
+                subscriber.read().expect("a message");
+            });
+        }
+    });
+}
+
+#[test]
+fn garbage_is_refused_and_forgotten() {
+    let server = Server::ours(&[]);
+    let before = info(&server, "used_memory");
+    beside_a_bystander(&server, "garbage", |server| {
+        let mut random = 0x1234_5678_9abc_def1u64;
+        let mut left = size(16 << 20, 1 << 30);
+        while left > 0 {
+            // What begins like a request, what does not, and what never ends.
+            let mut client = server.client();
+            let mut piece: Vec<u8> = (0..64 * 1024)
+                .map(|_| {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    random as u8
+                })
+                .collect();
+            match random % 4 {
+                0 => piece[..8].copy_from_slice(b"*1\r\n$60\r"),
+                1 => piece.retain(|byte| *byte != b'\n'),
+                2 => piece[..19].copy_from_slice(b"*1000000\r\n$6\r\nabcde"),
+                _ => {}
+            }
+            for _ in 0..16 {
+                left = left.saturating_sub(piece.len());
+                if client.send_raw(&piece).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    wait_until("memory is back", || info(&server, "used_memory") < before + (4 << 20));
+}
+
+/// CVE-2025-46686: a request of very many long arguments held memory that no limit bounded.
+#[test]
+fn cve_2025_46686_requests_that_grow_without_end() {
+    let server = Server::ours(&["--client-query-buffer-limit", "2mb", "--maxmemory-clients", "8mb"]);
+    let before = info(&server, "used_memory");
+    let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+    let argument = [&b"$1000000\r\n"[..], &vec![b'x'; 1_000_000], b"\r\n"].concat();
+    for client in &mut clients {
+        // The server may have closed it by then.
+        let _ = client.send_raw(b"*1000000\r\n");
+        let _ = client.send_raw(&argument);
+    }
+    wait_until("the largest are closed", || info(&server, "evicted_clients") > 0);
+    let _ = clients[0].send_raw(&argument);
+    let _ = clients[0].send_raw(&argument);
+    assert!(info(&server, "used_memory") < before + (12 << 20), "{}", info(&server, "used_memory"));
+}
+
+/// Room that a client announces is taken back when it sends nothing more, and what it did send is not lost.
+#[test]
+fn announced_room_is_taken_back() {
+    let server = Server::ours(&["--hz", "100"]);
+    let mut client = server.client();
+    client.run("CLIENT SETNAME announcer");
+    client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nab").expect("taken");
+    let room = |server: &Server| {
+        let Reply::Bulk(text) = server.client().run("CLIENT LIST NAME announcer") else { panic!("no list") };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let figure = |name: &str| -> usize {
+            let found = text.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+            found.expect("a field").parse().expect("a number")
+        };
+        (figure("qbuf"), figure("qbuf-free"))
+    };
+    wait_until("it is made", || room(&server).1 > 1_000_000);
+    wait_until("it is taken back", || room(&server) == (2, 0));
+    client.send_raw(&[&[b'c'; 999_998][..], b"\r\n"].concat()).expect("taken");
+    assert_eq!(client.read().expect("a reply"), ok());
+    assert_eq!(server.client().run("STRLEN k"), Reply::Integer(1_000_000));
+    assert_eq!(server.client().run("GETRANGE k 0 3"), bulk("abcc"));
+    // A client at rest has no buffer at all.
+    wait_until("it is gone", || room(&server) == (0, 0));
+}

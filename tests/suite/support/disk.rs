@@ -1,0 +1,201 @@
+//! A disk that loses power: what was not synced may be gone afterwards, in part or in whole, and while it is broken its calls
+//! fail. It keeps its files in a real folder, so that a server can be started on what is left.
+
+use redstart::clock::Rng;
+use redstart::persist::disk::{Disk, LogFile, RealDisk};
+use std::collections::HashMap;
+use std::io::{self, Error};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// The disk.
+#[derive(Clone)]
+pub struct FaultyDisk(Arc<Mutex<Inner>>);
+
+struct Inner {
+    rng: Rng,
+    /// Calls in a thousand that fail.
+    failures: u64,
+    /// Power is off.
+    off: bool,
+    /// Bytes of each open file that are safe.
+    synced: HashMap<PathBuf, u64>,
+    /// New names of files that are open under the old ones.
+    moved: HashMap<PathBuf, PathBuf>,
+    /// Changes of names that are not yet safe, with what they replaced.
+    names: Vec<Name>,
+}
+
+enum Name {
+    Created(PathBuf),
+    /// Moved from the first to the second; what the second held before.
+    Moved(PathBuf, PathBuf, Option<Vec<u8>>),
+}
+
+impl FaultyDisk {
+    /// A disk that works.
+    pub fn new(seed: u64) -> Self {
+        let (synced, moved) = Default::default();
+        let inner = Inner { rng: Rng::seeded(seed), failures: 0, off: false, synced, moved, names: Vec::new() };
+        FaultyDisk(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Lets so many calls in a thousand fail.
+    pub fn set_failures(&self, per_thousand: u64) {
+        self.0.lock().unwrap().failures = per_thousand;
+    }
+
+    /// Turns the power off: nothing is written any more, and of what was not synced a random part is lost.
+    pub fn lose_power(&self) {
+        let mut inner = self.0.lock().unwrap();
+        inner.off = true;
+        let count = inner.names.len() as u64;
+        let kept = inner.rng.below(count + 1) as usize;
+        let mut names = std::mem::take(&mut inner.names);
+        // Names are journaled in order: the last ones are lost.
+        for name in names.drain(kept..).rev() {
+            match name {
+                Name::Created(path) => drop(std::fs::remove_file(path)),
+                Name::Moved(from, to, before) => {
+                    let _ = std::fs::rename(&to, &from);
+                    if let Some(len) = inner.synced.remove(&to) {
+                        inner.synced.insert(from, len);
+                    }
+                    if let Some(bytes) = before {
+                        std::fs::write(&to, bytes).unwrap();
+                    }
+                }
+            }
+        }
+        let files: Vec<(PathBuf, u64)> = inner.synced.drain().collect();
+        for (path, synced) in files {
+            if let Ok(about) = std::fs::metadata(&path)
+                && about.len() > synced
+            {
+                let len = synced + inner.rng.below(about.len() - synced + 1);
+                std::fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+            }
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let mut inner = self.0.lock().unwrap();
+        let failures = inner.failures;
+        match inner.off || (failures > 0 && inner.rng.below(1000) < failures) {
+            true => Err(Error::from_raw_os_error(libc::EIO)),
+            false => Ok(()),
+        }
+    }
+
+    fn open(&self, path: &Path, file: Box<dyn LogFile>, is_new: bool) -> Box<dyn LogFile> {
+        let mut inner = self.0.lock().unwrap();
+        if is_new {
+            inner.names.push(Name::Created(path.to_owned()));
+        }
+        let len = file.size().unwrap_or(0);
+        inner.moved.remove(path);
+        inner.synced.insert(path.to_owned(), if is_new { 0 } else { len });
+        Box::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file })
+    }
+}
+
+struct FaultyFile {
+    disk: FaultyDisk,
+    /// The name under which it was opened, or the one it has now.
+    path: PathBuf,
+    file: Box<dyn LogFile>,
+}
+
+impl LogFile for FaultyFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let part = {
+            let mut inner = self.disk.0.lock().unwrap();
+            if inner.off {
+                return Err(Error::from_raw_os_error(libc::EIO));
+            }
+            let short = inner.failures > 0 && inner.rng.below(4) == 0;
+            match short {
+                true => inner.rng.below(bytes.len() as u64) as usize + 1,
+                false => bytes.len(),
+            }
+        };
+        self.disk.check()?;
+        self.file.write(&bytes[..part])
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.check()?;
+        self.file.sync()?;
+        let len = self.file.size()?;
+        let mut inner = self.disk.0.lock().unwrap();
+        if inner.off {
+            return Err(Error::from_raw_os_error(libc::EIO));
+        }
+        let path = inner.moved.get(&self.path).unwrap_or(&self.path).clone();
+        inner.synced.insert(path, len);
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.disk.check()?;
+        self.file.truncate(len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn append(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        self.check()?;
+        let is_new = !path.exists();
+        Ok(self.open(path, RealDisk.append(path)?, is_new))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        self.check()?;
+        let is_new = !path.exists();
+        Ok(self.open(path, RealDisk.create(path)?, is_new))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check()?;
+        let before = std::fs::read(to).ok();
+        RealDisk.rename(from, to)?;
+        let mut inner = self.0.lock().unwrap();
+        if let Some(len) = inner.synced.remove(from) {
+            inner.synced.insert(to.to_owned(), len);
+            inner.moved.insert(from.to_owned(), to.to_owned());
+        }
+        inner.names.push(Name::Moved(from.to_owned(), to.to_owned(), before));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        // Data that are gone without need are no loss; and what is listed nowhere is not missed.
+        let mut inner = self.0.lock().unwrap();
+        inner.synced.remove(path);
+        inner.names.retain(|name| !matches!(name, Name::Created(created) if created == path));
+        RealDisk.remove(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        RealDisk.create_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        RealDisk.sync_folder(path)?;
+        let mut inner = self.0.lock().unwrap();
+        if inner.off {
+            return Err(Error::from_raw_os_error(libc::EIO));
+        }
+        inner.names.retain(|name| match name {
+            Name::Created(at) | Name::Moved(_, at, _) => at.parent() != Some(path),
+        });
+        Ok(())
+    }
+}
