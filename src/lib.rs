@@ -25,6 +25,8 @@
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
 //! | `persist` | RDB files |
+//! | `check` | redis-check-rdb and redis-check-aof |
+//! | `migration` | sending keys to another server (MIGRATE) |
 //! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
@@ -54,6 +56,7 @@
 #![warn(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 pub mod acl;
+pub mod check;
 pub mod clock;
 pub mod command;
 pub mod commands;
@@ -65,6 +68,7 @@ pub mod histogram;
 pub mod keyspace;
 pub mod latency;
 pub mod logging;
+pub mod migration;
 pub mod net;
 pub mod persist;
 pub mod raw;

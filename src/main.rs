@@ -7,7 +7,7 @@ use redstart::engine::event::Event;
 use redstart::net::listener::Kind;
 use redstart::server::StartError;
 use redstart::world::Shutdown;
-use redstart::{clock::Clock, logging, net::local, server, sys};
+use redstart::{check, clock::Clock, logging, net::local, server, sys};
 use std::process::ExitCode;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,8 +35,11 @@ fn main() -> ExitCode {
         cli::Command::Help => return refuse(&cli::help_text()),
         cli::Command::TestMemory(_) => return refuse("Memory tests are not part of Redstart; memtester(8) does this well."),
         cli::Command::CheckSystem => return print("[OK] Redstart never forks: overcommit and huge pages need no setting.\n"),
-        cli::Command::CheckRdb(_) => return refuse("Checking RDB files is not part of this version; see README.md."),
-        cli::Command::CheckAof(_) => return refuse("Checking append-only files is not part of this version; see README.md."),
+        cli::Command::CheckRdb(arguments) => return verdict(check::rdb::run(&arguments, &mut std::io::stdout().lock())),
+        cli::Command::CheckAof(arguments) => {
+            let (mut answers, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+            return verdict(check::aof::run(&arguments, &mut answers, &mut out));
+        }
     };
     match options.load(std::io::stdin()) {
         Ok(config) if config.sentinel_mode => refuse("Sentinel mode is not part of this version; see README.md."),
@@ -48,6 +51,15 @@ fn main() -> ExitCode {
 fn print(text: &str) -> ExitCode {
     print!("{text}");
     ExitCode::SUCCESS
+}
+
+/// What a checking tool ends with.
+fn verdict(result: std::io::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        // What is told may go nowhere (a closed pipe); the answer then is no.
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn refuse(text: &str) -> ExitCode {
@@ -177,35 +189,66 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// SIGTERM and SIGINT end the server; a second SIGINT insists. SIGHUP is ignored.
+/// SIGTERM and SIGINT end the server; a second SIGINT insists. SIGHUP is ignored. They are heard on a thread of their own, so
+/// that insisting helps while the engine is busy saving.
 fn watch_signals(mailbox: &Mailbox) {
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        // Taken over here and not in the task: a tool may send one as soon as it reads that we are ready.
-        let Ok(mut signals) = signal(kind) else { continue };
-        let mailbox = mailbox.clone();
-        local::spawn(async move {
-            let mut seen = false;
-            while signals.recv().await.is_some() {
-                if seen && name == "SIGINT" {
-                    warn!("You insist... exiting now.");
-                    std::process::exit(1);
-                }
-                seen = true;
-                warn!("Received {name} scheduling shutdown...");
-                warn!("User requested shutdown...");
-                let wishes = mailbox.with(|engine| match name {
-                    "SIGTERM" => engine.world.config.shutdown_on_sigterm,
-                    _ => engine.world.config.shutdown_on_sigint,
-                });
-                let save = (wishes.save || wishes.nosave).then_some(wishes.save);
-                mailbox.post(Event::Signal(Shutdown { save, now: wishes.now, force: wishes.force, insist: false }));
-            }
-        });
-    }
-    local::spawn(async {
-        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-        while hangups.recv().await.is_some() {}
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let unfinished = mailbox.with(|engine| {
+        let folder = std::path::Path::new(&engine.world.config.dir).to_owned();
+        folder.join(format!("temp-{}.rdb", std::process::id()))
     });
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
+        if let Ok(runtime) = redstart::net::runtime::io_thread() {
+            runtime.block_on(hear_signals(&tell, ready, &unfinished));
+        }
+    });
+    if let Err(error) = thread {
+        warn!("No thread for signals, which will end the server without ceremony: {error}");
+    }
+    // Whoever sees that the server is ready may send one. An error says that there is no such thread.
+    let _ = is_ready.recv();
+    let mailbox = mailbox.clone();
+    local::spawn(async move {
+        while let Some(name) = told.recv().await {
+            let wishes = mailbox.with(|engine| match name {
+                "SIGTERM" => engine.world.config.shutdown_on_sigterm,
+                _ => engine.world.config.shutdown_on_sigint,
+            });
+            warn!("User requested shutdown...");
+            let save = (wishes.save || wishes.nosave).then_some(wishes.save);
+            mailbox.post(Event::Signal(Shutdown { save, now: wishes.now, force: wishes.force, insist: false }));
+        }
+    });
+}
+
+/// Tells of signals by their names. Ends the process itself when somebody insists; `unfinished` is the file that would be left.
+async fn hear_signals(
+    tell: &tokio::sync::mpsc::UnboundedSender<&'static str>,
+    ready: std::sync::mpsc::Sender<()>,
+    unfinished: &std::path::Path,
+) {
+    let kinds = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = kinds else {
+        return warn!("Signals cannot be heard; they will end the server without ceremony");
+    };
+    drop(ready);
+    let mut interrupted = false;
+    loop {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => continue,
+        };
+        if interrupted && name == "SIGINT" {
+            warn!("You insist... exiting now.");
+            let _ = std::fs::remove_file(unfinished);
+            std::process::exit(1);
+        }
+        interrupted |= name == "SIGINT";
+        warn!("Received {name} scheduling shutdown...");
+        let _ = tell.send(name);
+    }
 }
 
 /// Tells systemd how we are, if it started us.

@@ -11,6 +11,7 @@ use crate::engine::batch::Post;
 use crate::engine::event::{Event, Outcome};
 use crate::engine::{Mailbox, cron, loading};
 use crate::keyspace::Keyspace;
+use crate::migration::{Connections, Job};
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
 use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
@@ -340,6 +341,8 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         scripting: Default::default(),
+        migration: Default::default(),
+        scheduled_end: None,
         awaiting_safety: Vec::new(),
         orders: Default::default(),
         identity: Identity {
@@ -383,7 +386,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     });
     let doors = RefCell::new(doors.collect());
     let oom_score = OomScore::default();
-    let surroundings = Rc::new(Surroundings { mailbox: mailbox.clone(), doors, oom_score, tls: RefCell::new(tls) });
+    let surroundings: Rc<Surroundings> =
+        Rc::new(Surroundings { mailbox: mailbox.clone(), doors, oom_score, tls: RefCell::new(tls) });
     // A refusal is in the log; the server is of use without.
     let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
@@ -421,6 +425,10 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
         Err(outcome) => outcome,
     };
     let outcome = outcome.unwrap_or(Outcome { shutdown: Shutdown::default() });
+    for path in surroundings.doors.borrow().iter().map(|door| door.path()).filter(|path| !path.is_empty()) {
+        tracing::info!("Removing the unix socket file.");
+        let _ = std::fs::remove_file(path);
+    }
     // Who sees its connection end must not find the door still open.
     surroundings.doors.borrow().iter().for_each(|door| door.close());
     // The surroundings know the mailbox and the mailbox knows them.
@@ -488,6 +496,16 @@ impl Outside for Surroundings {
             "bind" => (name, "Failed to bind to specified addresses.".to_owned()),
             _ => (name, "Unable to listen on this port. Check server logs.".to_owned()),
         })
+    }
+
+    fn migrate(&self, job: Job, connections: Connections) {
+        let mailbox = self.mailbox.clone();
+        local::spawn(async move {
+            // If the thread is lost the client goes on waiting, until it is told otherwise or its patience ends.
+            if let Ok(outcome) = tokio::task::spawn_blocking(move || job.run(&connections)).await {
+                mailbox.post(Event::Migrated(Box::new(outcome)));
+            }
+        });
     }
 
     fn listeners(&self) -> Vec<String> {

@@ -11,18 +11,19 @@ use crate::command::table::CommandTable;
 use crate::config::{Config, MaxmemoryPolicy, MemoryOrPercent, NotifyFlags, SanitizeDumpPayload};
 use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
+use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
-use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking};
+use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking, Watch};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
 use crate::sys::crash::Recent;
 use crate::types::ClientId;
 use commandlog::{CommandLog, Remarkable};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ pub struct World {
     pub recent: Box<Recent>,
     pub persistence: Persistence,
     pub scripting: Scripting,
+    /// Keys on their way to other servers.
+    pub migration: Migration,
+    /// A signal asked for the end, and nothing has been done about it yet.
+    pub scheduled_end: Option<Shutdown>,
     /// Clients that wait until their writes are safe (WAIT, WAITAOF).
     pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
@@ -291,6 +296,14 @@ fn announced(flags: NotifyFlags) -> u16 {
     if classes & FORMS == 0 || classes & !FORMS == 0 { 0 } else { classes }
 }
 
+/// What MIGRATE knows from one request to the next.
+#[derive(Default)]
+pub struct Migration {
+    pub connections: Connections,
+    /// Keys whose arrival is waited for, by the client that waits.
+    pub under_way: HashMap<ClientId, Vec<Watch>>,
+}
+
 /// What the limit on memory means at the moment.
 pub struct MemoryGuard {
     /// Bytes that the engine's thread may hold.
@@ -346,12 +359,15 @@ pub trait Outside {
     /// The directive that cannot be obeyed, and why. Then nothing has changed.
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)>;
 
+    /// Has a job done on a thread that may wait, and its outcome brought to the engine.
+    fn migrate(&self, job: Job, connections: Connections);
+
     /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }
 
 /// What only the engine, or the server around it, can do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
     /// End the server.
     Shutdown(Shutdown),
@@ -363,6 +379,8 @@ pub enum Order {
     Unblock { client: ClientId, error: bool },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// Send keys to another server; the client waits.
+    Migrate(Box<Job>),
     /// Empty the keyspace and load the append-only file; the client waits for it.
     LoadAof { client: ClientId },
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.

@@ -63,6 +63,10 @@ impl Engine {
         if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;
         }
+        if world.scheduled_end.is_some() {
+            self.end_as_scheduled();
+        }
+        let world = &mut self.world;
         world.stats.cron_ticks += 1;
         let start = Instant::now();
         let millis = Clock::Real.micros() / 1000;
@@ -85,6 +89,7 @@ impl Engine {
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);
         self.look_at_clients();
+        self.world.migration.connections.trim();
         self.look_after_aof();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();

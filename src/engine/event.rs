@@ -14,6 +14,8 @@ pub enum Event {
     Grown(ClientId),
     /// A connection ended.
     Disconnected(ClientId),
+    /// Keys were sent to another server, or not.
+    Migrated(Box<crate::migration::Outcome>),
     /// The process was asked to end.
     Signal(Shutdown),
 }

@@ -20,9 +20,10 @@ pub mod snapshot;
 
 use crate::command::context::BlockOn;
 use crate::command::error::{self, CommandError};
+use crate::commands::keys::migrate::{self, Settled};
 use crate::dispatch::{self, Step};
 use crate::resp::decode::Limits;
-use crate::resp::reply::Output;
+use crate::resp::reply::{Output, ReplyWriter};
 use crate::resp::request::OwnedRequest;
 use crate::session::{Gauge, Session};
 use crate::types::{ClientId, DbIndex};
@@ -406,7 +407,7 @@ impl Engine {
                 Event::Batch(batch) => batches.push(batch),
                 other => {
                     self.run_batches(&mut batches, mailbox);
-                    self.handle(other);
+                    self.handle(other, mailbox);
                 }
             }
         }
@@ -700,12 +701,53 @@ impl Engine {
         true
     }
 
+    /// Ends a client's wait with the reply that `answer` writes. False if it does not wait.
+    fn end_wait(&mut self, client: ClientId, answer: impl FnOnce(&mut ReplyWriter<'_>)) -> bool {
+        let Some(Parked { mut batch, .. }) = self.parked.remove(&client) else { return false };
+        let Some(mut session) = self.world.sessions.take(client, batch.slot) else { return false };
+        self.world.sessions.lend_output(&mut session);
+        answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
+        batch.next += 1;
+        self.release(session, batch);
+        true
+    }
+
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
         session.awaits = None;
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
+    }
+
+    /// Ends the server if a signal asked for it, unless the data cannot be saved.
+    pub(super) fn end_as_scheduled(&mut self) {
+        let Some(shutdown) = self.world.scheduled_end.take() else { return };
+        match self.world.save_before_end(shutdown) {
+            Ok(()) => self.world.orders.push_back(crate::world::Order::Shutdown(shutdown)),
+            Err(_) => tracing::warn!("A signal asked for the end, but there were errors; see above. The server goes on."),
+        }
+    }
+
+    /// Has keys sent to another server.
+    fn send_keys(&mut self, job: crate::migration::Job) {
+        if let Some(outside) = self.world.outside.clone() {
+            outside.migrate(job, self.world.migration.connections.clone());
+        }
+    }
+
+    /// Keys were sent: those that arrived go, and the client hears of it, unless it waits no longer.
+    fn settle_migration(&mut self, outcome: crate::migration::Outcome, mailbox: &Mailbox) {
+        let client = outcome.job.client;
+        self.world.keyspace.refresh_clock();
+        let settled = migrate::settle(&mut self.world, outcome);
+        dispatch::publish::close_background(&mut self.world);
+        match settled {
+            Settled::Again(job) => return self.send_keys(*job),
+            Settled::Done(None) => self.end_wait(client, |reply| reply.ok()),
+            Settled::Done(Some(failure)) => self.end_wait(client, |reply| reply.error(&failure)),
+        };
+        self.run_resumed(mailbox);
     }
 
     /// The time of a client that waits until its writes are safe is over: it is told how far they are. False if it does not
@@ -793,11 +835,12 @@ impl Engine {
         looked.max(1)
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: Event, mailbox: &Mailbox) {
         match event {
             Event::Batch(_) => {}
             Event::Grown(client) => self.has_grown(client),
             Event::Disconnected(client) => self.forget(client),
+            Event::Migrated(outcome) => self.settle_migration(*outcome, mailbox),
             Event::QueryTooLarge { client, bytes } => {
                 self.world.stats.query_buffer_limit_disconnections += 1;
                 tracing::warn!("Closing client id={} that reached max query buffer length ({bytes} bytes)", client.0);
@@ -805,8 +848,10 @@ impl Engine {
             // An end that was ordered was prepared by whoever ordered it.
             Event::Signal(shutdown) if self.outcome.is_some() => self.outcome = Some(event::Outcome { shutdown }),
             Event::Signal(shutdown) => {
-                if self.world.save_before_end(shutdown).is_ok() {
-                    self.outcome = Some(event::Outcome { shutdown });
+                self.world.scheduled_end = Some(shutdown);
+                // While cron stands still, for tests, SHUTDOWN ABORT has time to come.
+                if !self.world.debug.pause_cron {
+                    self.end_as_scheduled();
                 }
             }
         }
@@ -875,6 +920,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }

@@ -2,15 +2,19 @@
 
 mod abuse;
 mod append_only;
+mod check;
 mod clients;
 mod commands;
 mod crash;
 mod errors;
 mod handshakes;
 mod memory;
+mod migration;
 mod model;
 mod persist;
 mod regression;
+mod scripts;
+mod shutdown;
 mod snapshot;
 mod support;
 mod tidy;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["keyspace"],
     &["acl", "session"],
     &["stream"],
-    &["persist", "replication", "cluster", "sentinel", "scripting"],
+    &["persist", "check", "migration", "replication", "cluster", "sentinel", "scripting"],
     &["command", "world"],
     &["commands"],
     &["dispatch"],

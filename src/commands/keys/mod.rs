@@ -5,6 +5,7 @@ mod databases;
 mod dump;
 mod existence;
 mod lifetime;
+pub mod migrate;
 mod names;
 mod object;
 mod scan;
@@ -24,6 +25,7 @@ pub const TOPICS: &[&[CommandSpec]] = &[
     object::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
+    migrate::COMMANDS,
 ];
 
 /// Looks at a key as a read that leaves its access clock alone: it counts as a hit or a miss.

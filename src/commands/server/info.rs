@@ -415,7 +415,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
-    out.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    out.add("migrate_cached_sockets", world.migration.connections.len());
+    out.zeros(&["slave_expires_tracked_keys"]);
     out.add("active_defrag_hits", stats.defrag_hits);
     out.add("active_defrag_misses", stats.defrag_misses);
     out.add("active_defrag_key_hits", stats.defrag_key_hits);

@@ -250,7 +250,12 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(error::SYNTAX);
     }
     if abort {
-        return Err(CommandError::new("ERR No shutdown in progress."));
+        if ctx.world.scheduled_end.take().is_none() {
+            return Err(CommandError::new("ERR No shutdown in progress."));
+        }
+        tracing::warn!("Shutdown manually aborted.");
+        ctx.reply.ok();
+        return Ok(Flow::Done);
     }
     // In the middle of a script the data are not fit to be saved.
     if let Some(busy) = ctx.world.scripting.busy.as_ref().filter(|_| wanted.save != Some(false)) {

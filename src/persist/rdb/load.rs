@@ -13,6 +13,12 @@ use tracing::{info, warn};
 
 /// Takes what a file holds, in its order.
 pub trait Sink {
+    /// A part begins at this offset, with this byte: a type, or an opcode. For those who tell where they are.
+    fn part(&mut self, _offset: u64, _code: u8) {}
+    /// A value is about to be read.
+    fn value(&mut self, _key: &[u8]) {}
+    /// The checksum was found to be right, or there is none.
+    fn checksum(&mut self, _present: bool) {}
     /// A fact about the file.
     fn aux(&mut self, _name: &[u8], _value: &[u8]) {}
     /// A library of functions, as its source text.
@@ -90,9 +96,11 @@ impl<R: Read> Reading<R> {
     pub fn step(&mut self, options: Options<'_>, sink: &mut impl Sink) -> Result<bool> {
         let Reading { input, flavor, key, value, .. } = self;
         let rules = Rules { limits: options.limits, flavor: *flavor, deep: options.deep };
+        let offset = input.source.offset();
         let code = input.byte()?;
+        sink.part(offset, code);
         match code {
-            opcode::EOF => return self.check_end().map(|()| false),
+            opcode::EOF => return self.check_end(sink).map(|()| false),
             opcode::EXPIRE_SECONDS => {
                 let seconds = i32::from_le_bytes(input.bytes()?);
                 self.deadline = Some(i64::from(seconds) * 1000);
@@ -156,6 +164,7 @@ impl<R: Read> Reading<R> {
             _ => {}
         }
         input.text(key)?;
+        sink.value(key);
         match decode::value(input, rules, code, key, self.deadline)? {
             Decoded::Entry(entry) => sink.entry(self.db, entry, self.access).map_err(|reason| input.fault(reason))?,
             Decoded::Empty => sink.empty(key),
@@ -169,7 +178,7 @@ impl<R: Read> Reading<R> {
     }
 
     /// Compares the checksum behind the last entry.
-    fn check_end(&mut self) -> Result<()> {
+    fn check_end(&mut self, sink: &mut impl Sink) -> Result<()> {
         let input = &mut self.input;
         if self.version < VERSION_CHECKSUM {
             return Ok(());
@@ -184,6 +193,7 @@ impl<R: Read> Reading<R> {
             let reason = format!("CRC error, wrong checksum: {stored:016x} in the file, {computed:016x} computed");
             return Err(input.fault(reason));
         }
+        sink.checksum(stored != 0);
         Ok(())
     }
 }

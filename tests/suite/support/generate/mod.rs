@@ -13,6 +13,7 @@ mod hashes;
 mod hll;
 mod keys;
 mod lists;
+pub mod lua;
 mod sets;
 mod streams;
 mod strings;
