@@ -262,6 +262,7 @@ fn run_long(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, w
 }
 
 /// Goes on with a request that runs a script, after others were answered.
+#[allow(clippy::boxed_local)] // It travels by its box.
 pub fn go_on(world: &mut World, session: &mut Session, args: Args<'_>, paused: Box<Paused>) -> Step {
     let Paused { work, open } = *paused;
     let ran = match work {

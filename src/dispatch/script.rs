@@ -86,6 +86,7 @@ pub(super) fn start(
 }
 
 /// Goes on with a script that was paused.
+#[allow(clippy::boxed_local)] // It travels by its box.
 pub(super) fn go_on(
     world: &mut World,
     session: &mut Session,

@@ -65,6 +65,7 @@ pub fn run_queue(world: &mut World, session: &mut Session) -> Ran<Box<Paused>> {
 }
 
 /// Goes on with a transaction, after others were answered.
+#[allow(clippy::boxed_local)] // It travels by its box.
 pub fn go_on(world: &mut World, session: &mut Session, paused: Box<Paused>) -> Ran<Box<Paused>> {
     let Paused { mut run, open, script } = *paused;
     let args = run.transaction.queue[run.next].request.args();

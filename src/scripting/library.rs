@@ -125,11 +125,17 @@ impl Libraries {
     }
 }
 
+/// A library's name.
+type Name = Box<[u8]>;
+
+/// The text that a client is told.
+type Refusal = Vec<u8>;
+
 /// The name and the source that a library's code holds: its first line is `#!lua name=…`.
 ///
 /// # Errors
 /// The text for the client.
-pub fn parse(code: &[u8]) -> Result<(Box<[u8]>, &[u8]), Vec<u8>> {
+pub fn parse(code: &[u8]) -> Result<(Name, &[u8]), Refusal> {
     let fail = |text: &str| Err(format!("ERR {text}").into_bytes());
     if !code.starts_with(b"#!") {
         return fail("Missing library metadata");
@@ -171,11 +177,7 @@ fn is_name(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// The text for the client.
-pub fn load(
-    interpreter: Interpreter,
-    code: &[u8],
-    limit: Option<Duration>,
-) -> (Interpreter, Result<(Box<[u8]>, Library), Vec<u8>>) {
+pub fn load(interpreter: Interpreter, code: &[u8], limit: Option<Duration>) -> (Interpreter, Result<(Name, Library), Refusal>) {
     let (name, source) = match parse(code) {
         Ok(parsed) => parsed,
         Err(refusal) => return (interpreter, Err(refusal)),
