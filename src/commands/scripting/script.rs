@@ -110,7 +110,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
 fn exists(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.reply.array(ctx.args.len() - 2);
     for text in ctx.args.from(2) {
-        let known = parse_sha(text).is_some_and(|sha| &sha == text && ctx.world.scripting.cache.get(&sha).is_some());
+        let known = parse_sha(text).is_some_and(|sha| sha == *text && ctx.world.scripting.cache.get(&sha).is_some());
         ctx.reply.integer(known as i64);
     }
     Ok(Flow::Done)
