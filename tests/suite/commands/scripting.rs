@@ -175,10 +175,7 @@ fn nothing_stays_between_scripts() {
     }
     let seen = kit.run("EVAL \"local n = 0 for k in pairs(redis) do n = n + 1 end return n > 15\" 0");
     assert_eq!(seen, "1");
-    assert_eq!(
-        kit.run("EVAL \"return {type(rawget(_G, 'redis')), type(rawget(_G, 'x')), type(io), 1}\" 0").contains("'io'"),
-        true
-    );
+    assert!(kit.run("EVAL \"return {type(rawget(_G, 'redis')), type(rawget(_G, 'x')), type(io), 1}\" 0").contains("'io'"));
     for gone in
         ["dofile", "loadfile", "print", "require", "package", "debug", "io", "jit", "ffi", "newproxy", "getfenv", "setfenv"]
     {
