@@ -16,6 +16,7 @@ use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
+use crate::scripting::Scripting;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking, Watch};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -50,6 +51,7 @@ pub struct World {
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
     pub persistence: Persistence,
+    pub scripting: Scripting,
     /// Keys on their way to other servers.
     pub migration: Migration,
     /// A signal asked for the end, and nothing has been done about it yet.
@@ -80,10 +82,10 @@ pub struct World {
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored, or some requests are refused.
+    /// True while requests do not simply run: clients are paused or monitored, some requests are refused, or a script takes long.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted | self.scripting.busy.is_some()
     }
 
     /// The pause of clients, unless it is over.
@@ -418,6 +420,8 @@ pub struct DebugSwitches {
     pub reply_buffer_peak_reset: bool,
     pub reply_buffer_resizing: bool,
     pub pause_cron: bool,
+    /// Scripts may run what is not for scripts.
+    pub any_command_in_scripts: bool,
 }
 
 /// Where remarkable commands are noted; SLOWLOG, COMMANDLOG and LATENCY read it.

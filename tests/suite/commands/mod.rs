@@ -16,6 +16,7 @@ mod pubsub;
 mod safety;
 mod saving;
 mod scan;
+mod scripting;
 mod server;
 mod session;
 mod sets;
