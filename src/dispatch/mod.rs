@@ -454,7 +454,7 @@ fn fail(world: &mut World, session: &mut Session, start: Mark, refusal: &Command
 }
 
 /// Counts an error reply. Codes are few, unless someone invents them: then they are no longer told apart.
-fn count_error(world: &mut World, code: &[u8]) {
+pub(super) fn count_error(world: &mut World, code: &[u8]) {
     let Some(given_up) = world.stats.count_error(code) else { return };
     tracing::warn!("Errorstats stopped adding new errors because the number of errors reached the limit ({ERROR_CODES_MAX}).");
     let codes: Vec<_> = given_up.keys().map(|code| String::from_utf8_lossy(code)).collect();

@@ -258,7 +258,7 @@ fn may_run(world: &World, script: &Script, args: Args<'_>) -> Option<bool> {
 
 #[cold]
 fn refuse(world: &mut World, request: OwnedRequest, refusal: CommandError, at: Option<u16>) -> Answer {
-    world.stats.count_error(refusal.code());
+    super::count_error(world, refusal.code());
     if let Some(at) = at {
         world.stats.per_command[at as usize].rejected += 1;
     }
@@ -280,7 +280,7 @@ fn finish(world: &mut World, session: &mut Session, script: Script, mut interpre
     };
     // An error of a command was counted when that ran.
     if let Some(code) = to_count {
-        world.stats.count_error(&code);
+        super::count_error(world, &code);
         world.stats.per_command[script.at as usize].failed += 1;
     }
     interpreter.settle();
