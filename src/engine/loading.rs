@@ -387,7 +387,8 @@ impl Current {
                 let Stage::Rdb(load) = std::mem::replace(&mut self.stage, Stage::none(&self.wanted, offset, self.len)?) else {
                     return Ok(true);
                 };
-                let done = load.finish();
+                let (done, libraries) = load.finish();
+                world.adopt_libraries(&libraries, false).map_err(|reason| self.wanted.fail(&reason))?;
                 let empty = if done.empty > 0 { format!(", empty keys skipped: {}", done.empty) } else { String::new() };
                 info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", done.keys, done.expired);
                 *loaded = done;

@@ -68,8 +68,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 const _: () = check(COMMANDS);
 
-/// Counts a change, so that the request propagates.
+/// Counts a change, so that the request propagates and files hold it.
 fn changed(ctx: &mut ServerCtx<'_>) {
+    ctx.world.functions_changed();
     ctx.world.keyspace.env.effects.more(1);
 }
 
