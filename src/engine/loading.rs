@@ -152,11 +152,12 @@ impl Engine {
 
     /// Empties the keyspace, to fill it from the append-only file.
     fn begin_load_aof(&mut self) -> Result<(), String> {
-        let World { persistence, keyspace, stream, .. } = &mut self.world;
+        let World { persistence, keyspace, scripting, stream, .. } = &mut self.world;
         persistence.aof.flush(stream, false);
         for index in (0..keyspace.databases() as u32).map(DbIndex) {
             keyspace.flush(index, false);
         }
+        scripting.flush_functions();
         keyspace.env.effects.propagate_nothing();
         dispatch::publish::close_background(&mut self.world);
         let World { config, persistence, .. } = &mut self.world;

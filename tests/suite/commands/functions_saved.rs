@@ -1,5 +1,6 @@
 //! Libraries of functions in data files.
 
+use redstart::config::Protected;
 use redstart::resp::request::OwnedRequest;
 use redstart::testkit::Kit;
 
@@ -8,6 +9,7 @@ fn libraries_survive_a_reload() {
     let folder = std::env::temp_dir().join(format!("redstart-functions-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let mut kit = Kit::new();
+    kit.world.config.enable_debug_command = Protected::Yes;
     kit.world.config.dir = folder.display().to_string();
     let code = b"#!lua name=lib\nredis.register_function('f', function() return 7 end)";
     kit.run_request(&OwnedRequest::build([&b"FUNCTION"[..], b"LOAD", code]));
