@@ -85,7 +85,7 @@ impl Shared {
 const ALIGN: usize = 16;
 
 /// Lua's allocator: memory of the process, counted and bounded. While Rust code is on the stack the bound gives way, as an
-/// error raised there would unwind it; whoever runs next in Lua's own code is refused.
+/// error raised there would jump across it; whoever runs next in Lua's own code is refused.
 ///
 /// # Safety
 /// Called by Lua, with the `Shared` of the interpreter and blocks that this function gave out.
