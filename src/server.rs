@@ -340,6 +340,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         slow: SlowRecords::default(),
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
+        scripting: Default::default(),
         migration: Default::default(),
         scheduled_end: None,
         awaiting_safety: Vec::new(),
@@ -392,6 +393,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
     watch_disk(&mailbox);
+    local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
@@ -427,6 +429,8 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
         tracing::info!("Removing the unix socket file.");
         let _ = std::fs::remove_file(path);
     }
+    // Who sees its connection end must not find the door still open.
+    surroundings.doors.borrow().iter().for_each(|door| door.close());
     // The surroundings know the mailbox and the mailbox knows them.
     mailbox.with(|engine| engine.world.outside = None);
     mailbox.forget_clients();

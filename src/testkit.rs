@@ -107,7 +107,10 @@ impl Kit {
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
         dispatch::begin_turn(&mut self.world);
         let command = dispatch::lookup(&self.world.commands, request.args());
-        let step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        let mut step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        while let dispatch::Step::Pause(paused) = step {
+            step = dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused);
+        }
         if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
             dispatch::freed(&mut self.world, &mut self.session, command);
         }

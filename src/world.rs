@@ -14,8 +14,10 @@ use crate::keyspace::{Effect, Keyspace};
 use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
+use crate::persist::rdb::load::Library;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
+use crate::scripting::Scripting;
 use crate::session::{Blocked, Pause, PubSub, Registry, Session, Tracking, Watch};
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -50,6 +52,7 @@ pub struct World {
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
     pub persistence: Persistence,
+    pub scripting: Scripting,
     /// Keys on their way to other servers.
     pub migration: Migration,
     /// A signal asked for the end, and nothing has been done about it yet.
@@ -80,10 +83,10 @@ pub struct World {
 }
 
 impl World {
-    /// True while requests do not simply run: clients are paused or monitored, or some requests are refused.
+    /// True while requests do not simply run: clients are paused or monitored, some requests are refused, or a script takes long.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted
+        self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted | self.scripting.busy.is_some()
     }
 
     /// The pause of clients, unless it is over.
@@ -256,6 +259,21 @@ impl World {
         self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
     }
 
+    /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
+    ///
+    /// # Errors
+    /// One cannot be loaded, or is there already.
+    pub fn adopt_libraries(&mut self, codes: &[Library], merge: bool) -> Result<(), String> {
+        let adopted = self.scripting.restore_libraries(codes, false, merge);
+        self.functions_changed();
+        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
+    }
+
+    /// Lets files hold the libraries of functions as they are now.
+    pub fn functions_changed(&mut self) {
+        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
+    }
+
     /// Notes a command that took long, for SLOWLOG and LATENCY.
     #[inline]
     pub fn note_duration(&mut self, session: &Session, spec: &CommandSpec, args: Args<'_>, nanos: u64) {
@@ -418,6 +436,8 @@ pub struct DebugSwitches {
     pub reply_buffer_peak_reset: bool,
     pub reply_buffer_resizing: bool,
     pub pause_cron: bool,
+    /// Scripts may run what is not for scripts.
+    pub any_command_in_scripts: bool,
 }
 
 /// Where remarkable commands are noted; SLOWLOG, COMMANDLOG and LATENCY read it.

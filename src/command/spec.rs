@@ -22,6 +22,8 @@ pub enum Flow {
     Silent,
     /// Nothing was written: run the requests that the client's transaction has queued (EXEC).
     RunQueue,
+    /// Nothing was written: run the script that the handler prepared (EVAL, FCALL).
+    RunScript,
 }
 
 /// The function behind a command. The kind states its reach.

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod scan_options;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod set;
@@ -46,5 +47,6 @@ const FAMILIES: &[Topics] = &[
     geo::TOPICS,
     pubsub::TOPICS,
     transaction::TOPICS,
+    scripting::TOPICS,
     cluster::TOPICS,
 ];

@@ -22,6 +22,7 @@ pub mod value;
 pub use directive::{Directive, Effect, Flags};
 pub use file::ConfigError;
 pub use set::{SetContext, SetError};
+pub(crate) use text::split_words;
 pub(crate) use text::{error_text as io_reason, parse_memory};
 pub use value::*;
 

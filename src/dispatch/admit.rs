@@ -4,10 +4,11 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag, Handler};
 use crate::command::table::Command;
 use crate::resp::request::Args;
+use crate::scripting::flags::Flags;
 use crate::session::Session;
 use crate::world::World;
 
-use super::{permit, transaction};
+use super::{permit, script, transaction};
 
 /// Refuses what may not run now.
 #[inline]
@@ -74,14 +75,16 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Res
 }
 
 /// True if the request has to wait for the end of CLIENT PAUSE.
-pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec) -> bool {
+pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> bool {
     let Some(pause) = world.paused() else { return false };
     let may_write = |flags: u32| flags & (Flag::Write.bit() | Flag::MayReplicate.bit()) != 0;
     let queued = match &session.transaction {
         Some(transaction) if spec.name == "EXEC" => transaction.flags,
         _ => 0,
     };
-    !session.monitor && (pause.all || may_write(spec.flags) || may_write(queued))
+    // A script that says it does not write is taken at its word.
+    let reads_only = || script::flags_of(world, spec, args).is_some_and(|flags| flags.has(Flags::NO_WRITES));
+    !session.monitor && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
 }
 
 /// The refusal for a container whose subcommand is unknown.

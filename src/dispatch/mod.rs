@@ -7,6 +7,7 @@ pub mod memory;
 mod monitor;
 mod permit;
 pub mod publish;
+mod script;
 mod tracking;
 mod transaction;
 
@@ -24,7 +25,6 @@ use crate::world::World;
 use std::time::Instant;
 
 /// What happens to the client's next request.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// It may run.
     Next,
@@ -34,6 +34,36 @@ pub enum Step {
     Postpone,
     /// Nothing of this client runs any more.
     Close,
+    /// This one runs a script that takes long: others are to be answered before `go_on`.
+    Pause(Box<Paused>),
+}
+
+/// What running something that may take long came to.
+enum Ran<P> {
+    Done(CommandResult),
+    Paused(P),
+}
+
+/// A request in the middle of running a script.
+pub struct Paused {
+    work: Work,
+    open: Open,
+}
+
+/// What takes long: a script, perhaps inside a transaction.
+enum Work {
+    Script(Box<script::Paused>),
+    Queue(Box<transaction::Paused>),
+}
+
+/// What is known of a request from before it ran.
+struct Open {
+    at: u16,
+    start: Mark,
+    timer: Option<Instant>,
+    dirty: u64,
+    /// It waited for keys, and runs once more.
+    again: bool,
 }
 
 /// The command that a request names, as far as the table knows: looked up where the request is decoded.
@@ -78,10 +108,11 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
-    if let Err(refusal) = admit::admit_special(world, session, spec, world.commands.get(at)) {
+    let admitted = admit::admit_special(world, session, spec, world.commands.get(at));
+    if let Err(refusal) = admitted.and_then(|()| script::admit_while_busy(world, spec)) {
         return refuse(world, session, start, refusal, Some(at));
     }
-    if admit::is_paused(world, session, spec) {
+    if admit::is_paused(world, session, spec, args) {
         world.stats.commands -= 1;
         session.commands -= 1;
         return Step::Postpone;
@@ -209,9 +240,67 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
     let mut result = invoke(world, session, args, at, &mut block, true);
-    if result == Ok(Flow::RunQueue) {
-        result = transaction::run_queue(world, session);
+    let open = Open { at, start, timer, dirty, again };
+    if matches!(result, Ok(Flow::RunQueue | Flow::RunScript)) {
+        match run_long(world, session, args, at, result) {
+            Ran::Done(done) => result = done,
+            Ran::Paused(work) => return Step::Pause(Box::new(Paused { work, open })),
+        }
     }
+    conclude(world, session, args, open, block, result)
+}
+
+/// Runs a transaction or a script.
+fn run_long(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, wanted: CommandResult) -> Ran<Work> {
+    if wanted == Ok(Flow::RunQueue) {
+        return transaction::run_queue(world, session).map(Work::Queue);
+    }
+    let mut unit = Vec::new();
+    let ran = script::start(world, session, args, at, &mut unit);
+    script::append(world, &unit);
+    ran.map(Work::Script)
+}
+
+/// Goes on with a request that runs a script, after others were answered.
+#[allow(clippy::boxed_local)] // It travels by its box.
+pub fn go_on(world: &mut World, session: &mut Session, args: Args<'_>, paused: Box<Paused>) -> Step {
+    let Paused { work, open } = *paused;
+    let ran = match work {
+        Work::Script(paused) => {
+            let mut unit = Vec::new();
+            let ran = script::go_on(world, session, args, paused, &mut unit);
+            script::append(world, &unit);
+            ran.map(Work::Script)
+        }
+        Work::Queue(paused) => transaction::go_on(world, session, paused).map(Work::Queue),
+    };
+    match ran {
+        Ran::Done(result) => conclude(world, session, args, open, None, result),
+        Ran::Paused(work) => Step::Pause(Box::new(Paused { work, open })),
+    }
+}
+
+impl<P> Ran<P> {
+    fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Ran<Q> {
+        match self {
+            Ran::Done(result) => Ran::Done(result),
+            Ran::Paused(paused) => Ran::Paused(f(paused)),
+        }
+    }
+}
+
+/// Closes the unit of a request that ran.
+#[inline]
+fn conclude(
+    world: &mut World,
+    session: &mut Session,
+    args: Args<'_>,
+    open: Open,
+    block: Option<BlockOn>,
+    result: CommandResult,
+) -> Step {
+    let Open { at, start, timer, dirty, again } = open;
+    let spec = world.commands.get(at).spec;
     let nanos = timer.map(|timer| timer.elapsed().as_nanos() as u64);
     let waits = match &result {
         Ok(Flow::Block) => true,
@@ -251,7 +340,7 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             session.out.rewind(start);
             Step::Next
         }
-        Ok(Flow::Block | Flow::RunQueue) => Step::Next,
+        Ok(Flow::Block | Flow::RunQueue | Flow::RunScript) => Step::Next,
         Err(refusal) => {
             debug_assert_eq!(dirty, world.keyspace.env.effects.dirty, "{} failed after it changed something", spec.name);
             fail(world, session, start, &refusal, Some(at));

@@ -19,6 +19,14 @@ pub fn show(world: &mut World, session: &Session, spec: &CommandSpec, args: Args
     }
 }
 
+/// Shows a request that runs a script, which comes before the script's own.
+#[inline]
+pub fn show_script(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+    if !world.monitors.is_empty() {
+        show_to_all(world, session, spec, args);
+    }
+}
+
 #[cold]
 fn show_to_all(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
     let text = line(Clock::Real.micros(), session.db, source(world, session), spec, args);

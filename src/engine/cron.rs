@@ -60,7 +60,7 @@ impl Engine {
     pub fn tick(&mut self, period: Duration) {
         let world = &mut self.world;
         world.keyspace.refresh_clock();
-        if world.debug.pause_cron {
+        if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;
         }
         if world.scheduled_end.is_some() {

@@ -58,6 +58,8 @@ pub struct Engine {
     /// Batches whose next request waits for the end of a pause of clients.
     #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
+    /// The request whose script takes long.
+    paused: Option<PausedRequest>,
     defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
     /// The client that cron looked at last.
@@ -72,6 +74,13 @@ struct Parked {
     batch: Box<Batch>,
     /// See `BlockOn::again`.
     again: Option<OwnedRequest>,
+}
+
+/// A request in the middle of running a script, with its client, which is out of the registry all the while.
+struct PausedRequest {
+    session: Box<Session>,
+    batch: Box<Batch>,
+    paused: Box<dispatch::Paused>,
 }
 
 /// Where the rest of the process talks to the engine from its own thread.
@@ -91,6 +100,8 @@ struct Shared {
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
     timers: Notify,
+    /// A script takes long.
+    busy: Notify,
     snapshots: Notify,
     naps: RefCell<Naps>,
 }
@@ -161,6 +172,7 @@ impl Mailbox {
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
+            paused: None,
             defrag: Default::default(),
             outcome: None,
             looked_at: ClientId::default(),
@@ -179,6 +191,7 @@ impl Mailbox {
             remotes: RefCell::default(),
             bell: Arc::default(),
             timers: Notify::new(),
+            busy: Notify::new(),
             snapshots: Notify::new(),
             naps: RefCell::default(),
         }))
@@ -257,6 +270,18 @@ impl Mailbox {
     /// Waits until something changed the next time at which cron is needed.
     pub async fn timers_changed(&self) {
         self.0.timers.notified().await;
+    }
+
+    /// Goes on, bit by bit, with scripts that take long, so that between two bits others are answered. Never ends.
+    pub async fn go_on(self) {
+        loop {
+            self.0.busy.notified().await;
+            while self.with(|engine| engine.is_paused()) {
+                // Sockets are looked at before this task runs again.
+                tokio::task::yield_now().await;
+                self.0.engine.borrow_mut().go_on(&self);
+            }
+        }
     }
 
     /// Waits until a snapshot is to be carried on.
@@ -460,7 +485,7 @@ impl Engine {
             self.world.stats.reads_processed += 1;
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
-            let (mut waits, mut postponed) = (None, false);
+            let (mut waits, mut postponed, mut paused) = (None, false, None);
             while at < count {
                 if prefetched == 0 {
                     prefetched = self.prefetch(batches, i, at, session.db);
@@ -469,6 +494,7 @@ impl Engine {
                 let batch = &batches[i];
                 let request = batch.requests[at];
                 let step = dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command());
+                let closes = matches!(step, Step::Close);
                 match step {
                     Step::Wait(block) => {
                         waits = Some(block);
@@ -478,16 +504,27 @@ impl Engine {
                         postponed = true;
                         break;
                     }
+                    Step::Pause(request) => {
+                        paused = Some(request);
+                        break;
+                    }
                     Step::Next | Step::Close => at += 1,
                 }
-                if self.world.blocked.has_ready() {
+                // What a script has changed so far is nobody's yet.
+                if self.world.blocked.has_ready() && self.paused.is_none() {
                     self.serve_blocked();
                 }
-                if step == Step::Close {
+                if closes {
                     break;
                 }
             }
             batches[i].next = at;
+            if let Some(paused) = paused {
+                let batch = std::mem::take(&mut batches[i]);
+                self.paused = Some(PausedRequest { session, batch, paused });
+                mailbox.0.busy.notify_one();
+                continue;
+            }
             if let Some(block) = waits {
                 self.park(&mut session, std::mem::take(&mut batches[i]), block, mailbox);
             } else if postponed {
@@ -548,7 +585,8 @@ impl Engine {
 
     /// Runs requests that waited for keys which something else than a request changed.
     pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
-        if self.world.blocked.has_ready() {
+        // What a script has changed so far is nobody's yet.
+        if self.world.blocked.has_ready() && self.paused.is_none() {
             self.serve_blocked();
             self.run_resumed(mailbox);
         }
@@ -586,6 +624,34 @@ impl Engine {
         }
         batch.next += 1;
         self.release(session, batch);
+    }
+
+    /// True while a request is in the middle of running a script.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Goes on for a while with the request whose script takes long.
+    fn go_on(&mut self, mailbox: &Mailbox) {
+        let Some(PausedRequest { mut session, mut batch, paused }) = self.paused.take() else { return };
+        let args = batch.args(batch.requests[batch.next]);
+        if let Step::Pause(paused) = dispatch::go_on(&mut self.world, &mut session, args, paused) {
+            self.paused = Some(PausedRequest { session, batch, paused });
+            return;
+        }
+        batch.next += 1;
+        if self.world.sessions.knows(session.id) {
+            self.world.sessions.put_back(session);
+            self.resumed.push(batch);
+        } else {
+            // The client has gone meanwhile.
+            self.world.let_go(&mut session);
+        }
+        if self.world.blocked.has_ready() {
+            self.serve_blocked();
+        }
+        self.run_resumed(mailbox);
+        self.finish_turn(mailbox);
     }
 
     /// Time until defragmentation goes on, if it does.
@@ -699,6 +765,9 @@ impl Engine {
 
     /// Ends the waits whose time is over.
     pub fn expire_blocked(&mut self, mailbox: &Mailbox) {
+        if self.is_paused() {
+            return;
+        }
         let now = self.world.keyspace.env.now();
         for client in self.world.blocked.expired(now) {
             self.unblock(client, None);
@@ -708,7 +777,7 @@ impl Engine {
 
     /// Ends the pause of clients if its time is over.
     pub fn expire_pause(&mut self, mailbox: &Mailbox) {
-        if self.world.pause.is_some() && self.world.paused().is_none() {
+        if self.world.pause.is_some() && self.world.paused().is_none() && !self.is_paused() {
             self.world.set_pause(None);
             self.resume(mailbox);
         }

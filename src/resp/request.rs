@@ -103,6 +103,12 @@ impl OwnedRequest {
         self.bytes.extend_from_slice(arg);
     }
 
+    /// Drops all arguments, keeping the memory.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.bytes.clear();
+    }
+
     /// The arguments.
     pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans)

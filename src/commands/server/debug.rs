@@ -77,6 +77,10 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
             ctx.world.debug.pause_cron = leading_number(ctx.args.get(2)) != 0.0;
             done(ctx)
         }
+        (b"SET-DISABLE-DENY-SCRIPTS", 3) => {
+            ctx.world.debug.any_command_in_scripts = leading_number(ctx.args.get(2)) != 0.0;
+            done(ctx)
+        }
         (b"POPULATE", 3..=5) => populate(ctx),
         (b"PROTOCOL", 3) => protocol(ctx),
         (b"QUICKLIST-PACKED-THRESHOLD", 3) => packed_threshold(ctx),

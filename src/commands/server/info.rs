@@ -257,6 +257,23 @@ pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// What scripts and functions hold.
+fn scripts(world: &World, out: &mut Fields<'_>) {
+    let scripting = &world.scripting;
+    let (scripts_vm, functions_vm) = scripting.vm_bytes();
+    let (scripts, functions) = (scripting.cache.memory_bytes(), scripting.libraries.memory_bytes());
+    out.add("used_memory_vm_eval", scripts_vm);
+    out.bytes("used_memory_lua", scripts_vm as u64);
+    out.add("used_memory_scripts_eval", scripts);
+    out.add("number_of_cached_scripts", scripting.cache.len());
+    out.add("number_of_functions", scripting.libraries.function_count());
+    out.add("number_of_libraries", scripting.libraries.iter().len());
+    out.add("used_memory_vm_functions", functions_vm);
+    out.bytes("used_memory_vm_total", (scripts_vm + functions_vm) as u64);
+    out.add("used_memory_functions", functions);
+    out.bytes("used_memory_scripts", (scripts + functions) as u64);
+}
+
 fn memory(world: &World, out: &mut Fields<'_>) {
     let memory = MemoryUse::of(world, out.used);
     out.bytes("used_memory", memory.used);
@@ -272,18 +289,7 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("allocator_resident", memory.reserved);
     out.add("allocator_muzzy", 0);
     out.bytes("total_system_memory", process::total_memory());
-    for name in ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts"] {
-        out.bytes(name, 0);
-    }
-    out.zeros(&[
-        "used_memory_vm_eval",
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_functions",
-    ]);
+    scripts(world, out);
     out.bytes("maxmemory", world.config.maxmemory);
     out.add("maxmemory_policy", world.config.maxmemory_policy.name());
     out.add("allocator_frag_ratio", format_args!("{:.2}", ratio(memory.active, memory.used)));
@@ -399,7 +405,7 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("expire_cycle_cpu_milliseconds", stats.active_expire_nanos / 1_000_000);
     out.add("evicted_keys", keys.evicted);
     out.add("evicted_clients", stats.evicted_clients);
-    out.add("evicted_scripts", 0);
+    out.add("evicted_scripts", world.scripting.evicted);
     let exceeded = world.memory.exceeded_since.map_or(0, |since| since.elapsed().as_millis());
     out.add("total_eviction_exceeded_time", u128::from(stats.eviction_exceeded_nanos / 1_000_000) + exceeded);
     out.add("current_eviction_exceeded_time", exceeded);

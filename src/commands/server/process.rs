@@ -5,6 +5,7 @@ use super::debug::not_allowed;
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::scripting::busy_error;
 use crate::config::REDIS_VERSION;
 use crate::world::{Order, Shutdown};
 
@@ -255,6 +256,10 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
         tracing::warn!("Shutdown manually aborted.");
         ctx.reply.ok();
         return Ok(Flow::Done);
+    }
+    // In the middle of a script the data are not fit to be saved.
+    if let Some(busy) = ctx.world.scripting.busy.as_ref().filter(|_| wanted.save != Some(false)) {
+        return Err(busy_error(busy.purpose));
     }
     tracing::warn!("User requested shutdown...");
     ctx.world.save_before_end(wanted).map_err(|_| CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."))?;

@@ -84,10 +84,23 @@ impl Machine {
         self.shared.set_limit(bytes);
     }
 
+    /// Ends its use: what is left may be dropped on any thread.
+    pub fn retire(mut self) -> Remains {
+        self.shared.drop_contexts();
+        Remains(self)
+    }
+
     fn shared(&self) -> &Shared {
         &self.shared
     }
 }
+
+/// An interpreter that nobody uses any more. Dropping it frees its memory, which may take long.
+pub struct Remains(#[expect(dead_code, reason = "Held to be dropped")] Machine);
+
+// SAFETY: all that it can do is to be dropped. What belonged to the thread that used it, its contexts, is gone; the interpreter
+// and its `Shared` are reached from nowhere else, and Lua's closing of a state runs no code of ours but the allocator.
+unsafe impl Send for Remains {}
 
 impl Drop for Machine {
     fn drop(&mut self) {

@@ -72,6 +72,10 @@ impl Shared {
         self.contexts.borrow_mut().push(context);
     }
 
+    pub fn drop_contexts(&mut self) {
+        self.contexts.get_mut().clear();
+    }
+
     pub fn context<T: 'static>(&self) -> Option<Rc<T>> {
         self.contexts.borrow().iter().find_map(|context| context.clone().downcast::<T>().ok())
     }

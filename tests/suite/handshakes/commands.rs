@@ -155,8 +155,8 @@ fn about_scripts_replication_and_files() {
         ("WAIT 0 0", "0"),
         ("WAITAOF 0 0 0", "[0, 0]"),
         ("FAILOVER", "-ERR FAILOVER requires connected replicas."),
-        ("BGREWRITEAOF", "*"),
         ("BGSAVE", "+Background saving *"),
+        ("BGREWRITEAOF", "+Background append only file rewriting *"),
     ] {
         if let Some(reply) = if_known(&mut kit, request) {
             assert!(glob(pattern, &reply), "{request}: {reply} is not {pattern}");

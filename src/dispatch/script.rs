@@ -1,0 +1,337 @@
+//! Scripts: runs the commands that they ask for, and ends them.
+//!
+//! A script asks by suspending itself, so what it wants is done here, with everything at hand, and it is resumed with the
+//! answer. One that takes long is left suspended; the engine answers others and comes back.
+
+use super::{Ran, fail, invoke, monitor, permit, publish, tracking};
+use crate::acl::Place;
+use crate::command::error::{self, CommandError};
+use crate::command::permission::{self, denial_text};
+use crate::command::spec::{CommandSpec, Flag, Flow, Handler};
+use crate::keyspace::effects::Propagated;
+use crate::resp::reply::ReplyWriter;
+use crate::resp::request::{Args, OwnedRequest};
+use crate::scripting::cache::{parse_sha, sha1_hex};
+use crate::scripting::flags::{Flags, of_script};
+use crate::scripting::{self, Answer, Ask, Busy, Interpreter, Prepared, Purpose, Step, Suspended};
+use crate::session::{Origin, Session};
+use crate::sys::lua::Type;
+use crate::types::DbIndex;
+use crate::world::World;
+use std::time::{Duration, Instant};
+
+/// What belongs to a running script on this side.
+struct Script {
+    /// The command that runs it.
+    at: u16,
+    purpose: Purpose,
+    name: Box<[u8]>,
+    /// The client that its commands think they serve.
+    session: Box<Session>,
+    /// What it propagates: one unit.
+    unit: Propagated,
+    read_only: bool,
+    allow_oom: bool,
+    /// Memory was short when it started.
+    memory_short: bool,
+    wrote: bool,
+    /// The time that it sees all along.
+    now_micros: i64,
+}
+
+/// A script that takes long.
+pub struct Paused {
+    script: Script,
+    suspended: Box<Suspended>,
+}
+
+/// Runs the script that its command's handler prepared. What it propagates is added to `unit`.
+pub(super) fn start(
+    world: &mut World,
+    session: &mut Session,
+    args: Args<'_>,
+    at: u16,
+    unit: &mut Propagated,
+) -> Ran<Box<Paused>> {
+    let spec = world.commands.get(at).spec;
+    let Some(prepared) = world.scripting.prepared.take() else { return Ran::Done(Ok(Flow::Done)) };
+    monitor::show_script(world, session, spec, args);
+    let Prepared { interpreter, purpose, name, flags, read_only } = prepared;
+    let mut own = world.scripting.session.take().unwrap_or_else(|| {
+        Box::new(Session { origin: Origin::Internal, authenticated: true, peer: "lua".into(), ..Session::default() })
+    });
+    own.db = session.db;
+    own.user = session.user.clone();
+    own.guarded = session.guarded;
+    // What its commands read and change, the client does.
+    own.id = session.id;
+    own.tracking = session.tracking;
+    own.no_touch = session.no_touch;
+    let script = Script {
+        at,
+        purpose,
+        name,
+        session: own,
+        unit: Vec::new(),
+        read_only: read_only || (!flags.is_compatible() && flags.has(Flags::NO_WRITES)),
+        allow_oom: !flags.is_compatible() && flags.has(Flags::ALLOW_OOM),
+        memory_short: world.memory_short,
+        wrote: false,
+        now_micros: world.keyspace.env.now_micros,
+    };
+    let threshold = world.config.busy_reply_threshold;
+    let patience = (threshold > 0).then(|| Duration::from_millis(threshold as u64));
+    let step = interpreter.start(patience);
+    proceed(world, session, args, script, step, unit)
+}
+
+/// Goes on with a script that was paused.
+#[allow(clippy::boxed_local)] // It travels by its box.
+pub(super) fn go_on(
+    world: &mut World,
+    session: &mut Session,
+    args: Args<'_>,
+    paused: Box<Paused>,
+    unit: &mut Propagated,
+) -> Ran<Box<Paused>> {
+    let Paused { script, suspended } = *paused;
+    let killed = world.scripting.busy.as_ref().is_some_and(|busy| busy.killed);
+    let outside = std::mem::replace(&mut world.keyspace.env.now_micros, script.now_micros);
+    let step = suspended.resume(if killed { Answer::Kill } else { Answer::GoOn });
+    let ran = proceed(world, session, args, script, step, unit);
+    world.keyspace.env.now_micros = outside;
+    ran
+}
+
+fn proceed(
+    world: &mut World,
+    session: &mut Session,
+    args: Args<'_>,
+    mut script: Script,
+    mut step: Step,
+    unit: &mut Propagated,
+) -> Ran<Box<Paused>> {
+    loop {
+        match step {
+            Step::Asks(suspended, Ask::Call { request, output, resp3, propagate }) => {
+                script.session.out = output;
+                let answer = call(world, &mut script, request, resp3, propagate);
+                step = suspended.resume(answer);
+            }
+            Step::Asks(suspended, Ask::MayRun(request)) => {
+                let may = may_run(world, &script, request.args());
+                step = suspended.resume(Answer::MayRun(may));
+            }
+            Step::Asks(suspended, Ask::Pause) => {
+                note_busy(world, &script, args);
+                return Ran::Paused(Box::new(Paused { script, suspended }));
+            }
+            Step::Ended(interpreter, ended) => {
+                unit.append(&mut script.unit);
+                finish(world, session, script, interpreter, ended);
+                // What is to propagate is in the unit: the request that ran the script is not.
+                world.keyspace.env.effects.propagate_nothing();
+                return Ran::Done(Ok(Flow::Done));
+            }
+        }
+    }
+}
+
+/// Makes it known that a script takes long.
+fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
+    if let Some(busy) = &mut world.scripting.busy {
+        busy.wrote |= script.wrote;
+        return;
+    }
+    let command = if script.purpose == Purpose::Scripts { "SCRIPT KILL" } else { "FUNCTION KILL" };
+    let millis = world.config.busy_reply_threshold;
+    tracing::warn!(
+        "Slow script detected: still in execution after {millis} milliseconds. You can try killing the script using the \
+         {command} command. Script name is: {}.",
+        String::from_utf8_lossy(&script.name)
+    );
+    world.scripting.busy = Some(Busy {
+        purpose: script.purpose,
+        name: script.name.clone(),
+        request: OwnedRequest::copy(args),
+        started: Instant::now() - Duration::from_millis(millis.max(0) as u64),
+        wrote: script.wrote,
+        killed: false,
+    });
+}
+
+/// Runs a command for a script.
+fn call(world: &mut World, script: &mut Script, request: OwnedRequest, resp3: bool, propagate: bool) -> Answer {
+    let args = request.args();
+    let Some(at) = super::lookup(&world.commands, args).filter(|at| !is_unknown_subcommand(world.commands.get(*at).spec, args))
+    else {
+        return refuse(world, request, CommandError::new("ERR Unknown Redis command called from script"), None);
+    };
+    let spec = world.commands.get(at).spec;
+    if let Err(refusal) = admit_call(world, script, at, args) {
+        return refuse(world, request, refusal, Some(at));
+    }
+    script.wrote |= spec.has(Flag::Write);
+    script.session.resp3 = resp3;
+    script.session.out.clear();
+    world.stats.commands += 1;
+    let start = script.session.out.mark();
+    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
+    let dirty = world.keyspace.env.effects.dirty;
+    let result = invoke(world, &mut script.session, args, at, &mut None, false);
+    if let Some(timer) = timer {
+        world.stats.note_duration(at, timer.elapsed().as_nanos() as u64, world.config.latency_tracking);
+    }
+    world.stats.per_command[at as usize].calls += 1;
+    match result {
+        Ok(Flow::Block) => {
+            script.session.out.rewind(start);
+            ReplyWriter::new(&mut script.session.out, resp3).null_array();
+        }
+        Ok(Flow::RunScript | Flow::RunQueue) => {
+            // Only where a test allows it: there is one script at a time.
+            world.scripting.prepared = None;
+            let refusal = CommandError::new("ERR scripts cannot be nested");
+            fail(world, &mut script.session, start, &refusal, Some(at));
+        }
+        Ok(_) => {}
+        Err(refusal) => fail(world, &mut script.session, start, &refusal, Some(at)),
+    }
+    let changed = world.keyspace.env.effects.dirty != dirty;
+    if changed || !world.keyspace.env.effects.is_quiet() {
+        let mut nowhere = Vec::new();
+        let unit = if propagate { &mut script.unit } else { &mut nowhere };
+        publish::close_part(world, &script.session, args, changed, unit);
+    }
+    if script.session.tracking {
+        tracking::note_keys(world, &script.session, spec, args);
+    }
+    monitor::show(world, &script.session, spec, args);
+    Answer::Reply(request, std::mem::take(&mut script.session.out))
+}
+
+fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
+    matches!(spec.run, Handler::Container) && args.len() > 1
+}
+
+/// Refuses what a script may not run, in the order in which the original looks at it.
+fn admit_call(world: &mut World, script: &Script, at: u16, args: Args<'_>) -> Result<(), CommandError> {
+    let spec = world.commands.get(at).spec;
+    if !spec.arity.allows(args.len()) {
+        return Err(CommandError::new("ERR Wrong number of args calling Redis command from script"));
+    }
+    let not_for_scripts = spec.has(Flag::NoScript) && !world.debug.any_command_in_scripts;
+    if not_for_scripts || matches!(spec.run, Handler::Container) {
+        return Err(CommandError::new("ERR This Redis command is not allowed from script"));
+    }
+    let session = &script.session;
+    if session.guarded
+        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script)
+    {
+        let text = session.user.as_ref().map(|user| denial_text(denial, user, spec, args, false));
+        return Err(CommandError::bytes([b"ERR ACL failure in script: ", &text.unwrap_or_default()[..]].concat()));
+    }
+    if script.read_only && (spec.has(Flag::Write) || spec.has(Flag::MayReplicate)) {
+        return Err(CommandError::new("ERR Write commands are not allowed from read-only scripts."));
+    }
+    // A script that has written already cannot be stopped in the middle.
+    if world.is_restricted
+        && spec.has(Flag::Write)
+        && !script.wrote
+        && let Some(refusal) = world.refused_writes()
+    {
+        return Err(refusal);
+    }
+    if script.memory_short && !script.allow_oom && !script.wrote && spec.has(Flag::DenyOom) {
+        return Err(error::OOM);
+    }
+    Ok(())
+}
+
+/// Whether the script's user may run a command; `None` if there is no such.
+fn may_run(world: &World, script: &Script, args: Args<'_>) -> Option<bool> {
+    let at = super::lookup(&world.commands, args)?;
+    let spec = world.commands.get(at).spec;
+    let user = script.session.user.as_ref().filter(|_| script.session.guarded);
+    (!is_unknown_subcommand(spec, args)).then(|| user.is_none_or(|user| permission::may_run(user, at, spec, args).is_ok()))
+}
+
+#[cold]
+fn refuse(world: &mut World, request: OwnedRequest, refusal: CommandError, at: Option<u16>) -> Answer {
+    world.stats.count_error(refusal.code());
+    if let Some(at) = at {
+        world.stats.per_command[at as usize].rejected += 1;
+    }
+    Answer::Refused(request, refusal.as_bytes().to_vec())
+}
+
+/// Turns a script's result into the reply, and puts everything back.
+fn finish(world: &mut World, session: &mut Session, script: Script, mut interpreter: Interpreter, ended: bool) {
+    let resp3 = interpreter.run().resp3.get();
+    let mut state = interpreter.state();
+    let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
+    let to_count = if ended {
+        scripting::write_reply(&mut state, &mut reply, resp3).error_to_count
+    } else {
+        let (text, counted) = error_text(&mut state, &script.name);
+        reply.error_bytes(&text);
+        let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+        (!counted).then(|| code.to_vec())
+    };
+    // An error of a command was counted when that ran.
+    if let Some(code) = to_count {
+        world.stats.count_error(&code);
+        world.stats.per_command[script.at as usize].failed += 1;
+    }
+    interpreter.settle();
+    world.scripting.give_back(script.purpose, interpreter);
+    world.scripting.session = Some(script.session);
+    world.scripting.busy = None;
+}
+
+/// The text for the client of the error on top, and whether it was counted where it came from.
+fn error_text(state: &mut crate::sys::lua::State, name: &[u8]) -> (Vec<u8>, bool) {
+    if state.type_of(-1) != Type::Table {
+        let text = state.bytes(-1).unwrap_or(b"execution failure");
+        return ([b"ERR Error running script ", name, b", ", text].concat(), false);
+    }
+    let mut field = |name: &str| scripting::string_field(state, -1, name).ok().flatten();
+    let (text, source, line) = (field("err"), field("source"), field("line"));
+    let counted = state.raw_get_field(-1, "ignore_error_stats_update").is_ok() && state.truth(-1);
+    let mut text = text.unwrap_or_else(|| b"ERR unknown error".to_vec());
+    if let (Some(source), Some(line)) = (source, line) {
+        text = [&text[..], b" script: ", name, b", on ", &source, b":", &line, b"."].concat();
+    }
+    (text, counted)
+}
+
+/// What a request that would run a script says about it, if the script is known.
+pub(super) fn flags_of(world: &World, spec: &CommandSpec, args: Args<'_>) -> Option<Flags> {
+    let scripting = &world.scripting;
+    let flags = match spec.name {
+        "EVAL" | "EVAL_RO" => match scripting.cache.get(&sha1_hex(args.get(1))) {
+            Some(script) => script.flags,
+            None => of_script(args.get(1)).ok()?.0,
+        },
+        "EVALSHA" | "EVALSHA_RO" => scripting.cache.get(&parse_sha(args.get(1))?)?.flags,
+        "FCALL" | "FCALL_RO" => scripting.libraries.function(args.get(1))?.flags,
+        _ => return None,
+    };
+    (!flags.is_compatible()).then_some(flags)
+}
+
+/// Refuses a request while a script takes long.
+pub(super) fn admit_while_busy(world: &World, spec: &CommandSpec) -> Result<(), CommandError> {
+    match &world.scripting.busy {
+        Some(busy) if !spec.has(Flag::AllowBusy) => Err(crate::commands::scripting::busy_error(busy.purpose)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the requests of a unit to the write stream.
+pub(super) fn append(world: &mut World, unit: &[(DbIndex, OwnedRequest)]) {
+    if !unit.is_empty() {
+        let parts: Vec<(DbIndex, Args<'_>)> = unit.iter().map(|(db, request)| (*db, request.args())).collect();
+        world.stream.append_unit(&parts);
+    }
+}

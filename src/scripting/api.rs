@@ -1,0 +1,291 @@
+//! The table `redis` (also called `server`): what scripts can ask of the server.
+
+use super::convert::{self, to_i64};
+use super::interpreter::{Answer, Ask, Run};
+use super::library;
+use crate::config::REDIS_VERSION;
+use crate::resp::number;
+use crate::resp::request::OwnedRequest;
+use crate::sys::lua::{LuaError, LuaFn, Outcome, State, Type};
+
+/// Where writes go to.
+pub const REPL_NONE: u8 = 0;
+pub const REPL_AOF: u8 = 1;
+pub const REPL_REPLICA: u8 = 2;
+pub const REPL_ALL: u8 = REPL_AOF | REPL_REPLICA;
+
+const LOG_DEBUG: i64 = 0;
+const LOG_WARNING: i64 = 3;
+
+/// For scripts.
+const FUNCTIONS: &[(&str, LuaFn)] = &[
+    ("call", call),
+    ("pcall", pcall),
+    ("log", log),
+    ("setresp", setresp),
+    ("sha1hex", sha1hex),
+    ("error_reply", error_reply),
+    ("status_reply", status_reply),
+    ("set_repl", set_repl),
+    ("acl_check_cmd", acl_check_cmd),
+    ("replicate_commands", replicate_commands),
+    ("breakpoint", breakpoint),
+    ("debug", debug),
+];
+
+/// For libraries while they are loaded.
+const LOADING_FUNCTIONS: &[(&str, LuaFn)] = &[("register_function", library::register_function), ("log", log)];
+
+const LOG_LEVELS: &[(&str, i64)] =
+    &[("LOG_DEBUG", LOG_DEBUG), ("LOG_VERBOSE", 1), ("LOG_NOTICE", 2), ("LOG_WARNING", LOG_WARNING)];
+
+const REPL_TARGETS: &[(&str, u8)] = &[
+    ("REPL_NONE", REPL_NONE),
+    ("REPL_AOF", REPL_AOF),
+    ("REPL_SLAVE", REPL_REPLICA),
+    ("REPL_REPLICA", REPL_REPLICA),
+    ("REPL_ALL", REPL_ALL),
+];
+
+/// Leaves the table for scripts on top.
+pub(super) fn open(state: &mut State) -> Outcome {
+    open_with(state, FUNCTIONS)?;
+    for (name, bits) in REPL_TARGETS {
+        state.push_number(f64::from(*bits))?;
+        state.raw_set_field(-2, name)?;
+    }
+    Ok(())
+}
+
+/// Leaves the table for libraries that are being loaded on top.
+pub(super) fn open_for_loading(state: &mut State) -> Outcome {
+    open_with(state, LOADING_FUNCTIONS)
+}
+
+fn open_with(state: &mut State, functions: &[(&str, LuaFn)]) -> Outcome {
+    state.push_table(0, 32)?;
+    for (name, function) in functions {
+        state.set_function(-1, name, *function)?;
+    }
+    for (name, level) in LOG_LEVELS {
+        state.push_number(*level as f64)?;
+        state.raw_set_field(-2, name)?;
+    }
+    state.push_bytes(REDIS_VERSION.as_bytes())?;
+    state.raw_set_field(-2, "REDIS_VERSION")?;
+    state.push_number(f64::from(version_number()))?;
+    state.raw_set_field(-2, "REDIS_VERSION_NUM")
+}
+
+/// The version as one number, a byte for each part.
+fn version_number() -> u32 {
+    REDIS_VERSION.split('.').fold(0, |sum, part| sum << 8 | part.parse::<u32>().unwrap_or_default())
+}
+
+/// Leaves an error without a code of its own on the stack, to be raised or returned.
+fn refuse(state: &mut State, text: &str) -> Outcome {
+    convert::push_error(state, format!("ERR {text}").as_bytes(), false)
+}
+
+/// Raises an error.
+fn raise<T>(state: &mut State, text: &str) -> Result<T, LuaError> {
+    refuse(state, text)?;
+    Err(LuaError::Value)
+}
+
+/// redis.call(command, …): an error of the command is raised.
+fn call(state: &mut State) -> Result<usize, LuaError> {
+    if run_command(state)? { Err(LuaError::Value) } else { Ok(1) }
+}
+
+/// redis.pcall(command, …): an error of the command is returned.
+fn pcall(state: &mut State) -> Result<usize, LuaError> {
+    run_command(state)?;
+    Ok(1)
+}
+
+/// Runs a command and leaves its reply on top. True if that is an error.
+fn run_command(state: &mut State) -> Result<bool, LuaError> {
+    let run = Run::of(state);
+    let mut request = run.request.take();
+    if let Err(text) = read_request(state, &mut request) {
+        run.request.replace(request);
+        refuse(state, text)?;
+        return Ok(true);
+    }
+    state.set_top(0)?;
+    let output = run.output.take();
+    let ask = Ask::Call { request, output, resp3: run.resp3.get(), propagate: run.targets.get() != REPL_NONE };
+    match state.ask::<Ask, Answer>(ask) {
+        Some(Answer::Reply(request, output)) => {
+            run.request.replace(request);
+            let is_error = if output.references.is_empty() {
+                convert::push_reply(state, &output.bytes)
+            } else {
+                convert::push_reply(state, &output.flatten())
+            };
+            run.output.replace(output);
+            is_error
+        }
+        Some(Answer::Refused(request, text)) => {
+            run.request.replace(request);
+            convert::push_error(state, &text, true)?;
+            Ok(true)
+        }
+        _ => raise(state, "redis.call/pcall can only be called inside a script invocation"),
+    }
+}
+
+/// Reads the arguments of a command.
+fn read_request(state: &State, request: &mut OwnedRequest) -> Result<(), &'static str> {
+    request.clear();
+    let count = state.top() as i32;
+    if count == 0 {
+        return Err("Please specify at least one argument for this redis lib call");
+    }
+    for at in 1..=count {
+        match state.bytes(at) {
+            Some(bytes) => request.push(bytes),
+            None if state.type_of(at) == Type::Number => push_number(request, state.number(at).unwrap_or_default()),
+            None => return Err("Lua redis lib command arguments must be strings or integers"),
+        }
+    }
+    Ok(())
+}
+
+/// Numbers become integers where they are, and otherwise the shortest text that reads back the same.
+fn push_number(request: &mut OwnedRequest, number: f64) {
+    let integer = to_i64(number);
+    if integer as f64 == number && integer != i64::MIN && !(number == 0.0 && number.is_sign_negative()) {
+        request.push(itoa::Buffer::new().format(integer).as_bytes());
+    } else {
+        request.push(number::f64_text(number).as_bytes());
+    }
+}
+
+/// redis.sha1hex(text)
+fn sha1hex(state: &mut State) -> Result<usize, LuaError> {
+    if state.top() != 1 {
+        return raise(state, "wrong number of arguments");
+    }
+    let digest = super::cache::sha1_hex(state.text(1).unwrap_or_default());
+    state.push_bytes(&digest)?;
+    Ok(1)
+}
+
+/// redis.error_reply(text)
+fn error_reply(state: &mut State) -> Result<usize, LuaError> {
+    if state.top() != 1 || state.type_of(1) != Type::String {
+        refuse(state, "wrong number or type of arguments")?;
+        return Ok(1);
+    }
+    let text = state.bytes(1).unwrap_or_default().to_vec();
+    let text = text.strip_prefix(b"-").unwrap_or(&text);
+    // A text of one word is no code.
+    let text = if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() };
+    convert::push_error(state, &text, false)?;
+    Ok(1)
+}
+
+/// redis.status_reply(text)
+fn status_reply(state: &mut State) -> Result<usize, LuaError> {
+    if state.top() != 1 || state.type_of(1) != Type::String {
+        refuse(state, "wrong number or type of arguments")?;
+        return Ok(1);
+    }
+    state.push_table(0, 1)?;
+    state.push_copy(1)?;
+    state.raw_set_field(-2, "ok")?;
+    Ok(1)
+}
+
+/// redis.setresp(version)
+fn setresp(state: &mut State) -> Result<usize, LuaError> {
+    if state.top() != 1 {
+        return raise(state, "redis.setresp() requires one argument.");
+    }
+    let version = state.number(1).map(to_i64);
+    match version {
+        Some(2 | 3) => {
+            Run::of(state).resp3.set(version == Some(3));
+            Ok(0)
+        }
+        _ => raise(state, "RESP version must be 2 or 3."),
+    }
+}
+
+/// redis.set_repl(targets)
+fn set_repl(state: &mut State) -> Result<usize, LuaError> {
+    if state.top() != 1 {
+        return raise(state, "redis.set_repl() requires one argument.");
+    }
+    let targets = to_i64(state.number(1).unwrap_or_default());
+    if targets & !i64::from(REPL_ALL) != 0 {
+        return raise(state, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
+    }
+    Run::of(state).targets.set(targets as u8);
+    Ok(0)
+}
+
+/// redis.log(level, text, …)
+fn log(state: &mut State) -> Result<usize, LuaError> {
+    let count = state.top() as i32;
+    if count < 2 {
+        return raise(state, "redis.log() requires two arguments or more.");
+    }
+    let Some(level) = state.number(1).map(to_i64) else {
+        return raise(state, "First argument must be a number (log level).");
+    };
+    if !(LOG_DEBUG..=LOG_WARNING).contains(&level) {
+        return raise(state, "Invalid log level.");
+    }
+    let mut text = Vec::new();
+    for at in 2..=count {
+        if let Some(part) = state.text(at) {
+            if at > 2 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(part);
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    match level {
+        LOG_DEBUG => tracing::trace!("{text}"),
+        1 => tracing::debug!("{text}"),
+        2 => tracing::info!("{text}"),
+        _ => tracing::warn!("{text}"),
+    }
+    Ok(0)
+}
+
+/// redis.acl_check_cmd(command, …)
+fn acl_check_cmd(state: &mut State) -> Result<usize, LuaError> {
+    let mut request = OwnedRequest::default();
+    if let Err(text) = read_request(state, &mut request) {
+        return raise(state, text);
+    }
+    match state.ask::<Ask, Answer>(Ask::MayRun(request)) {
+        Some(Answer::MayRun(Some(may))) => {
+            state.push_boolean(may)?;
+            Ok(1)
+        }
+        _ => raise(state, "Invalid command passed to redis.acl_check_cmd()"),
+    }
+}
+
+/// redis.replicate_commands(): it is what always happens.
+fn replicate_commands(state: &mut State) -> Result<usize, LuaError> {
+    state.push_boolean(true)?;
+    Ok(1)
+}
+
+/// redis.breakpoint(): there is no debugger.
+fn breakpoint(state: &mut State) -> Result<usize, LuaError> {
+    state.push_boolean(false)?;
+    Ok(1)
+}
+
+/// redis.debug(…): likewise.
+fn debug(_: &mut State) -> Result<usize, LuaError> {
+    Ok(0)
+}
