@@ -710,6 +710,7 @@ impl Engine {
         answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
         batch.next += 1;
         self.release(session, batch);
+        self.world.settle_changes();
         true
     }
 
