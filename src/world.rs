@@ -14,6 +14,7 @@ use crate::keyspace::{Effect, Keyspace};
 use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
+use crate::persist::rdb::load::Library;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
@@ -256,6 +257,21 @@ impl World {
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
         self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
+    }
+
+    /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
+    ///
+    /// # Errors
+    /// One cannot be loaded, or is there already.
+    pub fn adopt_libraries(&mut self, codes: &[Library], merge: bool) -> Result<(), String> {
+        let adopted = self.scripting.restore_libraries(codes, false, merge);
+        self.functions_changed();
+        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
+    }
+
+    /// Lets files hold the libraries of functions as they are now.
+    pub fn functions_changed(&mut self) {
+        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.

@@ -152,11 +152,12 @@ impl Engine {
 
     /// Empties the keyspace, to fill it from the append-only file.
     fn begin_load_aof(&mut self) -> Result<(), String> {
-        let World { persistence, keyspace, stream, .. } = &mut self.world;
+        let World { persistence, keyspace, scripting, stream, .. } = &mut self.world;
         persistence.aof.flush(stream, false);
         for index in (0..keyspace.databases() as u32).map(DbIndex) {
             keyspace.flush(index, false);
         }
+        scripting.flush_functions();
         keyspace.env.effects.propagate_nothing();
         dispatch::publish::close_background(&mut self.world);
         let World { config, persistence, .. } = &mut self.world;
@@ -387,7 +388,8 @@ impl Current {
                 let Stage::Rdb(load) = std::mem::replace(&mut self.stage, Stage::none(&self.wanted, offset, self.len)?) else {
                     return Ok(true);
                 };
-                let done = load.finish();
+                let (done, libraries) = load.finish();
+                world.adopt_libraries(&libraries, false).map_err(|reason| self.wanted.fail(&reason))?;
                 let empty = if done.empty > 0 { format!(", empty keys skipped: {}", done.empty) } else { String::new() };
                 info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", done.keys, done.expired);
                 *loaded = done;

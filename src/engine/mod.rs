@@ -585,7 +585,8 @@ impl Engine {
 
     /// Runs requests that waited for keys which something else than a request changed.
     pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
-        if self.world.blocked.has_ready() {
+        // What a script has changed so far is nobody's yet.
+        if self.world.blocked.has_ready() && self.paused.is_none() {
             self.serve_blocked();
             self.run_resumed(mailbox);
         }
@@ -709,6 +710,7 @@ impl Engine {
         answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
         batch.next += 1;
         self.release(session, batch);
+        self.world.settle_changes();
         true
     }
 

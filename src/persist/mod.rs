@@ -9,12 +9,13 @@ use crate::clock::Clock;
 use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
 use crate::stream::WriteStream;
-use rdb::load::Loaded;
+use rdb::load::{Library, Loaded};
 use rdb::save::{AccessKind, Facts};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -31,6 +32,8 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    /// Libraries of functions, as files hold them: kept up to date by those who change them.
+    pub functions: Arc<[Library]>,
     pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
@@ -101,7 +104,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged, too. Then the old file is as it was.
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
-        let options = options(keyspace, config, false);
+        let options = self.options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
         match rdb::save::save_file(
             Path::new(&config.dir),
@@ -141,7 +144,7 @@ impl Persistence {
     /// # Errors
     /// What the system says, which is logged and counts as a failed save.
     pub fn save_in_background(&mut self, keyspace: &mut Keyspace, config: &Config) -> io::Result<()> {
-        let options = options(keyspace, config, false);
+        let options = self.options(keyspace, config, false);
         self.background.scheduled = false;
         self.background.tried = options.facts.unix_seconds;
         self.background.files += 1;
@@ -211,22 +214,22 @@ impl Persistence {
     }
 
     /// Fills the keyspace from the data file, if there is one; the file is only read. With `merge` entries replace those of
-    /// the same key.
+    /// the same key. The libraries of functions in the file are for the caller to load.
     ///
     /// # Errors
     /// The file cannot be read or is broken: which one, where and why. The keyspace then holds a part of it.
-    pub fn load(&mut self, keyspace: &mut Keyspace, config: &Config, merge: bool) -> Result<(), LoadFailure> {
+    pub fn load(&mut self, keyspace: &mut Keyspace, config: &Config, merge: bool) -> Result<Vec<Library>, LoadFailure> {
         let start = Instant::now();
         let file = Path::new(&config.dir).join(&*config.dbfilename);
         let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes;
         let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge);
-        let Some(loaded) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(()) };
+        let Some((loaded, libraries)) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(Vec::new()) };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
         let empty = if loaded.empty > 0 { format!(", empty keys skipped: {}", loaded.empty) } else { String::new() };
         info!("Done loading RDB, keys loaded: {}, keys expired: {}{empty}.", loaded.keys, loaded.expired);
         info!("DB loaded from disk: {:.3} seconds", start.elapsed().as_secs_f64());
-        Ok(())
+        Ok(libraries)
     }
 }
 
@@ -237,7 +240,7 @@ impl Persistence {
     /// It cannot be begun. What fails later is told by the log and by INFO.
     pub fn rewrite_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
         let names = self.aof.begin_rewrite(config, stream)?;
-        let options = options(keyspace, config, true);
+        let options = self.options(keyspace, config, true);
         let sink = aof::rewrite::base_sink(&names, config, keyspace);
         let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
         match started {
@@ -267,7 +270,7 @@ impl Persistence {
     /// # Errors
     /// It cannot be opened: the server must not start.
     pub fn open_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
-        let options = options(keyspace, config, true);
+        let options = self.options(keyspace, config, true);
         self.aof.open(config, stream, |names| {
             let sink = aof::rewrite::base_sink(names, config, keyspace)?;
             snapshot::start(keyspace, Purpose::AofBase, options, 0, sink)?.complete(keyspace).map(|_| ())
@@ -279,16 +282,17 @@ impl Persistence {
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
     }
-}
 
-/// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
-pub fn options(keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
-    let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
-    rdb::save::Options {
-        compression: config.rdbcompression,
-        checksum: config.rdbchecksum,
-        access: access_kind(config.maxmemory_policy),
-        facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+    /// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
+    pub fn options(&self, keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
+        let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+        rdb::save::Options {
+            compression: config.rdbcompression,
+            checksum: config.rdbchecksum,
+            access: access_kind(config.maxmemory_policy),
+            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+            functions: self.functions.clone(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::random::Lrand48;
 use super::{MEMORY_MAX, api, convert, library, sandbox};
 use crate::resp::reply::Output;
 use crate::resp::request::{Args, OwnedRequest};
-use crate::sys::lua::{Fiber, FiberStack, Hook, Kept, LuaError, Machine, Outcome, Progress, State, Type};
+use crate::sys::lua::{Fiber, FiberStack, Hook, Kept, LuaError, Machine, Outcome, Progress, Remains, State, Type};
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -48,6 +48,8 @@ pub struct Run {
     /// Where writes go to (`redis.set_repl`), as bits.
     pub targets: Cell<u8>,
     pub random: Cell<Lrand48>,
+    /// Seeds the generator of each run, so that no script hands its own seed on to the next.
+    seeds: Cell<Lrand48>,
     /// When the hook first looked at the clock.
     started: Cell<Option<Instant>>,
     /// After how long others are answered; none: never.
@@ -72,7 +74,9 @@ impl Run {
     fn begin(&self, patience: Option<Duration>) {
         self.resp3.set(false);
         self.targets.set(api::REPL_ALL);
-        self.random.set(Lrand48::default());
+        let mut seeds = self.seeds.get();
+        self.random.set(Lrand48::seeded(seeds.next() as i32));
+        self.seeds.set(seeds);
         self.started.set(None);
         self.patience.set(patience);
     }
@@ -139,7 +143,7 @@ impl Interpreter {
     /// There is no memory for it.
     pub fn new(purpose: Purpose) -> Result<Self, LuaError> {
         let mut machine = Machine::new(MEMORY_MAX)?;
-        let run = Rc::new(Run::default());
+        let run = Rc::new(Run { seeds: Cell::new(Lrand48::by_chance()), ..Run::default() });
         machine.add_context(run.clone());
         let mut state = machine.state();
         state.push_function(on_error)?;
@@ -158,6 +162,11 @@ impl Interpreter {
     /// The stack.
     pub fn state(&mut self) -> State {
         self.machine.state()
+    }
+
+    /// Ends its use, so that it can be dropped elsewhere.
+    pub fn retire(self) -> Remains {
+        self.machine.retire()
     }
 
     /// What belongs to the last run.

@@ -16,7 +16,7 @@
 //!
 //! # What stays between scripts
 //! Compiled functions, and nothing that a script can write to: globals and libraries are read-only (`sandbox`), `math.random`
-//! starts anew with each run, and memory is bounded for all that the interpreter holds (`MEMORY_MAX`).
+//! is seeded anew for each run, and memory is bounded for all that the interpreter holds (`MEMORY_MAX`).
 
 mod api;
 pub mod cache;
@@ -33,6 +33,7 @@ pub use interpreter::{Answer, Ask, Interpreter, Purpose, Step, Suspended};
 
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
+use crate::sys::lua::Remains;
 use cache::{Cache, Sha};
 use flags::Flags;
 use library::{Libraries, Library};
@@ -207,10 +208,11 @@ impl Scripting {
         found
     }
 
-    /// Drops all libraries, and the interpreter that held them.
-    pub fn flush_functions(&mut self) {
-        self.libraries = Libraries::default();
-        self.functions = None;
+    /// Forgets all libraries. Returns the interpreter that held them, which may take long to drop, and the number of functions
+    /// in it.
+    pub fn flush_functions(&mut self) -> Option<(Remains, usize)> {
+        let count = std::mem::take(&mut self.libraries).function_count();
+        self.functions.take().map(|interpreter| (interpreter.retire(), count))
     }
 
     fn release(&mut self, libraries: Vec<Library>) {

@@ -1,23 +1,24 @@
-//! `math.random`: the generator of drand48, so that a script gets the same numbers on every machine and in every run. Scripts
-//! cannot see chance unless they seed the generator with something from outside.
+//! `math.random`: the generator of drand48. A script that seeds it gets the same numbers on every machine and in every run;
+//! others get different ones each time.
 
 use super::interpreter::Run;
 use crate::sys::lua::{LuaError, State};
+use crate::sys::random;
 
 /// The generator's whole state: 48 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Lrand48(u64);
-
-impl Default for Lrand48 {
-    fn default() -> Self {
-        Lrand48(0x1234_abcd_330e)
-    }
-}
 
 /// One more than the largest number.
 const MAX: f64 = 2_147_483_647.0;
 
 impl Lrand48 {
+    /// One that nobody can foresee, as far as the system has chance to give.
+    pub fn by_chance() -> Self {
+        let seed = random::bytes(4).ok().and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_le_bytes);
+        Lrand48::seeded(seed)
+    }
+
     /// The generator that `srand48` leaves.
     pub fn seeded(seed: i32) -> Self {
         Lrand48((u64::from(seed as u32) << 16) | 0x330e)

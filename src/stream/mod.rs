@@ -68,8 +68,6 @@ impl WriteStream {
             return;
         }
         if unit.len() > 1 {
-            // SELECT goes before MULTI, so that the transaction holds nothing but its own requests.
-            self.select(unit[0].0);
             encode(&mut self.pending, [&b"MULTI"[..]].into_iter());
         }
         for (db, args) in unit {

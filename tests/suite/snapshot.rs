@@ -53,7 +53,7 @@ fn content_of_file(bytes: &[u8]) -> Content {
 
 fn begin(kit: &mut Kit, compression: bool) -> (Snapshot, MemorySink) {
     let sink = MemorySink::default();
-    let mut options = redstart::persist::options(&kit.world.keyspace, &kit.world.config, false);
+    let mut options = kit.world.persistence.options(&kit.world.keyspace, &kit.world.config, false);
     options.compression = compression;
     let snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, Box::new(sink.clone())).expect("a thread");
     (snapshot, sink)
@@ -315,7 +315,7 @@ fn a_sink_that_fails_ends_the_snapshot() {
             kit.run(&format!("SET key{n} a-value-of-some-length-{}", n * 7_919));
         }
         let abandoned = Arc::new(AtomicUsize::new(0));
-        let options = redstart::persist::options(&kit.world.keyspace, &kit.world.config, false);
+        let options = kit.world.persistence.options(&kit.world.keyspace, &kit.world.config, false);
         let sink = Box::new(Failing { room, abandoned: abandoned.clone() });
         let mut snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, sink).expect("a thread");
         snapshot.step(&mut kit.world.keyspace, Duration::ZERO);

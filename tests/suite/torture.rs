@@ -32,7 +32,7 @@ fn torture(policy: &str, may_lose: Option<Duration>) {
     let mut models: Vec<Model> = (0..CLIENTS).map(|_| Model::default()).collect();
     let (mut total, mut lost) = (0, 0);
     let mut server = start(&mut rng);
-    for round in 0..rounds {
+    for _ in 0..rounds {
         let threads: Vec<_> = (0..CLIENTS)
             .map(|i| {
                 let (address, rng) = (server.address.clone(), Rng::seeded(rng.next_u64()));
@@ -56,12 +56,13 @@ fn torture(policy: &str, may_lose: Option<Duration>) {
         let mut c = server.client();
         let sure_until = may_lose.and_then(|window| killed.checked_sub(window));
         for (i, (model, written)) in models.iter_mut().zip(&written).enumerate() {
-            assert!(written.done.len() + usize::from(written.open.is_some()) > 0, "round {round}: a client wrote nothing");
             total += written.done.len();
             lost += model.settle(&mut c, i, written, sure_until);
         }
     }
     println!("{policy}: {rounds} rounds, {total} operations acknowledged, {lost} lost");
+    // In a single round the end may come before a client has connected.
+    assert!(total > 0, "nothing was written");
     if may_lose.is_none() {
         assert_eq!(lost, 0);
     }

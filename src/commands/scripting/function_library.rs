@@ -5,9 +5,13 @@ use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
 use crate::ds::algo::crc64::checksum;
+use crate::keyspace::lazyfree::Garbage;
 use crate::persist::rdb::encode::Encoder;
 use crate::persist::rdb::format::{VALKEY_VERSION, VERSION_MAX, opcode};
 use crate::persist::rdb::read::{Reader, Slice, Source as _};
+
+/// With no more functions than this, another thread is not worth its while.
+const LAZY_MIN: usize = 64;
 
 const WRITE: u32 = flags(&[Flag::NoScript, Flag::Write]);
 const ADD: u32 = WRITE | flags(&[Flag::DenyOom]);
@@ -68,8 +72,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 const _: () = check(COMMANDS);
 
-/// Counts a change, so that the request propagates.
+/// Counts a change, so that the request propagates and files hold it.
 fn changed(ctx: &mut ServerCtx<'_>) {
+    ctx.world.functions_changed();
     ctx.world.keyspace.env.effects.more(1);
 }
 
@@ -104,7 +109,14 @@ fn flush(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if !is_flush_mode(ctx) {
         return Err(CommandError::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
-    ctx.world.scripting.flush_functions();
+    let env = &mut ctx.world.keyspace.env;
+    let lazily = if ctx.args.len() == 2 { env.settings.lazyfree_user_flush } else { ctx.args.is(2, "ASYNC") };
+    if let Some((interpreter, functions)) = ctx.world.scripting.flush_functions()
+        && lazily
+        && functions > LAZY_MIN
+    {
+        env.lazyfree.send(Garbage::Other(Box::new(interpreter), functions as u64 + 1));
+    }
     changed(ctx);
     ctx.reply.ok();
     Ok(Flow::Done)

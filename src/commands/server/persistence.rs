@@ -137,10 +137,13 @@ pub(super) fn reload(ctx: &mut ServerCtx<'_>) -> CommandResult {
         for index in (0..keyspace.databases() as u32).map(DbIndex) {
             keyspace.flush(index, false);
         }
+        ctx.world.scripting.flush_functions();
     }
+    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     // Neither replicas nor logs are to do the same.
     keyspace.env.effects.propagate_nothing();
-    match persistence.load(keyspace, config, merges) {
+    let loaded = persistence.load(keyspace, config, merges).map_err(|failure| failure.to_string());
+    match loaded.and_then(|libraries| ctx.world.adopt_libraries(&libraries, merges)) {
         Ok(()) => {
             tracing::info!("DB reloaded by DEBUG RELOAD");
             ctx.reply.ok();

@@ -22,6 +22,11 @@ pub fn select(db: DbIndex, out: &mut impl Out) {
     request(out, &[b"SELECT", digits.format(db.0).as_bytes()]);
 }
 
+/// Writes what loads a library of functions.
+pub fn library(code: &[u8], out: &mut impl Out) {
+    request(out, &[b"FUNCTION", b"LOAD", code]);
+}
+
 /// Writes what makes an entry anew.
 pub fn entry(entry: &Entry, out: &mut impl Out) {
     let key = entry.key();

@@ -470,6 +470,10 @@ struct Commands<'a> {
 }
 
 impl load::Sink for Commands<'_> {
+    fn function(&mut self, code: &[u8]) {
+        commands::library(code, self.out);
+    }
+
     fn entry(&mut self, db: u64, entry: Entry, _: load::AccessMark) -> Result<(), &'static str> {
         if self.db != Some(db) {
             self.db = Some(db);

@@ -229,16 +229,25 @@ pub struct Loaded {
     pub bytes: u64,
 }
 
-/// Fills the keyspace from a file. Returns none if there is no such file. `merge` lets entries replace those of the same
-/// key; otherwise a key that is there already is an error.
+/// Fills the keyspace from a file, and returns the libraries of functions in it, too. Returns none if there is no such file.
+/// `merge` lets entries replace those of the same key; otherwise a key that is there already is an error.
 ///
 /// # Errors
 /// The file cannot be read or is broken; the keyspace then holds a part of it.
-pub fn load_file(path: &Path, keyspace: &mut Keyspace, checksum: bool, deep: bool, merge: bool) -> Result<Option<Loaded>> {
+pub fn load_file(
+    path: &Path,
+    keyspace: &mut Keyspace,
+    checksum: bool,
+    deep: bool,
+    merge: bool,
+) -> Result<Option<(Loaded, Vec<Library>)>> {
     let Some(mut load) = FileLoad::open(path, Manner { checksum, deep, merge, keep_expired: false })? else { return Ok(None) };
     while load.step(keyspace)? {}
     Ok(Some(load.finish()))
 }
+
+/// The source text of a library of functions.
+pub type Library = Box<[u8]>;
 
 /// How a file is loaded.
 #[derive(Clone, Copy)]
@@ -257,7 +266,7 @@ pub struct FileLoad {
     reading: Reading<File>,
     manner: Manner,
     loaded: Loaded,
-    functions: usize,
+    libraries: Vec<Library>,
 }
 
 impl FileLoad {
@@ -274,7 +283,7 @@ impl FileLoad {
         };
         let len = file.metadata().map_err(broken)?.len();
         let reading = Reading::begin(file, len, manner.checksum)?;
-        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), functions: 0 }))
+        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), libraries: Vec::new() }))
     }
 
     /// Bytes read so far.
@@ -289,9 +298,9 @@ impl FileLoad {
     pub fn step(&mut self, keyspace: &mut Keyspace) -> Result<bool> {
         let limits = keyspace.env.settings.limits.clone();
         let now = keyspace.env.clock.micros() / 1000;
-        let FileLoad { reading, manner, loaded, functions } = self;
+        let FileLoad { reading, manner, loaded, libraries } = self;
         let options = Options { limits: &limits, checksum: manner.checksum, deep: manner.deep };
-        let mut sink = Filling { keyspace, now, manner: *manner, loaded, functions };
+        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries };
         // Many at once: what was set up is for all of them.
         for _ in 0..STEP {
             if !reading.step(options, &mut sink)? {
@@ -301,12 +310,9 @@ impl FileLoad {
         Ok(true)
     }
 
-    /// What came of it.
-    pub fn finish(self) -> Loaded {
-        if self.functions > 0 {
-            warn!("{} libraries of functions are left out: functions are not part of this version.", self.functions);
-        }
-        Loaded { bytes: self.reading.offset(), ..self.loaded }
+    /// What came of it, and the libraries of functions in the file.
+    pub fn finish(self) -> (Loaded, Vec<Library>) {
+        (Loaded { bytes: self.reading.offset(), ..self.loaded }, self.libraries)
     }
 }
 
@@ -319,7 +325,7 @@ struct Filling<'a> {
     now: UnixMillis,
     manner: Manner,
     loaded: &'a mut Loaded,
-    functions: &'a mut usize,
+    libraries: &'a mut Vec<Library>,
 }
 
 impl Sink for Filling<'_> {
@@ -340,8 +346,8 @@ impl Sink for Filling<'_> {
         }
     }
 
-    fn function(&mut self, _code: &[u8]) {
-        *self.functions += 1;
+    fn function(&mut self, code: &[u8]) {
+        self.libraries.push(code.into());
     }
 
     fn expect(&mut self, db: u64, keys: u64) {

@@ -1,13 +1,14 @@
 //! Writing a whole file in one go: SAVE. (What is written while commands go on is a snapshot, `persist::snapshot`.)
 
 use super::encode::{Access, Encoder, Out};
-use super::format::{VERSION_ACCESS, VERSION_WRITTEN_MIN, opcode, version_of};
+use super::format::{VERSION_ACCESS, VERSION_FUNCTIONS, VERSION_WRITTEN_MIN, opcode, version_of};
 use super::output::Output;
 use crate::keyspace::{Entry, Keyspace};
 use crate::persist::snapshot::sink::FileSink;
 use crate::types::DbIndex;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What is said about the data set at the head of a file.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ pub struct Facts {
 }
 
 /// How a file is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// `rdbcompression`.
     pub compression: bool,
@@ -29,6 +30,8 @@ pub struct Options {
     /// Idle times or frequencies are of use to the policy in force.
     pub access: AccessKind,
     pub facts: Facts,
+    /// Libraries of functions, as their source text.
+    pub functions: Arc<[super::load::Library]>,
 }
 
 /// Which part of the access clock a file is to hold.
@@ -49,7 +52,7 @@ pub fn save_file(folder: &Path, name: &str, keyspace: &Keyspace, options: Option
     let sink = FileSink::create(folder, &temporary, name, incremental)?;
     let mut out = Output::new(Box::new(sink), options.checksum);
     let mut writer = Writer::new(options);
-    write_head(&mut writer.encoder, options.facts, &mut out);
+    write_head(&mut writer.encoder, &writer.options, &mut out);
     for index in (0..keyspace.databases() as u32).map(DbIndex) {
         let db = keyspace.db(index);
         if db.table.is_empty() {
@@ -67,7 +70,8 @@ pub fn save_file(folder: &Path, name: &str, keyspace: &Keyspace, options: Option
 }
 
 /// Writes what stands before the first entry, behind the header.
-pub fn write_head(encoder: &mut Encoder, facts: Facts, out: &mut impl Out) {
+pub fn write_head(encoder: &mut Encoder, options: &Options, out: &mut impl Out) {
+    let facts = options.facts;
     let number = |n: i64| n.to_string().into_bytes();
     for (name, value) in [
         ("redis-ver", crate::config::REDIS_VERSION.as_bytes().to_vec()),
@@ -80,6 +84,15 @@ pub fn write_head(encoder: &mut Encoder, facts: Facts, out: &mut impl Out) {
         encoder.text(name.as_bytes(), out);
         encoder.text(&value, out);
     }
+    for code in options.functions.iter() {
+        out.put(&[opcode::FUNCTION]);
+        encoder.text(code, out);
+    }
+}
+
+/// The lowest version that knows what `write_head` writes.
+pub fn version_of_head(options: &Options) -> u16 {
+    if options.functions.is_empty() { VERSION_WRITTEN_MIN } else { VERSION_FUNCTIONS }
 }
 
 /// Writes the parts of a file in their order and keeps track of the version that they need.
@@ -94,7 +107,8 @@ struct Writer {
 
 impl Writer {
     fn new(options: Options) -> Self {
-        Writer { encoder: Encoder::new(options.compression), options, version: VERSION_WRITTEN_MIN, keys: 0 }
+        let version = version_of_head(&options);
+        Writer { encoder: Encoder::new(options.compression), options, version, keys: 0 }
     }
 
     /// Begins a database with so many keys, of which so many have a deadline.

@@ -76,12 +76,13 @@ pub fn start(
 ) -> io::Result<Snapshot> {
     let manner = Manner { compression: options.compression, checksum: options.checksum, key_delay };
     let Writer { messages, spares, shared, thread } = writer::start(sink, manner)?;
+    let unix_seconds = options.facts.unix_seconds;
     let transcript = Transcript::new(keyspace, options, messages, spares, shared.clone());
     keyspace.begin_cut(Box::new(transcript));
     Ok(Snapshot {
         purpose,
         started: Instant::now(),
-        unix_seconds: options.facts.unix_seconds,
+        unix_seconds,
         changes: keyspace.env.effects.dirty,
         keys: keyspace.total_keys() as u64,
         queued_max: 0,

@@ -8,7 +8,7 @@ use crate::keyspace::cut::{Head, Recorder};
 use crate::keyspace::{Entry, Env, Keyspace};
 use crate::persist::rdb::encode::{Access, Encoder, Out, kind_of};
 use crate::persist::rdb::format::{VERSION_ACCESS, VERSION_WRITTEN_MIN, opcode, version_of};
-use crate::persist::rdb::save::{AccessKind, Options, write_head};
+use crate::persist::rdb::save::{AccessKind, Options, version_of_head, write_head};
 use crate::persist::rdb::stream;
 use crate::raw::field::Field;
 use crate::types::DbIndex;
@@ -56,7 +56,8 @@ impl Transcript {
         let env = &keyspace.env;
         let mut encoder = Encoder::new(false);
         let mut out = Frames::new();
-        write_head(&mut encoder, options.facts, &mut out);
+        write_head(&mut encoder, &options, &mut out);
+        let version = version_of_head(&options);
         for db in (0..keyspace.databases() as u32).map(DbIndex) {
             let (keys, volatile) = (keyspace.db(db).table.len(), keyspace.db(db).meta.volatile);
             if keys > 0 {
@@ -75,7 +76,7 @@ impl Transcript {
             aside_db: None,
             db: None,
             is_open: false,
-            version: VERSION_WRITTEN_MIN,
+            version,
             broken: false,
             messages,
             spares,

@@ -1,4 +1,4 @@
-//! The part of Lua's C interface that is used. Lua's errors unwind: each function here is called only where it cannot raise
+//! The part of Lua's C interface that is used. Lua's errors jump: each function here is called only where it cannot raise
 //! one, or is `lua_pcall` itself.
 
 use std::ffi::{c_char, c_int, c_void};

@@ -3,9 +3,9 @@
 //! `Machine` owns an interpreter, `State` is the stack of the function that runs, `Fiber` runs an interpreter on a stack of
 //! its own. A library is a plain Rust file that uses `State` only; see `scripting::lib` for how one is written.
 //!
-//! # Errors and unwinding
-//! Lua raises an error by unwinding to the protected call. In a build that aborts on panic that must never cross a Rust frame,
-//! so
+//! # Errors
+//! Lua raises an error by a jump to the protected call (`build.rs`). That must never leave a Rust frame behind, as what this one
+//! owns would not be dropped, so
 //! - a Rust function returns `Err`; the C shim (`shim.c`), which called it, raises the error when the function has returned;
 //! - nothing that `State` calls can raise one: types, places and room are checked before, metamethods are never asked, and the
 //!   allocator refuses memory only while Lua's own code runs (`Shared::in_lua`). What Rust code takes beyond the bound is
@@ -84,10 +84,23 @@ impl Machine {
         self.shared.set_limit(bytes);
     }
 
+    /// Ends its use: what is left may be dropped on any thread.
+    pub fn retire(mut self) -> Remains {
+        self.shared.drop_contexts();
+        Remains(self)
+    }
+
     fn shared(&self) -> &Shared {
         &self.shared
     }
 }
+
+/// An interpreter that nobody uses any more. Dropping it frees its memory, which may take long.
+pub struct Remains(#[expect(dead_code, reason = "Held to be dropped")] Machine);
+
+// SAFETY: all that it can do is to be dropped. What belonged to the thread that used it, its contexts, is gone; the interpreter
+// and its `Shared` are reached from nowhere else, and Lua's closing of a state runs no code of ours but the allocator.
+unsafe impl Send for Remains {}
 
 impl Drop for Machine {
     fn drop(&mut self) {

@@ -72,6 +72,10 @@ impl Shared {
         self.contexts.borrow_mut().push(context);
     }
 
+    pub fn drop_contexts(&mut self) {
+        self.contexts.get_mut().clear();
+    }
+
     pub fn context<T: 'static>(&self) -> Option<Rc<T>> {
         self.contexts.borrow().iter().find_map(|context| context.clone().downcast::<T>().ok())
     }
@@ -81,7 +85,7 @@ impl Shared {
 const ALIGN: usize = 16;
 
 /// Lua's allocator: memory of the process, counted and bounded. While Rust code is on the stack the bound gives way, as an
-/// error raised there would unwind it; whoever runs next in Lua's own code is refused.
+/// error raised there would jump across it; whoever runs next in Lua's own code is refused.
 ///
 /// # Safety
 /// Called by Lua, with the `Shared` of the interpreter and blocks that this function gave out.

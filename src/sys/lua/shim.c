@@ -1,6 +1,6 @@
 /* Between Lua and Rust: raises errors when the Rust function has already returned.
  *
- * A Lua error unwinds the stack. It must not come across a Rust frame, as the release build ends the process then; so Rust
+ * A Lua error jumps to the protected call. It must not jump across a Rust frame, which would never drop what it owns; so Rust
  * functions answer with a code, and the error is raised here, where all frames up to the protected call are C. */
 
 #include <lua.h>

@@ -5,6 +5,7 @@ mod bitmaps;
 mod dump;
 mod eviction;
 mod expiry;
+mod functions_saved;
 mod geo;
 mod hashes;
 mod hyperloglogs;

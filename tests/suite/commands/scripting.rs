@@ -182,8 +182,10 @@ fn nothing_stays_between_scripts() {
         let reply = kit.run(&format!("EVAL \"return {gone}\" 0"));
         assert!(reply.contains(&format!("nonexistent global variable '{gone}'")), "{gone}: {reply}");
     }
-    let random = "EVAL \"return {math.random(1000), math.random(1000)}\" 0";
-    assert_eq!(kit.run(random), kit.run(random));
+    let random = |kit: &mut Kit, seed: &str| kit.run(&format!("EVAL \"{seed} return {{math.random(1e9), math.random(1e9)}}\" 0"));
+    let seeded = random(&mut kit, "math.randomseed(7)");
+    assert_eq!(random(&mut kit, "math.randomseed(7)"), seeded);
+    assert_ne!(random(&mut kit, ""), random(&mut kit, ""));
 }
 
 #[test]
