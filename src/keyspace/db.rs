@@ -322,6 +322,12 @@ impl Keyspace {
         }
     }
 
+    /// Finds a key as it is held, even past its deadline: DEBUG OBJECT.
+    pub fn held(&self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
+        let table = &self.dbs[index.at()].table;
+        table.get(table.hash(key), key)
+    }
+
     /// Finds a key for changing it, or the place where it would be.
     #[inline]
     pub fn entry<'a>(&'a mut self, index: DbIndex, key: &'a [u8]) -> Handle<'a> {

@@ -233,8 +233,8 @@ fn listpack(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 fn object(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    let keyspace = &mut ctx.world.keyspace;
-    let entry = keyspace.peek(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
+    let keyspace = &ctx.world.keyspace;
+    let entry = keyspace.held(ctx.session.db, ctx.args.get(2)).ok_or(error::NO_SUCH_KEY)?;
     let (encoding, length, clock) = (encoding_of(&entry), serialized_bytes(&entry), entry.clock());
     let address = &raw const *entry as usize;
     let list = entry.into_lent::<List>().map(|list| nodes_of_list(&list)).unwrap_or_default();
