@@ -81,10 +81,10 @@ pub fn begin_turn(world: &mut World) {
 
 /// Runs one request for a session that was taken out of the registry.
 pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
-    let start = session.out.mark();
     world.stats.commands += 1;
     session.commands += 1;
     let Some(at) = command else {
+        let start = session.out.mark();
         if admit::is_web_request(args) {
             return hang_up_on_browser(world, session);
         }

@@ -32,10 +32,7 @@ pub fn close_unit(world: &mut World, session: &Session, args: Args<'_>, changed:
             world.stream.append_unit(part);
         }
     }
-    let log = world.keyspace.env.effects.take_log();
-    if !log.is_empty() {
-        notify(world, log, Some(session.id));
-    }
+    notify(world, Some(session.id));
 }
 
 /// Closes a part of a unit that goes on (a command of a transaction): listeners hear of it at once, what is to propagate is
@@ -52,10 +49,7 @@ pub fn close_part(world: &mut World, session: &Session, args: Args<'_>, changed:
             unit.push((session.db, OwnedRequest::copy(args)));
         }
     }
-    let log = world.keyspace.env.effects.take_log();
-    if !log.is_empty() {
-        notify(world, log, Some(session.id));
-    }
+    notify(world, Some(session.id));
 }
 
 /// Publishes what happened outside of any request: keys that expired or were evicted.
@@ -66,17 +60,14 @@ pub fn close_background(world: &mut World) {
             world.stream.append_unit(&[(*db, request.args())]);
         }
     }
-    let log = world.keyspace.env.effects.take_log();
-    if !log.is_empty() {
-        notify(world, log, None);
-    }
+    notify(world, None);
 }
 
 /// Tells listeners: clients that hold copies of keys, subscribers of keyspace events, blocked clients. (WATCH is told by the
 /// keyspace itself.) `by` is the client whose request did it.
-fn notify(world: &mut World, log: Vec<Effect>, by: Option<ClientId>) {
+fn notify(world: &mut World, by: Option<ClientId>) {
     let mut flushed = false;
-    for effect in log {
+    for effect in world.keyspace.env.effects.take_log() {
         match &effect {
             // A key that went away matters too: a client that waits for a group of a stream hears that it is gone.
             Effect::Modified { db, key, event, .. } => {
