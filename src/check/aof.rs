@@ -2,6 +2,7 @@
 //! a point in time. Only the last file of several may be cut: what was written later would hang in the air.
 
 use super::rdb;
+use crate::persist::aof::manifest::{Kind, Manifest, Part};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -89,19 +90,22 @@ impl<A: BufRead, W: Write> Tool<'_, A, W> {
 
     fn check_parts(&mut self, file: &Path) -> Checked<()> {
         writeln!(self.out, "Start checking Multi Part AOF")?;
-        let parts = parts(&std::fs::read(file)?)?;
+        let manifest = Manifest::parse(&std::fs::read(file)?)
+            .map_err(|bad| Abort(format!("\n*** FATAL AOF MANIFEST FILE ERROR ***\n{bad}")))?;
+        let parts: Vec<&Part> = manifest.parts().collect();
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut told_of_incr = false;
         for (i, part) in parts.iter().enumerate() {
             let (path, last) = (folder.join(&part.name), i + 1 == parts.len());
-            let preamble = part.base && is_rdb(&path)?;
-            if part.base {
+            let base = part.kind == Kind::Base;
+            let preamble = base && is_rdb(&path)?;
+            if base {
                 writeln!(self.out, "Start to check BASE AOF ({} format).", if preamble { "RDB" } else { "RESP" })?;
             } else if !std::mem::replace(&mut told_of_incr, true) {
                 writeln!(self.out, "Start to check INCR files.")?;
             }
             let verdict = self.check_file(&part.name, &path, last, preamble)?;
-            self.tell(verdict, &part.name, if part.base { "BASE AOF" } else { "INCR AOF" })?;
+            self.tell(verdict, &part.name, if base { "BASE AOF" } else { "INCR AOF" })?;
         }
         writeln!(self.out, "All AOF files and manifest are valid")?;
         Ok(())
@@ -205,58 +209,6 @@ fn cut_at_time(file: &File, path: &Path, good: u64, until: i64, last: bool) -> C
     let cut = file.set_len(good).and_then(|()| file.sync_all());
     cut.map_err(|_| Abort(format!("Failed to truncate AOF {name} to timestamp {until}")))?;
     Ok(Verdict::TruncatedToTime)
-}
-
-/// A file that a manifest names as holding data.
-struct Part {
-    name: String,
-    base: bool,
-}
-
-/// The files of a manifest that hold data, in the order in which they are read.
-fn parts(manifest: &[u8]) -> Checked<Vec<Part>> {
-    let mut parts: Vec<Part> = Vec::new();
-    let lines = manifest.split(|byte| *byte == b'\n').map(|line| line.trim_ascii()).enumerate();
-    for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#")) {
-        let fail = |reason| {
-            let line = String::from_utf8_lossy(line);
-            Abort(format!(
-                "\n*** FATAL AOF MANIFEST FILE ERROR ***\nReading the manifest file, at line {}\n>>> '{line}'\n{reason}",
-                at + 1
-            ))
-        };
-        let words = words(line);
-        let value = |key: &[u8]| words.chunks_exact(2).find(|pair| pair[0].eq_ignore_ascii_case(key)).map(|pair| &*pair[1]);
-        let name = value(b"file").and_then(|name| std::str::from_utf8(name).ok());
-        let (Some(name), Some(_), Some([kind])) = (name, value(b"seq"), value(b"type")) else {
-            return Err(fail("Invalid AOF manifest file format"));
-        };
-        if name.contains('/') {
-            return Err(fail("File can't be a path, just a filename"));
-        }
-        let part = |base| Part { name: name.to_owned(), base };
-        match kind {
-            b'b' if parts.iter().any(|part| part.base) => return Err(fail("Found duplicate base file information")),
-            b'b' => parts.insert(0, part(true)),
-            b'i' => parts.push(part(false)),
-            b'h' => {}
-            _ => return Err(fail("Unknown AOF file type")),
-        }
-    }
-    Ok(parts)
-}
-
-/// The words of a line; a name with spaces in it stands in quotes.
-fn words(line: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_ascii();
-    while let Some(first) = rest.first() {
-        let (from, end) = if *first == b'"' { (1, &b"\""[..]) } else { (0, &b" \t"[..]) };
-        let length = rest[from..].iter().position(|byte| end.contains(byte)).unwrap_or(rest.len() - from);
-        words.push(rest[from..from + length].to_vec());
-        rest = rest.get(from + length + 1..).unwrap_or_default().trim_ascii_start();
-    }
-    words
 }
 
 /// True if the file's lines are those of a manifest.

@@ -10,10 +10,7 @@ use crate::command::spec::{Begin, CommandSpec, Flag};
 use crate::commands;
 use crate::resp::request::Args;
 use crate::session::Session;
-use crate::world::{Order, World};
-
-/// Bytes of replies that may wait for a client which has not logged in (CVE-2025-21605): strangers get no memory.
-const UNKNOWN_OUTPUT_MAX: usize = 1024;
+use crate::world::World;
 
 /// Refuses what a client may not run.
 pub fn admit(
@@ -23,15 +20,8 @@ pub fn admit(
     spec: &'static CommandSpec,
     args: Args<'_>,
 ) -> Result<(), CommandError> {
-    if world.must_log_in(session) {
-        if session.link.as_ref().is_some_and(|link| link.buffers().unsent > UNKNOWN_OUTPUT_MAX) {
-            tracing::warn!("Closing client id={} that is not logged in and does not read.", session.id.0);
-            session.closing = true;
-            world.orders.push_back(Order::Disconnect { client: session.id, after_replies: false });
-        }
-        if !spec.has(Flag::NoAuth) {
-            return Err(error::NOAUTH);
-        }
+    if world.must_log_in(session) && !spec.has(Flag::NoAuth) {
+        return Err(error::NOAUTH);
     }
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(error::NOT_IN_MULTI);

@@ -9,6 +9,7 @@
 //! what the other wrote.
 
 use crate::config::text;
+use std::fmt;
 
 /// What a file is to the whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +54,16 @@ pub struct BadManifest {
     /// The line, from 1 on, and its text, unless the file as a whole is at fault.
     pub line: Option<(usize, String)>,
     pub reason: &'static str,
+}
+
+/// The complaint that tools and logs show, without the banner above it.
+impl fmt::Display for BadManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((number, line)) = &self.line {
+            write!(f, "Reading the manifest file, at line {number}\n>>> '{line}'\n")?;
+        }
+        f.write_str(self.reason)
+    }
 }
 
 /// Bytes of a line, its end included.

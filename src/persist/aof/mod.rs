@@ -17,7 +17,7 @@ pub mod writer;
 use super::disk::{Disk, RealDisk};
 use crate::config::{AppendFsync, Config};
 use crate::stream::{Consumer, ConsumerId, WriteStream};
-use manifest::Manifest;
+use manifest::{Kind, Manifest, Part};
 use rewrite::Rewrite;
 use std::cell::Cell;
 use std::io;
@@ -257,13 +257,8 @@ impl Aof {
         if !self.manifest.is_empty() && !interrupted {
             return Ok(());
         }
-        let text = format!("file {} seq 1 type b\n", places.name);
-        let quoted = crate::config::text::quote(places.name.as_bytes());
-        let text = match Manifest::parse(text.as_bytes()) {
-            Ok(manifest) if manifest.base.as_ref().is_some_and(|base| base.name == places.name) => text.into_bytes(),
-            _ => [b"file ", &quoted[..], b" seq 1 type b\n"].concat(),
-        };
-        let manifest = Manifest::parse(&text).map_err(|bad| bad.reason.to_owned())?;
+        let base = Part { name: places.name.clone(), seq: 1, kind: Kind::Base };
+        let manifest = Manifest { base: Some(base), base_seq: 1, ..Manifest::default() };
         let written = self.disk.create_folder(&places.folder).and_then(|()| self.persist(&places, &manifest));
         let done = written.and_then(|()| {
             self.disk.rename(&old, &moved)?;
