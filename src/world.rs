@@ -2,6 +2,7 @@
 //! globals, so that a process can hold several.
 
 pub mod commandlog;
+mod replication;
 mod users;
 
 use crate::acl::Acl;
@@ -15,6 +16,7 @@ use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::persist::rdb::load::Library;
+use crate::replication::Replication;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
@@ -48,6 +50,7 @@ pub struct World {
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
     pub stream: WriteStream,
+    pub replication: Replication,
     pub slow: SlowRecords,
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
@@ -187,7 +190,7 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
-        if self.persistence.is_loading() {
+        if self.persistence.loading.is_some() {
             warn!("The data are still being loaded: nothing is saved.");
             return Ok(());
         }
@@ -251,12 +254,24 @@ impl World {
         Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
+    /// True while clients may not write: this server is a replica.
+    pub fn is_read_only(&self) -> bool {
+        self.config.replica_read_only && self.replication.is_replica()
+    }
+
+    /// True while the data may be old and clients are not to see them: the link to the primary is down.
+    pub fn is_stale(&self) -> bool {
+        !self.config.replica_serve_stale_data && self.replication.upstream.as_ref().is_some_and(|up| !up.is_connected())
+    }
+
     /// Looks anew at what requests have to be held back for; to be called when any of that changed.
     pub fn review_restrictions(&mut self) {
         let World { persistence, config, .. } = self;
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
-        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
+        self.keyspace.env.follows = self.replication.is_replica();
+        self.is_restricted =
+            self.persistence.loading.is_some() || self.refused_writes().is_some() || self.is_read_only() || self.is_stale();
     }
 
     /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
@@ -399,6 +414,8 @@ pub enum Order {
     Migrate(Box<Job>),
     /// Empty the keyspace and load the append-only file; the client waits for it.
     LoadAof { client: ClientId },
+    /// The server follows another primary now, or none any more.
+    ChangeRole,
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
@@ -418,8 +435,6 @@ pub struct Shutdown {
 /// Names and times that tell this server from others.
 pub struct Identity {
     pub run_id: String,
-    /// Names the history of changes that replicas follow.
-    pub replication_id: String,
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,

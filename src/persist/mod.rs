@@ -68,6 +68,8 @@ pub struct Loading {
     pub bytes_done: u64,
     /// What the data took in memory when they were saved, if a file tells.
     pub memory_bytes: u64,
+    /// They go beside the data in use, which can be read meanwhile.
+    pub is_async: bool,
 }
 
 /// Seconds between two tries of a save point when saving fails.
@@ -129,9 +131,14 @@ impl Persistence {
         }
     }
 
-    /// True while data are being loaded.
+    /// True while data are being loaded that clients have to wait for.
     pub fn is_loading(&self) -> bool {
-        self.loading.is_some()
+        self.loading.as_ref().is_some_and(|loading| !loading.is_async)
+    }
+
+    /// True while data are being loaded beside those in use.
+    pub fn is_loading_beside(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| loading.is_async)
     }
 
     /// True while the data file is being saved in the background.

@@ -13,6 +13,7 @@ mod migration;
 mod model;
 mod persist;
 mod regression;
+mod replica;
 mod scripts;
 mod shutdown;
 mod snapshot;

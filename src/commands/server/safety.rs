@@ -46,7 +46,19 @@ const REPLICAS: i64 = 0;
 
 const NO_AOF: CommandError = CommandError::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
+const WAIT_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+     writable (which is not the default) writes to replicas are just local and are not propagated.",
+);
+const WAITAOF_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+     propagated.",
+);
+
 fn wait(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    if ctx.world.replication.is_replica() {
+        return Err(WAIT_ON_REPLICA);
+    }
     let replicas = ctx.args.i64(1)?;
     let deadline = deadline(ctx, 2)?;
     if REPLICAS >= replicas || over(ctx, deadline) {
@@ -62,6 +74,9 @@ fn waitaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
         _ => return Err(CommandError::new("ERR value is out of range, value must between 0 and 1")),
     };
     let replicas = ctx.args.non_negative(2)?;
+    if ctx.world.replication.is_replica() {
+        return Err(WAITAOF_ON_REPLICA);
+    }
     let deadline = deadline(ctx, 3)?;
     if local > 0 && !ctx.world.config.appendonly {
         return Err(NO_AOF);

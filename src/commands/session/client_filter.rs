@@ -62,7 +62,13 @@ impl ClientType {
     }
 
     fn of(session: &Session) -> Self {
-        if session.subscriptions.is_some() { ClientType::PubSub } else { ClientType::Normal }
+        if session.is_primary {
+            ClientType::Primary
+        } else if session.subscriptions.is_some() {
+            ClientType::PubSub
+        } else {
+            ClientType::Normal
+        }
     }
 }
 
