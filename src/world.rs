@@ -2,6 +2,7 @@
 //! globals, so that a process can hold several.
 
 pub mod commandlog;
+mod replication;
 mod users;
 
 use crate::acl::Acl;
@@ -15,6 +16,7 @@ use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::persist::rdb::load::Library;
+use crate::replication::Replication;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
@@ -48,6 +50,7 @@ pub struct World {
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
     pub stream: WriteStream,
+    pub replication: Replication,
     pub slow: SlowRecords,
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
@@ -418,8 +421,6 @@ pub struct Shutdown {
 /// Names and times that tell this server from others.
 pub struct Identity {
     pub run_id: String,
-    /// Names the history of changes that replicas follow.
-    pub replication_id: String,
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,

@@ -454,7 +454,7 @@ fn replication(world: &World, out: &mut Fields<'_>) {
     out.add("role", "master");
     out.add("connected_slaves", 0);
     out.add("master_failover_state", "no-failover");
-    out.add("master_replid", &world.identity.replication_id);
+    out.add("master_replid", &world.replication.id);
     out.add("master_replid2", "0".repeat(40));
     out.add("master_repl_offset", 0);
     out.add("second_repl_offset", -1);
