@@ -337,6 +337,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         commands,
         config,
         stream: WriteStream::default(),
+        replication: Default::default(),
         slow: SlowRecords::default(),
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
@@ -347,7 +348,6 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
-            replication_id: clock::random_id(),
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,

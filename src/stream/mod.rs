@@ -57,6 +57,11 @@ impl WriteStream {
         self.offset + self.pending.len() as u64
     }
 
+    /// Bytes written and not yet handed out.
+    pub fn pending_len(&self) -> u64 {
+        self.pending.len() as u64
+    }
+
     /// True if anybody reads.
     pub fn has_consumers(&self) -> bool {
         !self.consumers.is_empty() && !self.silent

@@ -50,7 +50,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         }
         (b"ASSERT", 2) => panic!("DEBUG ASSERT was asked for"),
         (b"CHANGE-REPL-ID", 2) => {
-            ctx.world.identity.replication_id = clock::random_id();
+            ctx.world.replication.id = clock::random_id();
             done(ctx)
         }
         (b"CONFIG-REWRITE-FORCE-ALL", 2) => rewrite_file(ctx, true),
