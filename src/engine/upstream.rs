@@ -270,7 +270,8 @@ async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest:
             },
             () = line.news() => {}
             _ = beat.tick() => {
-                if mailbox.with(|engine| engine.primary_is_silent(line, patience())) {
+                let patience = patience();
+                if mailbox.with(|engine| engine.primary_is_silent(line, patience)) {
                     warn!("MASTER timeout: no data nor PING received...");
                     return;
                 }
