@@ -362,6 +362,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         limits_client_memory: false,
         memory_short: false,
         memory: Default::default(),
+        read_only: false,
         is_restricted: false,
         in_transaction: false,
         measure_all: false,

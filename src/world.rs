@@ -77,6 +77,8 @@ pub struct World {
     /// The memory of clients is limited, and so counted.
     pub limits_client_memory: bool,
     pub memory: MemoryGuard,
+    /// Clients may not write: this server is a replica.
+    pub read_only: bool,
     /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
     pub is_restricted: bool,
     /// A transaction runs: what it does is not to be told apart.
@@ -254,11 +256,6 @@ impl World {
         Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
-    /// True while clients may not write: this server is a replica.
-    pub fn is_read_only(&self) -> bool {
-        self.config.replica_read_only && self.replication.is_replica()
-    }
-
     /// True while the data may be old and clients are not to see them: the link to the primary is down.
     pub fn is_stale(&self) -> bool {
         !self.config.replica_serve_stale_data && self.replication.upstream.as_ref().is_some_and(|up| !up.is_connected())
@@ -269,9 +266,14 @@ impl World {
         let World { persistence, config, .. } = self;
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
-        self.keyspace.env.follows = self.replication.is_replica();
-        self.is_restricted =
-            self.persistence.loading.is_some() || self.refused_writes().is_some() || self.is_read_only() || self.is_stale();
+        let follows = self.replication.is_replica();
+        self.keyspace.env.follows = follows;
+        self.keyspace.env.own_deadlines.noted = follows && !self.config.replica_read_only;
+        if !follows {
+            self.keyspace.env.own_deadlines.keys.clear();
+        }
+        self.is_restricted = self.persistence.loading.is_some() || self.refused_writes().is_some() || self.is_stale();
+        self.read_only = self.config.replica_read_only && follows;
     }
 
     /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.

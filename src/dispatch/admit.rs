@@ -28,8 +28,19 @@ pub fn admit(
     if session.guarded {
         permit::admit(world, session, at, spec, args)?;
     }
+    if world.memory_short | world.read_only {
+        admit_writer(world, session, spec, args)?;
+    }
+    Ok(())
+}
+
+/// Refuses what adds while memory is short, and what writes on a replica.
+fn admit_writer(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     if world.memory_short && spec.has(Flag::DenyOom) {
         return Err(error::OOM);
+    }
+    if world.read_only && effective_flags(world, session, spec, args) & Flag::Write.bit() != 0 {
+        return Err(error::READONLY);
     }
     Ok(())
 }
@@ -66,15 +77,12 @@ pub fn admit_special(
 /// Refuses what the state of the server does not allow.
 fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
-    let flags = flags_in_effect(world, spec, args);
-    let writes = (flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
+    let flags = effective_flags(world, session, spec, args);
+    let writes = flags & Flag::Write.bit() != 0;
     if (writes || spec.name == "PING")
         && let Some(refusal) = world.refused_writes()
     {
         return Err(refusal);
-    }
-    if writes && world.is_read_only() {
-        return Err(error::READONLY);
     }
     let needs_fresh = |at: u16| !world.commands.get(at).spec.has(Flag::Stale);
     if world.is_stale()
@@ -94,8 +102,13 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec, args: 
     Ok(())
 }
 
-/// A command's flags; those of one that runs a script are what the script says of itself.
-fn flags_in_effect(world: &World, spec: &CommandSpec, args: Args<'_>) -> u32 {
+/// A command's flags; those of one that runs a script are what the script says of itself, and EXEC has those of what it runs, too.
+fn effective_flags(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> u32 {
+    if let Some(transaction) = &session.transaction
+        && spec.name == "EXEC"
+    {
+        return spec.flags | transaction.flags & Flag::Write.bit();
+    }
     let Some(script) = script::flags_of(world, spec, args) else { return spec.flags };
     let mut flags = spec.flags & !Flag::Stale.bit();
     if !script.has(Flags::NO_WRITES) {

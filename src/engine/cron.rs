@@ -85,6 +85,7 @@ impl Engine {
         if world.keyspace.env.active_expire && !world.keyspace.env.keeps_past() && !world.persistence.is_loading() {
             self.expire(period);
         }
+        self.expire_own();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);
@@ -117,6 +118,15 @@ impl Engine {
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
         if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
+        }
+    }
+
+    /// On a replica whose clients may write: removes what they gave a deadline.
+    fn expire_own(&mut self) {
+        const KEYS_PER_TICK: usize = 1000;
+        let keyspace = &mut self.world.keyspace;
+        if keyspace.env.follows && !keyspace.env.own_deadlines.keys.is_empty() && keyspace.sweep_own_deadlines(KEYS_PER_TICK) {
+            crate::dispatch::publish::close_background(&mut self.world);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::resp::decode::{ARGS_MAX, INLINE_MAX, Limits};
 use crate::resp::request::Args;
 use crate::session::Session;
 use crate::types::DbIndex;
+use crate::world::World;
 use std::rc::Rc;
 use std::time::Instant;
 use tracing::warn;
@@ -152,13 +153,20 @@ impl Engine {
 
     /// Tells the primary how far the history is known here.
     pub(super) fn acknowledge(&mut self, line: &Rc<Line>) {
-        let offset = self.world.replication.offset().to_string();
+        let World { replication, persistence, stream, .. } = &mut self.world;
+        let (offset, end, durable) = (replication.offset(), stream.end(), persistence.aof.durable());
         let Some(upstream) = self.upstream_on(line) else { return };
         if upstream.stage != Stage::Connected {
             return;
         }
+        let safe = durable.map(|durable| upstream.safety.look(durable, end, offset).to_string());
+        let offset = offset.to_string();
+        let mut request: Vec<&[u8]> = vec![b"REPLCONF", b"ACK", offset.as_bytes()];
+        if let Some(safe) = &safe {
+            request.extend([&b"FACK"[..], safe.as_bytes()]);
+        }
         let mut words = Vec::new();
-        push(&mut words, &[b"REPLCONF", b"ACK", offset.as_bytes()]);
+        push(&mut words, &request);
         upstream.line.say(&words);
     }
 

@@ -150,6 +150,7 @@ impl Engine {
             keyspace.flush(index, config.replica_lazy_flush);
         }
         scripting.flush_functions();
+        keyspace.env.own_deadlines.keys.clear();
         keyspace.env.effects.propagate_nothing();
         self.world.functions_changed();
         publish::close_background(&mut self.world);

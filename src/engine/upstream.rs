@@ -25,6 +25,8 @@ use tracing::{info, warn};
 
 /// Between two tries, two ACKs, two looks at the time.
 const BEAT: Duration = Duration::from_secs(1);
+/// From one connection to the next at least, if the link was up.
+const BREATH: Duration = Duration::from_millis(100);
 /// Data received between two waits for the disk.
 const SYNC_BYTES: u64 = 8 << 20;
 /// Data received before others get their turn.
@@ -77,9 +79,8 @@ async fn follow(mailbox: &Mailbox, line: &Rc<Line>) {
             engine.finish_turn(mailbox);
         });
         // A link that broke is taken up again at once, before the primary forgets what was missed.
-        if end == End::Failed {
-            tokio::time::sleep(BEAT.saturating_sub(begun.elapsed()).max(BEAT / 2)).await;
-        }
+        let pause = if end == End::Failed { BEAT } else { BREATH };
+        tokio::time::sleep(pause.saturating_sub(begun.elapsed())).await;
     }
 }
 
@@ -111,6 +112,10 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
         engine.finish_turn(mailbox);
     });
     let place = match answer? {
+        Answer::Rest { .. } if plan.place.is_none() => {
+            warn!("The master would go on with a history that was not asked for");
+            return Err(Broken);
+        }
         Answer::Rest { id } => {
             mailbox.with(|engine| engine.continue_history(line, id.as_deref(), &ends))?;
             info!("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
@@ -271,7 +276,7 @@ async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest:
             () = line.news() => {}
             _ = beat.tick() => {
                 let patience = patience();
-                if mailbox.with(|engine| engine.primary_is_silent(line, patience)) {
+                if !held && mailbox.with(|engine| engine.primary_is_silent(line, patience)) {
                     warn!("MASTER timeout: no data nor PING received...");
                     return;
                 }

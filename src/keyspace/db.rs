@@ -11,6 +11,7 @@ use crate::clock::{Clock, Rng};
 use crate::raw::table::{Ref, Slot, Table};
 use crate::resp::request::OwnedRequest;
 use crate::types::{DbIndex, UnixMillis};
+use std::collections::HashSet;
 
 /// Counters of the keyspace that INFO shows.
 #[derive(Default, Clone)]
@@ -96,6 +97,9 @@ pub struct Env {
     pub expiry_paused: bool,
     /// This server is a replica: what is past its deadline is not to be seen, but stays until the primary says that it goes.
     pub follows: bool,
+    /// On a replica whose clients may write: the keys to which they gave a deadline. The primary does not know of those, so they
+    /// go away by themselves.
+    pub own_deadlines: OwnDeadlines,
     /// The keyspace of an earlier moment, while it is being recorded.
     pub cut: Option<Box<Cut>>,
 }
@@ -187,6 +191,24 @@ fn lfu_minutes(now_micros: i64) -> u32 {
     (now_micros / 60_000_000) as u32 & 0xffff
 }
 
+/// Keys to which clients of a replica gave a deadline.
+#[derive(Default)]
+pub struct OwnDeadlines {
+    /// Such keys are noted: clients of this replica may write.
+    pub noted: bool,
+    pub keys: HashSet<(DbIndex, Box<[u8]>)>,
+}
+
+impl Env {
+    /// A key of this database was given a deadline.
+    #[inline]
+    pub(super) fn deadline_given(&mut self, db: DbIndex, key: &[u8]) {
+        if self.own_deadlines.noted && !self.obeys {
+            self.own_deadlines.keys.insert((db, key.into()));
+        }
+    }
+}
+
 /// The counter that a new entry starts with, so that it is not the first to be evicted.
 const LFU_START: u32 = 5;
 
@@ -248,6 +270,7 @@ impl Keyspace {
                 obeys: false,
                 expiry_paused: false,
                 follows: false,
+                own_deadlines: OwnDeadlines::default(),
                 cut: None,
             },
             evictor: Evictor::default(),

@@ -31,6 +31,8 @@ pub struct Upstream {
     pub heard_at: Instant,
     /// When the link went down; none if it has not been up.
     pub down_since: Option<Instant>,
+    /// How much of the history is on this server's disk.
+    pub safety: Safety,
     /// The primary is asked to take over from this server (FAILOVER).
     pub takes_over: bool,
     /// The way to the task.
@@ -58,6 +60,32 @@ pub struct Transfer {
     pub heard_at: Instant,
 }
 
+/// How much of the history is on the disk. The append-only file counts the bytes of the write stream, the history those that the
+/// primary sent; the two are compared from time to time.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Safety {
+    /// Offset of the history that the disk has.
+    offset: u64,
+    /// When the stream is on the disk up to here, the history is up to there.
+    awaited: Option<(u64, u64)>,
+}
+
+impl Safety {
+    /// The stream is on the disk up to `durable` and ends at `end`, where the history is at `offset`. Returns the offset of the history
+    /// that the disk has.
+    pub fn look(&mut self, durable: u64, end: u64, offset: u64) -> u64 {
+        if let Some((_, reached)) = self.awaited.take_if(|(awaited, _)| durable >= *awaited) {
+            self.offset = reached;
+        }
+        if durable >= end {
+            self.offset = offset;
+        } else {
+            self.awaited.get_or_insert((end, offset));
+        }
+        self.offset
+    }
+}
+
 impl Stage {
     /// The data are about to come.
     pub fn sync(total: Option<u64>) -> Stage {
@@ -79,6 +107,7 @@ impl Upstream {
             unfed: Vec::new(),
             heard_at: Instant::now(),
             down_since: None,
+            safety: Safety::default(),
             takes_over: false,
             line: Rc::default(),
         }

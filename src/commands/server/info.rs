@@ -417,7 +417,7 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
     out.add("migrate_cached_sockets", world.migration.connections.len());
-    out.zeros(&["slave_expires_tracked_keys"]);
+    out.add("slave_expires_tracked_keys", world.keyspace.env.own_deadlines.keys.len());
     out.add("active_defrag_hits", stats.defrag_hits);
     out.add("active_defrag_misses", stats.defrag_misses);
     out.add("active_defrag_key_hits", stats.defrag_key_hits);
@@ -494,9 +494,9 @@ fn replication(world: &World, out: &mut Fields<'_>) {
     out.add("connected_slaves", 0);
     out.add("master_failover_state", "no-failover");
     out.add("master_replid", &world.replication.id);
-    out.add("master_replid2", "0".repeat(40));
-    out.add("master_repl_offset", 0);
-    out.add("second_repl_offset", -1);
+    out.add("master_replid2", &world.replication.second_id);
+    out.add("master_repl_offset", world.replication.offset());
+    out.add("second_repl_offset", world.replication.second_offset);
     out.add("repl_backlog_active", 0);
     out.add("repl_backlog_size", world.config.repl_backlog_size);
     out.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
