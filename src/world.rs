@@ -124,6 +124,9 @@ impl World {
             self.tracking.end(session);
             self.settle_changes();
         }
+        if session.is_replica() {
+            self.remove_replica(session.id);
+        }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
         }
@@ -203,6 +206,7 @@ impl World {
             return Ok(());
         }
         self.give_snapshots_up();
+        self.stamp_history();
         info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
@@ -213,7 +217,8 @@ impl World {
 
     /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
     pub fn memory_not_counted(&self) -> usize {
-        0
+        let kept = self.replication.backlog().memory_bytes();
+        kept.saturating_sub(self.config.repl_backlog_size as usize)
     }
 
     /// Notes that something else than a command took long, for LATENCY.
@@ -259,7 +264,7 @@ impl World {
         let World { persistence, config, .. } = self;
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
-        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some();
+        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some() || self.replication.lacking;
     }
 
     /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
@@ -404,6 +409,10 @@ pub enum Order {
     LoadAof { client: ClientId },
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
+    /// A client became a replica: see what it is to be sent.
+    ReplicaJoined(ClientId),
+    /// A replica told how far it is, and clients wait for that.
+    Acknowledged,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

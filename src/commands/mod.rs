@@ -11,6 +11,7 @@ pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
+mod replication;
 pub mod scan_options;
 pub mod scripting;
 pub mod server;
@@ -49,4 +50,5 @@ const FAMILIES: &[Topics] = &[
     transaction::TOPICS,
     scripting::TOPICS,
     cluster::TOPICS,
+    replication::TOPICS,
 ];

@@ -66,6 +66,9 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Res
     {
         return Err(refusal);
     }
+    if writes && world.replication.lacking {
+        return Err(error::NOREPLICAS);
+    }
     let waits = |at: u16| !world.commands.get(at).spec.has(Flag::Loading);
     let queue_waits = queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| waits(queued.command)));
     if world.persistence.is_loading() && (!spec.has(Flag::Loading) || queue_waits) {
@@ -84,7 +87,7 @@ pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec, args: Arg
     };
     // A script that says it does not write is taken at its word.
     let reads_only = || script::flags_of(world, spec, args).is_some_and(|flags| flags.has(Flags::NO_WRITES));
-    !session.monitor && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
+    !session.monitor && !session.is_replica() && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
 }
 
 /// The refusal for a container whose subcommand is unknown.

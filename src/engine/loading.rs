@@ -40,6 +40,9 @@ pub async fn at_start(mailbox: &Mailbox) -> Result<(), String> {
     let appendonly = mailbox.with(|engine| engine.begin_load_at_start())?;
     run(mailbox).await?;
     mailbox.with(|engine| {
+        if !appendonly {
+            engine.world.resume_loaded_history();
+        }
         let opened = if appendonly { engine.open_aof() } else { Ok(()) };
         opened.inspect(|()| engine.follow_appendonly())
     })
@@ -388,6 +391,7 @@ impl Current {
                 let Stage::Rdb(load) = std::mem::replace(&mut self.stage, Stage::none(&self.wanted, offset, self.len)?) else {
                     return Ok(true);
                 };
+                world.persistence.loaded_history = load.history.clone();
                 let (done, libraries) = load.finish();
                 world.adopt_libraries(&libraries, false).map_err(|reason| self.wanted.fail(&reason))?;
                 let empty = if done.empty > 0 { format!(", empty keys skipped: {}", done.empty) } else { String::new() };

@@ -267,6 +267,8 @@ pub struct FileLoad {
     manner: Manner,
     loaded: Loaded,
     libraries: Vec<Library>,
+    /// The history that the data are of, and their offset in it, if the file tells.
+    pub history: Option<(String, u64)>,
 }
 
 impl FileLoad {
@@ -283,7 +285,7 @@ impl FileLoad {
         };
         let len = file.metadata().map_err(broken)?.len();
         let reading = Reading::begin(file, len, manner.checksum)?;
-        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), libraries: Vec::new() }))
+        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), libraries: Vec::new(), history: None }))
     }
 
     /// Bytes read so far.
@@ -298,9 +300,9 @@ impl FileLoad {
     pub fn step(&mut self, keyspace: &mut Keyspace) -> Result<bool> {
         let limits = keyspace.env.settings.limits.clone();
         let now = keyspace.env.clock.micros() / 1000;
-        let FileLoad { reading, manner, loaded, libraries } = self;
+        let FileLoad { reading, manner, loaded, libraries, history } = self;
         let options = Options { limits: &limits, checksum: manner.checksum, deep: manner.deep };
-        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries };
+        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries, history };
         // Many at once: what was set up is for all of them.
         for _ in 0..STEP {
             if !reading.step(options, &mut sink)? {
@@ -326,6 +328,7 @@ struct Filling<'a> {
     manner: Manner,
     loaded: &'a mut Loaded,
     libraries: &'a mut Vec<Library>,
+    history: &'a mut Option<(String, u64)>,
 }
 
 impl Sink for Filling<'_> {
@@ -341,6 +344,8 @@ impl Sink for Filling<'_> {
                 let bytes = text.parse::<f64>().unwrap_or(0.0);
                 info!("RDB memory usage when created {:.2} Mb", bytes / (1024.0 * 1024.0));
             }
+            b"repl-id" if value.len() == 40 => self.history.get_or_insert_default().0 = text.into_owned(),
+            b"repl-offset" => self.history.get_or_insert_default().1 = text.parse().unwrap_or(0),
             b"aof-base" if value == b"1" => info!("RDB is base AOF"),
             _ => {}
         }
