@@ -71,6 +71,8 @@ pub struct Stats {
     /// Closed because clients together took too much memory.
     pub evicted_clients: u64,
     pub unexpected_errors: u64,
+    /// Bytes that came from the primary.
+    pub replication_bytes_in: u64,
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,

@@ -193,7 +193,7 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
-        if self.persistence.is_loading() {
+        if self.persistence.loading.is_some() {
             warn!("The data are still being loaded: nothing is saved.");
             return Ok(());
         }
@@ -259,12 +259,27 @@ impl World {
         Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
+    /// True while clients may not write: this server is a replica.
+    pub fn is_read_only(&self) -> bool {
+        self.config.replica_read_only && self.replication.is_replica()
+    }
+
+    /// True while the data may be old and clients are not to see them: the link to the primary is down.
+    pub fn is_stale(&self) -> bool {
+        !self.config.replica_serve_stale_data && self.replication.upstream.as_ref().is_some_and(|up| !up.is_connected())
+    }
+
     /// Looks anew at what requests have to be held back for; to be called when any of that changed.
     pub fn review_restrictions(&mut self) {
         let World { persistence, config, .. } = self;
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
-        self.is_restricted = self.persistence.is_loading() || self.refused_writes().is_some() || self.replication.lacking;
+        self.keyspace.env.follows = self.replication.is_replica();
+        self.is_restricted = self.persistence.loading.is_some()
+            || self.refused_writes().is_some()
+            || self.is_read_only()
+            || self.is_stale()
+            || self.replication.lacking;
     }
 
     /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
@@ -407,6 +422,8 @@ pub enum Order {
     Migrate(Box<Job>),
     /// Empty the keyspace and load the append-only file; the client waits for it.
     LoadAof { client: ClientId },
+    /// The server follows another primary now, or none any more.
+    ChangeRole,
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
     /// A client became a replica: see what it is to be sent.

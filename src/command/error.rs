@@ -60,6 +60,9 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    UNBLOCKED_BY_ROLE = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+    READONLY = "READONLY You can't write against a read only replica.";
+    MASTERDOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     NOAUTH = "NOAUTH Authentication required.";
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";

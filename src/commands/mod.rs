@@ -11,6 +11,7 @@ pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
+mod replicaof;
 mod replication;
 pub mod scan_options;
 pub mod scripting;
@@ -51,4 +52,5 @@ const FAMILIES: &[Topics] = &[
     scripting::TOPICS,
     cluster::TOPICS,
     replication::TOPICS,
+    replicaof::TOPICS,
 ];

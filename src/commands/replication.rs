@@ -59,6 +59,7 @@ const ROW: CommandSpec = CommandSpec {
 
 const PENDING_OUTPUT: CommandError = CommandError::new("ERR SYNC and PSYNC are invalid with pending output");
 const NO_LINK: CommandError = CommandError::new("NOMASTERLINK Can't SYNC while not connected with my master");
+const FAILING_OVER: CommandError = CommandError::new("NOMASTERLINK Can't SYNC while failing over");
 const FILTER_WITHOUT_EOF: CommandError = CommandError::new("ERR Filtered replica requires EOF capability");
 const FAILOVER_TO_PRIMARY: CommandError = CommandError::new("ERR PSYNC FAILOVER can't be sent to a master.");
 const FAILOVER_OF_ANOTHER: CommandError = CommandError::new("ERR PSYNC FAILOVER replid must match my replid.");
@@ -119,6 +120,9 @@ fn sync(ctx: &mut ServerCtx<'_>) -> CommandResult {
 /// Refuses what cannot become a replica now.
 fn admit(ctx: &mut ServerCtx<'_>) -> Result<(), CommandError> {
     let world = &*ctx.world;
+    if world.replication.is_failing_over() {
+        return Err(FAILING_OVER);
+    }
     if world.replication.upstream.as_ref().is_some_and(|upstream| !upstream.is_connected()) {
         return Err(NO_LINK);
     }

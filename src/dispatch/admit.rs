@@ -35,12 +35,18 @@ pub fn admit(
 }
 
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
-pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
+pub fn admit_special(
+    world: &World,
+    session: &Session,
+    spec: &CommandSpec,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(error::NOT_IN_MULTI);
     }
     if world.is_restricted {
-        admit_restricted(world, session, spec)?;
+        admit_restricted(world, session, spec, args)?;
     }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;
@@ -58,9 +64,10 @@ pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, comma
 }
 
 /// Refuses what the state of the server does not allow.
-fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
-    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
+    let flags = flags_in_effect(world, spec, args);
+    let writes = (flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
     if (writes || spec.name == "PING")
         && let Some(refusal) = world.refused_writes()
     {
@@ -69,12 +76,38 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Res
     if writes && world.replication.lacking {
         return Err(error::NOREPLICAS);
     }
+    if writes && world.is_read_only() {
+        return Err(error::READONLY);
+    }
+    let needs_fresh = |at: u16| !world.commands.get(at).spec.has(Flag::Stale);
+    if world.is_stale()
+        && (flags & Flag::Stale.bit() == 0
+            || queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| needs_fresh(queued.command))))
+    {
+        return Err(error::MASTERDOWN);
+    }
+    if world.persistence.is_loading_beside() && spec.has(Flag::NoAsyncLoading) {
+        return Err(error::LOADING);
+    }
     let waits = |at: u16| !world.commands.get(at).spec.has(Flag::Loading);
     let queue_waits = queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| waits(queued.command)));
     if world.persistence.is_loading() && (!spec.has(Flag::Loading) || queue_waits) {
         return Err(error::LOADING);
     }
     Ok(())
+}
+
+/// A command's flags; those of one that runs a script are what the script says of itself.
+fn flags_in_effect(world: &World, spec: &CommandSpec, args: Args<'_>) -> u32 {
+    let Some(script) = script::flags_of(world, spec, args) else { return spec.flags };
+    let mut flags = spec.flags & !Flag::Stale.bit();
+    if !script.has(Flags::NO_WRITES) {
+        flags |= Flag::Write.bit();
+    }
+    if script.has(Flags::ALLOW_STALE) {
+        flags |= Flag::Stale.bit();
+    }
+    flags
 }
 
 /// True if the request has to wait for the end of CLIENT PAUSE.

@@ -92,7 +92,8 @@ impl Engine {
             }
             let Some(link) = &session.link else { continue };
             let idle = millis - session.active_at;
-            let waits = session.subscriptions.is_some() || session.blocked || session.monitor || session.is_replica();
+            let is_link = session.is_primary || session.is_replica();
+            let waits = session.subscriptions.is_some() || session.blocked || session.monitor || is_link;
             if config.timeout > 0 && idle > config.timeout * 1000 && !waits {
                 tracing::debug!("Closing idle client");
                 session.closing = true;
@@ -160,7 +161,8 @@ impl Engine {
         if limit == 0 || self.world.sessions.memory() <= limit {
             return;
         }
-        let may_go = |session: &&Session| !session.no_evict && session.link.is_some() && !session.is_replica();
+        let is_link = |session: &Session| session.is_primary || session.is_replica();
+        let may_go = |session: &&Session| !session.no_evict && session.link.is_some() && !is_link(session);
         let all = self.world.sessions.iter().filter(may_go);
         let mut largest: Vec<(usize, ClientId)> = all.map(|session| (session.counted_bytes, session.id)).collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));

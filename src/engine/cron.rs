@@ -82,7 +82,7 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
+        if world.keyspace.env.active_expire && !world.keyspace.env.keeps_past() && !world.persistence.is_loading() {
             self.expire(period);
         }
         self.save_if_due();

@@ -15,9 +15,12 @@ pub mod event;
 mod hold;
 pub mod loading;
 mod nap;
+mod obey;
 pub mod replication;
 pub mod ring;
 pub mod snapshot;
+mod sync;
+mod upstream;
 
 use crate::command::context::BlockOn;
 use crate::command::error::{self, CommandError};
@@ -67,6 +70,7 @@ pub struct Engine {
     looked_at: ClientId,
     held: hold::Held,
     load: Option<Box<loading::Load>>,
+    sync: Option<Box<sync::Sync>>,
     snapshot: snapshot::Pace,
 }
 
@@ -181,6 +185,7 @@ impl Mailbox {
             looked_at: ClientId::default(),
             held: hold::Held::default(),
             load: None,
+            sync: None,
             snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
@@ -931,6 +936,7 @@ impl Engine {
                     mailbox.0.timers.notify_one();
                 }
             }
+            Order::ChangeRole => self.change_role(mailbox),
             Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some(error::UNBLOCKED));

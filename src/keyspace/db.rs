@@ -94,6 +94,8 @@ pub struct Env {
     pub obeys: bool,
     /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
     pub expiry_paused: bool,
+    /// This server is a replica: what is past its deadline is not to be seen, but stays until the primary says that it goes.
+    pub follows: bool,
     /// The keyspace of an earlier moment, while it is being recorded.
     pub cut: Option<Box<Cut>>,
 }
@@ -110,6 +112,12 @@ impl Env {
     #[inline]
     pub fn expiry_now(&self) -> UnixMillis {
         if self.obeys { UnixMillis::MIN } else { self.now() }
+    }
+
+    /// True if keys and fields past their deadline are hidden from the client that asks, but not removed.
+    #[inline]
+    pub fn keeps_past(&self) -> bool {
+        (self.expiry_paused | self.follows) && !self.obeys
     }
 
     /// The access clock of a new entry.
@@ -239,6 +247,7 @@ impl Keyspace {
                 active_expire: true,
                 obeys: false,
                 expiry_paused: false,
+                follows: false,
                 cut: None,
             },
             evictor: Evictor::default(),
@@ -290,7 +299,7 @@ impl Keyspace {
     pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
         let env = &mut self.env;
-        if env.expiry_paused && is_past(db, env, key) {
+        if env.keeps_past() && is_past(db, env, key) {
             env.stats.misses += 1;
             return None;
         }
@@ -313,7 +322,7 @@ impl Keyspace {
     /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
     pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
-        if self.env.expiry_paused && is_past(db, &self.env, key) {
+        if self.env.keeps_past() && is_past(db, &self.env, key) {
             return None;
         }
         match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
@@ -434,6 +443,33 @@ impl Keyspace {
             watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
         }
         self.env.effects.swapped(a, b);
+    }
+
+    /// Other databases, empty, with the same settings: to be filled, and then to take the place of these.
+    pub fn another(&self) -> Keyspace {
+        let mut other = Keyspace::new(self.databases(), self.env.clock.clone(), self.hash_seed);
+        other.env.settings = self.env.settings.clone();
+        other
+    }
+
+    /// Puts the databases of `other` in the place of these, which are returned. There must be no cut.
+    pub fn exchange(&mut self, mut other: Keyspace) -> Keyspace {
+        std::mem::swap(&mut self.dbs, &mut other.dbs);
+        let now = self.env.now();
+        for (before, after) in other.dbs.iter().zip(&self.dbs) {
+            if !self.env.effects.watched.is_empty() {
+                self.env.effects.watched.touch_exchanged(before, after, now);
+            }
+            self.env.effects.flushed(after.meta.index, 0);
+        }
+        other
+    }
+
+    /// Has all keys freed on another thread.
+    pub fn discard(self, lazyfree: &mut LazyFree) {
+        for db in self.dbs {
+            lazyfree.send(Garbage::Table(db.table));
+        }
     }
 
     /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.

@@ -10,7 +10,7 @@ use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
 use crate::stream::WriteStream;
 use rdb::load::{Library, Loaded};
-use rdb::save::{AccessKind, Facts};
+use rdb::save::{AccessKind, Facts, Place};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
 use std::cell::Cell;
@@ -42,9 +42,7 @@ pub struct Persistence {
     /// The loading of the data that is under way.
     pub loading: Option<Loading>,
     /// What the next data file tells of the history that its data are of: see `World::stamp_history`.
-    pub history: Cell<Option<(String, u64)>>,
-    /// What the data file that was loaded told of that.
-    pub loaded_history: Option<(String, u64)>,
+    pub place: Cell<Option<Place>>,
 }
 
 /// What is known of the saves in the background.
@@ -73,6 +71,8 @@ pub struct Loading {
     pub bytes_done: u64,
     /// What the data took in memory when they were saved, if a file tells.
     pub memory_bytes: u64,
+    /// They go beside the data in use, which can be read meanwhile.
+    pub is_async: bool,
 }
 
 /// Seconds between two tries of a save point when saving fails.
@@ -134,9 +134,14 @@ impl Persistence {
         }
     }
 
-    /// True while data are being loaded.
+    /// True while data are being loaded that clients have to wait for.
     pub fn is_loading(&self) -> bool {
-        self.loading.is_some()
+        self.loading.as_ref().is_some_and(|loading| !loading.is_async)
+    }
+
+    /// True while data are being loaded beside those in use.
+    pub fn is_loading_beside(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| loading.is_async)
     }
 
     /// True while the data file is being saved in the background.
@@ -297,12 +302,12 @@ impl Persistence {
     pub fn options(&self, keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
         let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
         // It holds for one file: the next is of another moment.
-        let history = self.history.take().filter(|_| !aof_base);
+        let place = self.place.take().filter(|_| !aof_base);
         rdb::save::Options {
             compression: config.rdbcompression,
             checksum: config.rdbchecksum,
             access: access_kind(config.maxmemory_policy),
-            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base, history },
+            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base, place },
             functions: self.functions.clone(),
         }
     }

@@ -7,19 +7,21 @@
 //!
 //! - [`backlog`]: the latest part of the history.
 //! - [`primary`]: the replicas of this server; [`payload`]: the data on their way to them.
-//! - [`replica`]: the link of a replica to its primary.
+//! - [`replica`]: the link of a replica to its primary; [`handshake`]: what is said before the data come.
 //!
 //! What touches sessions and the keyspace as well is in `world::replication` (changing sides), `commands::replication` (what
 //! replicas ask) and `engine::replication` (what they are sent).
 
 pub mod backlog;
+pub mod handshake;
 pub mod payload;
 pub mod primary;
 pub mod replica;
 
 use crate::clock;
 use crate::config::Config;
-use crate::types::ClientId;
+use crate::persist::rdb::save::Place;
+use crate::types::{ClientId, DbIndex};
 use crate::stream::{Consumer, ConsumerId, WriteStream};
 use backlog::Backlog;
 use primary::{Replica, Stage};
@@ -97,6 +99,11 @@ impl Replication {
     /// True if this server follows another.
     pub fn is_replica(&self) -> bool {
         self.upstream.is_some()
+    }
+
+    /// True while this server hands its part over to a replica (FAILOVER).
+    pub fn is_failing_over(&self) -> bool {
+        false
     }
 
     /// The offset of the history: bytes handed out so far.
@@ -247,10 +254,15 @@ impl Replication {
         (waiting > 0 && is_due).then_some(false)
     }
 
-    /// What a data file tells of the history, if there is one that replicas could follow: its name and offset. Everything written
-    /// must have been handed out.
-    pub fn stamp(&self) -> Option<(String, u64)> {
-        (!self.is_replica() && self.backlog().is_active()).then(|| (self.id.clone(), self.offset()))
+    /// Where in the history the data are, if they are of one that can be followed. Everything written must have been handed out,
+    /// and the stream must name its database next.
+    pub fn place(&self) -> Option<Place> {
+        let db = match &self.upstream {
+            Some(upstream) if upstream.may_continue || upstream.is_connected() => upstream.db,
+            Some(_) => return None,
+            None => DbIndex(0),
+        };
+        self.backlog().is_active().then(|| Place { id: self.id.clone(), offset: self.offset(), db })
     }
 
     /// Whether a replica that has `offset` bytes of the history called `id` can go on from there; if not, why.

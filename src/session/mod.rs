@@ -65,6 +65,8 @@ pub struct Session {
     pub closing: bool,
     /// Waits for keys.
     pub blocked: bool,
+    /// The primary that this server follows: what it sends is executed as it comes.
+    pub is_primary: bool,
     /// Waits in the registry's list of sessions with something to send.
     pub send_queued: bool,
     pub origin: Origin,

@@ -2,6 +2,7 @@
 
 use super::{Order, World};
 use crate::clock::{self, Clock};
+use crate::config::value::Master;
 use crate::persist::snapshot::{self, Purpose};
 use crate::replication::payload::{self, SocketSink};
 use crate::replication::primary::{Replica, Stage};
@@ -18,19 +19,48 @@ impl World {
     /// Follows a primary. Its own replicas are let go: they have to find out what becomes of the history. Connecting is up to the
     /// engine.
     pub fn become_replica_of(&mut self, host: &str, port: u16) {
-        let upstream = Box::new(Upstream::new(host.to_owned(), port));
+        let mut upstream = Box::new(Upstream::new(host.to_owned(), port));
+        match self.leave_upstream() {
+            Some(old) => {
+                upstream.may_continue = old.may_continue;
+                upstream.db = old.db;
+                upstream.down_since = old.down_since;
+            }
+            None => {
+                info!(
+                    "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able \
+                     to synchronize with the new master with just a partial transfer."
+                );
+                upstream.may_continue = true;
+            }
+        }
+        self.config.replicaof = Some(Master { host: host.to_owned(), port });
         self.replication.follow(upstream, &mut self.stream);
         self.replication.keep_history(self.config.repl_backlog_size, &mut self.stream);
         self.drop_replicas();
         self.adopt_config();
+        self.orders.push_back(Order::ChangeRole);
+    }
+
+    /// Ends the link to the primary. Returns how far this server got with it.
+    fn leave_upstream(&mut self) -> Option<Box<Upstream>> {
+        let upstream = self.replication.upstream.take()?;
+        upstream.line.cut();
+        if let Some(mut session) = upstream.client.and_then(|client| self.sessions.remove(client)) {
+            self.let_go(&mut session);
+        }
+        Some(upstream)
     }
 
     /// Follows nobody any more. Replicas are let go, so that they hear of the new name of the history; they can go on where they
     /// are.
     pub fn become_primary(&mut self) {
+        self.leave_upstream();
+        self.config.replicaof = None;
         self.replication.lead(&mut self.stream);
         self.drop_replicas();
         self.adopt_config();
+        self.orders.push_back(Order::ChangeRole);
     }
 
     /// The data are those of another history at this offset: a full sync is done. Replicas are let go.
@@ -49,9 +79,11 @@ impl World {
     /// Goes on with the history of the data file that was loaded when the server started, if it tells of one. What had expired by
     /// then was left out without a word to replicas, so then they need all data anew.
     pub fn resume_loaded_history(&mut self) {
-        let Some((id, offset)) = self.persistence.loaded_history.take() else { return };
-        if id.len() == 40 && self.persistence.loaded.expired == 0 {
-            self.resume_history(&id, offset);
+        let loaded = self.persistence.loaded;
+        if let Some((id, offset)) = loaded.history.place()
+            && loaded.expired == 0
+        {
+            self.resume_history(id, offset);
         }
     }
 
@@ -74,7 +106,7 @@ impl World {
             // Whoever goes on from there must be told the database first.
             self.stream.begin_part();
         }
-        self.persistence.history.set(self.replication.stamp());
+        self.persistence.place.set(self.replication.place());
     }
 
     /// Closes the connections of all replicas.

@@ -14,6 +14,7 @@ mod model;
 mod persist;
 mod replication;
 mod regression;
+mod replica;
 mod scripts;
 mod shutdown;
 mod snapshot;

@@ -10,6 +10,7 @@ use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
 use crate::persist::aof::State;
 use crate::raw::alloc;
+use crate::replication::replica::{Stage, Upstream, seconds_since};
 use crate::session::Topic;
 use crate::sys::process;
 use crate::types::DbIndex;
@@ -323,7 +324,7 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     let persistence = &world.persistence;
     let snapshot = persistence.snapshot.as_ref();
     out.add("loading", persistence.is_loading() as u8);
-    out.zeros(&["async_loading"]);
+    out.add("async_loading", persistence.is_loading_beside() as u8);
     out.add("current_cow_peak", snapshot.map_or(0, |snapshot| snapshot.queued_max));
     out.add("current_cow_size", snapshot.map_or(0, |snapshot| snapshot.queued()));
     out.zeros(&["current_cow_size_age"]);
@@ -455,10 +456,48 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("acl_access_denied_channel", denied(Reason::Channel));
 }
 
+/// What a replica tells of its primary.
+fn primary_of(world: &World, upstream: &Upstream, out: &mut Fields<'_>) {
+    let config = &world.config;
+    let offset = world.replication.offset();
+    let up = upstream.is_connected();
+    out.add("master_host", &upstream.host);
+    out.add("master_port", upstream.port);
+    out.add("master_link_status", if up { "up" } else { "down" });
+    out.add("master_last_io_seconds_ago", if up { seconds_since(upstream.heard_at) as i64 } else { -1 });
+    let transfer = match upstream.stage {
+        Stage::Sync(transfer) => Some(transfer),
+        _ => None,
+    };
+    out.add("master_sync_in_progress", transfer.is_some() as u8);
+    out.add("slave_read_repl_offset", offset + upstream.unapplied);
+    out.add("slave_repl_offset", offset);
+    if let Some(transfer) = transfer {
+        // Without a known end: 0, as for one that is streamed.
+        let total = transfer.total.unwrap_or(0) as i64;
+        let share = if total > 0 { transfer.read as f64 * 100.0 / total as f64 } else { 0.0 };
+        out.add("master_sync_total_bytes", total);
+        out.add("master_sync_read_bytes", transfer.read);
+        out.add("master_sync_left_bytes", total - transfer.read as i64);
+        out.add("master_sync_perc", format_args!("{share:.2}"));
+        out.add("master_sync_last_io_seconds_ago", seconds_since(transfer.heard_at));
+    }
+    if !up {
+        let down = upstream.down_since.map_or(-1, |since| seconds_since(since) as i64);
+        out.add("master_link_down_since_seconds", down);
+    }
+    out.add("slave_priority", config.replica_priority);
+    out.add("slave_read_only", config.replica_read_only as u8);
+    out.add("replica_announced", config.replica_announced as u8);
+}
+
 fn replication(world: &World, out: &mut Fields<'_>) {
     let replication = &world.replication;
     let now = Clock::Real.micros() / 1000;
-    out.add("role", "master");
+    out.add("role", if replication.is_replica() { "slave" } else { "master" });
+    if let Some(upstream) = &replication.upstream {
+        primary_of(world, upstream, out);
+    }
     out.add("connected_slaves", replication.replicas.len());
     if world.config.min_replicas_to_write > 0 && world.config.min_replicas_max_lag > 0 {
         out.add("min_slaves_good_slaves", replication.good_replicas(&world.config, now));

@@ -43,7 +43,19 @@ const BASE: CommandSpec = CommandSpec {
 
 const NO_AOF: CommandError = CommandError::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
+const WAIT_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+     writable (which is not the default) writes to replicas are just local and are not propagated.",
+);
+const WAITAOF_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+     propagated.",
+);
+
 fn wait(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    if ctx.world.replication.is_replica() {
+        return Err(WAIT_ON_REPLICA);
+    }
     let wanted = ctx.args.i64(1)?;
     let deadline = deadline(ctx, 2)?;
     let offset = ctx.session.awaits.map_or(ctx.session.replicated_to, |awaits| awaits.replicated);
@@ -62,6 +74,9 @@ fn waitaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
         _ => return Err(CommandError::new("ERR value is out of range, value must between 0 and 1")),
     };
     let replicas = ctx.args.non_negative(2)?;
+    if ctx.world.replication.is_replica() {
+        return Err(WAITAOF_ON_REPLICA);
+    }
     let deadline = deadline(ctx, 3)?;
     if local > 0 && !ctx.world.config.appendonly {
         return Err(NO_AOF);

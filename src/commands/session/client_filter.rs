@@ -63,6 +63,7 @@ impl ClientType {
 
     fn of(session: &Session) -> Self {
         match () {
+            () if session.is_primary => ClientType::Primary,
             () if session.is_replica() => ClientType::Replica,
             () if session.subscriptions.is_some() => ClientType::PubSub,
             () => ClientType::Normal,

@@ -18,8 +18,18 @@ pub struct Facts {
     pub used_memory: u64,
     /// The file is the base of an append-only file.
     pub aof_base: bool,
-    /// The history that the data are of, and their offset in it.
-    pub history: Option<(String, u64)>,
+    /// The place in the history that the data are at.
+    pub place: Option<Place>,
+}
+
+/// A place in the history that replicas follow.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Name of the history.
+    pub id: String,
+    pub offset: u64,
+    /// The database that the next request is for, if it does not name one.
+    pub db: DbIndex,
 }
 
 /// How a file is written.
@@ -93,10 +103,10 @@ pub fn write_head(encoder: &mut Encoder, options: &Options, out: &mut impl Out) 
         ("ctime", number(facts.unix_seconds)),
         ("used-mem", number(facts.used_memory as i64)),
     ];
-    if let Some((id, offset)) = &facts.history {
-        // The stream names its database behind this offset, so any will do.
-        let history = [("repl-stream-db", number(0)), ("repl-id", id.as_bytes().to_vec()), ("repl-offset", number(*offset as i64))];
-        said.extend(history);
+    if let Some(Place { id, offset, db }) = &facts.place {
+        said.push(("repl-stream-db", number(db.0.into())));
+        said.push(("repl-id", id.as_bytes().to_vec()));
+        said.push(("repl-offset", number(*offset as i64)));
     }
     said.push(("aof-base", number(facts.aof_base.into())));
     for (name, value) in said {
