@@ -396,6 +396,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     watch_disk(&mailbox);
     local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
+    local::spawn(crate::engine::replication::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");

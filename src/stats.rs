@@ -51,6 +51,12 @@ impl Rate {
 #[derive(Default)]
 pub struct Stats {
     pub connections: u64,
+    /// Full syncs begun, partial ones, and refused wishes for partial ones.
+    pub sync_full: u64,
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
+    /// Bytes sent to replicas.
+    pub replication_bytes_out: u64,
     pub rejected_connections: u64,
     pub commands: u64,
     pub bytes_in: u64,

@@ -126,6 +126,9 @@ impl World {
             self.tracking.end(session);
             self.settle_changes();
         }
+        if session.is_replica() {
+            self.remove_replica(session.id);
+        }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
         }
@@ -205,6 +208,7 @@ impl World {
             return Ok(());
         }
         self.give_snapshots_up();
+        self.stamp_history();
         info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
@@ -215,7 +219,8 @@ impl World {
 
     /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
     pub fn memory_not_counted(&self) -> usize {
-        0
+        let kept = self.replication.backlog().memory_bytes();
+        kept.saturating_sub(self.config.repl_backlog_size as usize)
     }
 
     /// Notes that something else than a command took long, for LATENCY.
@@ -272,7 +277,10 @@ impl World {
         if !follows {
             self.keyspace.env.own_deadlines.keys.clear();
         }
-        self.is_restricted = self.persistence.loading.is_some() || self.refused_writes().is_some() || self.is_stale();
+        self.is_restricted = self.persistence.loading.is_some()
+            || self.refused_writes().is_some()
+            || self.is_stale()
+            || self.replication.lacking;
         self.read_only = self.config.replica_read_only && follows;
     }
 
@@ -420,6 +428,10 @@ pub enum Order {
     ChangeRole,
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
+    /// A client became a replica: see what it is to be sent.
+    ReplicaJoined(ClientId),
+    /// A replica told how far it is, and clients wait for that.
+    Acknowledged,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod list;
 pub mod pubsub;
 mod replicaof;
+mod replication;
 pub mod scan_options;
 pub mod scripting;
 pub mod server;
@@ -50,5 +51,6 @@ const FAMILIES: &[Topics] = &[
     transaction::TOPICS,
     scripting::TOPICS,
     cluster::TOPICS,
+    replication::TOPICS,
     replicaof::TOPICS,
 ];

@@ -84,6 +84,9 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec, args: 
     {
         return Err(refusal);
     }
+    if writes && world.replication.lacking {
+        return Err(error::NOREPLICAS);
+    }
     let needs_fresh = |at: u16| !world.commands.get(at).spec.has(Flag::Stale);
     if world.is_stale()
         && (flags & Flag::Stale.bit() == 0
@@ -130,7 +133,7 @@ pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec, args: Arg
     };
     // A script that says it does not write is taken at its word.
     let reads_only = || script::flags_of(world, spec, args).is_some_and(|flags| flags.has(Flags::NO_WRITES));
-    !session.monitor && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
+    !session.monitor && !session.is_replica() && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
 }
 
 /// The refusal for a container whose subcommand is unknown.

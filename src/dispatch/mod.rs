@@ -410,6 +410,7 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
+        session.replicated_to = world.replication.end(&world.stream);
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -245,7 +245,7 @@ fn admit_call(world: &mut World, script: &Script, at: u16, args: Args<'_>) -> Re
         && spec.has(Flag::Write)
         && !script.wrote
         && !world.keyspace.env.obeys
-        && let Some(refusal) = world.refused_writes()
+        && let Some(refusal) = world.refused_writes().or_else(|| world.replication.lacking.then_some(error::NOREPLICAS))
     {
         return Err(refusal);
     }

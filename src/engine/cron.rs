@@ -92,6 +92,7 @@ impl Engine {
         self.look_at_clients();
         self.world.migration.connections.trim();
         self.look_after_aof();
+        self.look_after_replication();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
         crate::raw::alloc::collect(64);

@@ -40,6 +40,11 @@ impl Held {
         self.queue.is_empty()
     }
 
+    /// True if replies to this client wait.
+    pub(super) fn holds(&self, client: ClientId) -> bool {
+        self.queue.iter().any(|reply| reply.client == client)
+    }
+
     /// Keeps a batch from its client, which may thus not send more.
     pub(super) fn keep_batch(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
         if self.bytes < HELD_MAX {
@@ -125,6 +130,11 @@ impl Engine {
             self.release_figures();
         }
         self.release_replies(mailbox);
+        self.retry_awaiting_safety(mailbox);
+    }
+
+    /// Looks whether clients that wait for their writes to be safe wait any longer.
+    pub(super) fn retry_awaiting_safety(&mut self, mailbox: &Mailbox) {
         if !self.world.awaiting_safety.is_empty() {
             self.world.keyspace.refresh_clock();
             for client in std::mem::take(&mut self.world.awaiting_safety) {

@@ -42,6 +42,8 @@ pub async fn at_start(mailbox: &Mailbox) -> Result<(), String> {
     mailbox.with(|engine| {
         if appendonly {
             engine.open_aof()?;
+        } else {
+            engine.world.resume_loaded_history();
         }
         engine.follow_appendonly();
         engine.follow_configured_primary(mailbox);

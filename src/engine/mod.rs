@@ -16,6 +16,7 @@ mod hold;
 pub mod loading;
 mod nap;
 mod obey;
+pub mod replication;
 pub mod ring;
 pub mod snapshot;
 mod sync;
@@ -107,6 +108,8 @@ struct Shared {
     /// A script takes long.
     busy: Notify,
     snapshots: Notify,
+    /// Some replica has not been handed everything.
+    replicas: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -198,6 +201,7 @@ impl Mailbox {
             timers: Notify::new(),
             busy: Notify::new(),
             snapshots: Notify::new(),
+            replicas: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -292,6 +296,11 @@ impl Mailbox {
     /// Waits until a snapshot is to be carried on.
     pub async fn snapshot_wanted(&self) {
         self.0.snapshots.notified().await;
+    }
+
+    /// Waits until some replica cannot be handed everything at once.
+    pub async fn replicas_lag(&self) {
+        self.0.replicas.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -435,9 +444,15 @@ impl Engine {
         if self.world.memory.unfinished {
             mailbox.0.timers.notify_one();
         }
+        if self.world.replication.has_replicas() {
+            self.feed_replicas(mailbox);
+        }
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
+        }
+        if self.world.replication.lags {
+            mailbox.0.replicas.notify_one();
         }
         if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
             self.snapshot.is_driven = true;
@@ -478,7 +493,7 @@ impl Engine {
                 continue;
             }
             session.lent_bytes = batches[i].memory_bytes();
-            session.out.limit = clients::limit_of(&session, &self.world.config.client_output_buffer_limit).hard as usize;
+            session.out.limit = clients::limit_of(&session, &self.world.config).hard as usize;
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -927,6 +942,8 @@ impl Engine {
                 self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
+            Order::ReplicaJoined(client) => self.welcome_replica(client),
+            Order::Acknowledged => self.retry_awaiting_safety(mailbox),
             Order::Resume => self.resume(mailbox),
             Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),

@@ -6,6 +6,7 @@
 //! replica itself changes never enters it. So any server of a tree can take the place of any other.
 //!
 //! - [`backlog`]: the latest part of the history.
+//! - [`primary`]: the replicas of this server; [`payload`]: the data on their way to them.
 //! - [`replica`]: the link of a replica to its primary; [`handshake`]: what is said before the data come.
 //!
 //! What touches sessions and the keyspace as well is in `world::replication` (changing sides), `commands::replication` (what
@@ -13,11 +14,17 @@
 
 pub mod backlog;
 pub mod handshake;
+pub mod payload;
+pub mod primary;
 pub mod replica;
 
 use crate::clock;
+use crate::config::Config;
+use crate::persist::rdb::save::Place;
+use crate::types::{ClientId, DbIndex};
 use crate::stream::{Consumer, ConsumerId, WriteStream};
 use backlog::Backlog;
+use primary::{Replica, Stage};
 use replica::Upstream;
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
@@ -32,6 +39,23 @@ pub struct Replication {
     pub second_offset: i64,
     /// The primary that this server follows; none if it is one.
     pub upstream: Option<Box<Upstream>>,
+    /// Who follows this server, in the order of arrival.
+    pub replicas: Vec<Replica>,
+    /// Since when there has been no replica; real time in milliseconds.
+    pub alone_since: i64,
+    /// Somebody waits for acknowledgements (WAIT): replicas are asked for them at the end of the turn.
+    pub wants_acks: bool,
+    /// There are too few good replicas for writes (`min-replicas-to-write`).
+    pub lacking: bool,
+    /// Some replica has not been handed everything.
+    pub lags: bool,
+    /// No PING, so that the offset stands still while another server takes over.
+    pub quiet: bool,
+    /// Offset of the data file that is being written, if it was begun for replicas.
+    pub save_offset: Option<u64>,
+    /// When cron last came by, in real milliseconds, and how often it has.
+    pub looked_at: i64,
+    pub seconds: u64,
     history: Rc<RefCell<Backlog>>,
     /// What brings the write stream to the history: on primaries, while there is a backlog.
     feed: Option<ConsumerId>,
@@ -56,6 +80,15 @@ impl Default for Replication {
             second_id: NO_ID.into(),
             second_offset: -1,
             upstream: None,
+            replicas: Vec::new(),
+            alone_since: 0,
+            wants_acks: false,
+            lacking: false,
+            lags: false,
+            quiet: false,
+            save_offset: None,
+            looked_at: 0,
+            seconds: 0,
             history: Rc::default(),
             feed: None,
         }
@@ -158,6 +191,99 @@ impl Replication {
         if self.backlog().is_active() {
             self.history.borrow_mut().set_limit(size);
         }
+    }
+
+    /// A replica, to be changed, and the history.
+    pub fn replica_and_backlog(&mut self, at: usize) -> (&mut Replica, Ref<'_, Backlog>) {
+        (&mut self.replicas[at], self.history.borrow())
+    }
+
+    /// The replica that this client is.
+    pub fn replica_mut(&mut self, client: ClientId) -> Option<&mut Replica> {
+        self.replicas.iter_mut().find(|replica| replica.client == client)
+    }
+
+    /// True if anybody follows.
+    #[inline]
+    pub fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
+    /// Sees to it that what replicas have yet to be sent is kept.
+    pub fn settle_needs(&mut self) {
+        let follows = |replica: &&Replica| !matches!(replica.stage, Stage::Waiting { .. } | Stage::Done);
+        let needed = self.replicas.iter().filter(follows).map(|replica| replica.sent).min();
+        self.history.borrow_mut().set_needed(needed);
+    }
+
+    /// Replicas that follow the history and told that they have it up to `offset`.
+    pub fn acknowledged(&self, offset: u64) -> usize {
+        self.replicas.iter().filter(|replica| replica.is_online() && replica.acked >= offset).count()
+    }
+
+    /// Replicas that told that their disk has the history up to `offset`.
+    pub fn synced(&self, offset: u64) -> usize {
+        self.replicas.iter().filter(|replica| replica.is_online() && replica.synced >= offset).count()
+    }
+
+    /// Replicas that are close enough (`min-replicas-max-lag`). `now` is real time in milliseconds.
+    pub fn good_replicas(&self, config: &Config, now: i64) -> usize {
+        let is_good = |replica: &&Replica| replica.is_online() && replica.lag_seconds(now) <= config.min_replicas_max_lag;
+        self.replicas.iter().filter(is_good).count()
+    }
+
+    /// True if there are fewer good replicas than `min-replicas-to-write`.
+    pub fn lacks_replicas(&self, config: &Config, now: i64) -> bool {
+        let matters = config.min_replicas_to_write > 0 && config.min_replicas_max_lag > 0 && !self.is_replica();
+        matters && (self.good_replicas(config, now) as i64) < config.min_replicas_to_write
+    }
+
+    /// If a full sync is due: whether by way of the data file.
+    pub fn due_full_sync(&self, config: &Config, now: i64) -> Option<bool> {
+        let (mut oldest, mut waiting) = (0, 0);
+        for replica in &self.replicas {
+            let Stage::Waiting { since } = replica.stage else { continue };
+            if !replica.eof || !(config.repl_diskless_sync || replica.filter.is_some()) {
+                return Some(true);
+            }
+            waiting += 1;
+            oldest = oldest.max(now - since);
+        }
+        let max = config.repl_diskless_sync_max_replicas;
+        let is_due = oldest >= config.repl_diskless_sync_delay * 1000 || (max > 0 && waiting >= max);
+        (waiting > 0 && is_due).then_some(false)
+    }
+
+    /// Where in the history the data are, if they are of one that can be followed. Everything written must have been handed out,
+    /// and the stream must name its database next.
+    pub fn place(&self) -> Option<Place> {
+        let db = match &self.upstream {
+            Some(upstream) if upstream.may_continue || upstream.is_connected() => upstream.db,
+            Some(_) => return None,
+            None => DbIndex(0),
+        };
+        self.backlog().is_active().then(|| Place { id: self.id.clone(), offset: self.offset(), db })
+    }
+
+    /// Whether a replica that has `offset` bytes of the history called `id` can go on from there; if not, why.
+    pub fn can_continue(&self, id: &str, offset: u64) -> Result<(), String> {
+        let is_mine = id.eq_ignore_ascii_case(&self.id);
+        let was_mine = id.eq_ignore_ascii_case(&self.second_id) && (offset as i64) < self.second_offset;
+        if !is_mine && !was_mine {
+            return Err(if id.eq_ignore_ascii_case(&self.second_id) {
+                format!("Requested offset for second ID was {}, but I can reply up to {}", offset + 1, self.second_offset)
+            } else {
+                format!(
+                    "Replication ID mismatch (Replica asked for '{id}', my replication IDs are '{}' and '{}')",
+                    self.id, self.second_id
+                )
+            });
+        }
+        let backlog = self.backlog();
+        if !backlog.reaches(offset) {
+            return Err(format!("lack of backlog (Replica request was: {})", offset + 1));
+        }
+        Ok(())
     }
 
     fn detach(&mut self, stream: &mut WriteStream) {

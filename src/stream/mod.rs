@@ -106,7 +106,8 @@ impl WriteStream {
     }
 }
 
-fn encode<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'a [u8]>) {
+/// Appends a request as it goes over the wire.
+pub fn encode<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'a [u8]>) {
     let mut text = itoa::Buffer::new();
     out.push(b'*');
     out.extend_from_slice(text.format(args.len()).as_bytes());

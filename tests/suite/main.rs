@@ -12,6 +12,7 @@ mod memory;
 mod migration;
 mod model;
 mod persist;
+mod replication;
 mod regression;
 mod replica;
 mod scripts;

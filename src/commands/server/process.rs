@@ -234,8 +234,15 @@ fn role(ctx: &mut ServerCtx<'_>) -> CommandResult {
     }
     ctx.reply.array(3);
     ctx.reply.bulk(b"master");
-    ctx.reply.integer(0);
-    ctx.reply.array(0);
+    ctx.reply.integer(replication.end(&ctx.world.stream) as i64);
+    let online = || replication.replicas.iter().filter(|replica| replica.is_online());
+    ctx.reply.array(online().count());
+    for replica in online() {
+        ctx.reply.array(3);
+        ctx.reply.bulk(replica.address.as_bytes());
+        ctx.reply.bulk(replica.port.to_string().as_bytes());
+        ctx.reply.bulk(replica.acked.to_string().as_bytes());
+    }
     Ok(Flow::Done)
 }
 

@@ -21,7 +21,7 @@ use crate::persist::rdb::save::Options;
 use sink::Sink;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use transcript::Transcript;
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub keys: u64,
     /// Most bytes that waited for the writer at a time.
     pub queued_max: usize,
+    /// Makes a sink that waits for somebody give up.
+    pub stop: Option<Arc<AtomicBool>>,
     walked: bool,
     broken: bool,
     shared: Arc<Shared>,
@@ -86,6 +88,7 @@ pub fn start(
         changes: keyspace.env.effects.dirty,
         keys: keyspace.total_keys() as u64,
         queued_max: 0,
+        stop: None,
         walked: false,
         broken: false,
         shared,
@@ -136,6 +139,9 @@ impl Snapshot {
     /// Gives it up and returns when nothing is left of it.
     pub fn cancel(mut self, keyspace: &mut Keyspace) {
         self.shared.cancelled.store(true, Ordering::Release);
+        if let Some(stop) = &self.stop {
+            stop.store(true, Ordering::Release);
+        }
         self.end_walk(keyspace);
         if let Some(thread) = self.thread.take() {
             // Its result is of no interest: it was told to fail.
