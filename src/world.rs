@@ -2,6 +2,7 @@
 //! globals, so that a process can hold several.
 
 pub mod commandlog;
+mod failover;
 mod replication;
 mod users;
 
@@ -96,13 +97,20 @@ impl World {
 
     /// The pause of clients, unless it is over.
     pub fn paused(&self) -> Option<Pause> {
-        self.pause.filter(|pause| self.keyspace.env.now() < pause.until)
+        let asked_for = self.pause.filter(|pause| self.keyspace.env.now() < pause.until);
+        // While another server takes over nothing may change here.
+        let handing_over = self.replication.is_failing_over().then_some(Pause { until: i64::MAX, all: false });
+        asked_for.or(handing_over)
     }
 
     /// Begins, changes or ends the pause of clients.
     pub fn set_pause(&mut self, pause: Option<Pause>) {
         self.pause = pause;
-        self.keyspace.env.expiry_paused = pause.is_some();
+        self.settle_pause();
+    }
+
+    fn settle_pause(&mut self) {
+        self.keyspace.env.expiry_paused = self.pause.is_some() || self.replication.is_failing_over();
     }
 
     /// Ends a client's transaction and its watch of keys.
@@ -280,7 +288,8 @@ impl World {
         self.is_restricted = self.persistence.loading.is_some()
             || self.refused_writes().is_some()
             || self.is_stale()
-            || self.replication.lacking;
+            || self.replication.lacking
+            || self.replication.is_failing_over();
         self.read_only = self.config.replica_read_only && follows;
     }
 

@@ -5,6 +5,7 @@ pub mod acl;
 pub mod bitmap;
 mod cluster;
 mod expire_options;
+mod failover;
 pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
@@ -53,4 +54,5 @@ const FAMILIES: &[Topics] = &[
     cluster::TOPICS,
     replication::TOPICS,
     replicaof::TOPICS,
+    failover::TOPICS,
 ];

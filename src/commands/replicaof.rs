@@ -40,6 +40,9 @@ fn replicaof(ctx: &mut ServerCtx<'_>) -> CommandResult {
         ctx.reply.ok();
         return Ok(Flow::Done);
     }
+    if ctx.session.is_replica() {
+        return Err(CommandError::new("ERR Command is not valid when client is a replica."));
+    }
     const INVALID_PORT: CommandError = CommandError::new("ERR Invalid master port");
     let port = number::parse_i64(ctx.args.get(2)).and_then(|port| u16::try_from(port).ok()).ok_or(INVALID_PORT)?;
     let host = String::from_utf8_lossy(ctx.args.get(1)).into_owned();

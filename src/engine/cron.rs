@@ -86,6 +86,7 @@ impl Engine {
             self.expire(period);
         }
         self.expire_own();
+        self.world.carry_failover_on();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);

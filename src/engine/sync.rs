@@ -365,7 +365,12 @@ impl Engine {
         if !std::mem::take(&mut upstream.takes_over) {
             return;
         }
-        let _ = answer;
+        match answer {
+            Ok(Answer::Rest { .. } | Answer::Everything(_)) => self.world.end_failover(),
+            _ => {
+                self.world.abort_failover("Failover target rejected psync request");
+            }
+        }
     }
 }
 

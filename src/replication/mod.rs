@@ -13,6 +13,7 @@
 //! replicas ask) and `engine::replication` (what they are sent).
 
 pub mod backlog;
+pub mod failover;
 pub mod handshake;
 pub mod payload;
 pub mod primary;
@@ -25,6 +26,7 @@ use crate::types::{ClientId, DbIndex};
 use crate::stream::{Consumer, ConsumerId, WriteStream};
 use backlog::Backlog;
 use primary::{Replica, Stage};
+use failover::Failover;
 use replica::Upstream;
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
@@ -56,6 +58,8 @@ pub struct Replication {
     /// When cron last came by, in real milliseconds, and how often it has.
     pub looked_at: i64,
     pub seconds: u64,
+    /// This server hands its part over to a replica.
+    pub failover: Option<Failover>,
     history: Rc<RefCell<Backlog>>,
     /// What brings the write stream to the history: on primaries, while there is a backlog.
     feed: Option<ConsumerId>,
@@ -89,6 +93,7 @@ impl Default for Replication {
             save_offset: None,
             looked_at: 0,
             seconds: 0,
+            failover: None,
             history: Rc::default(),
             feed: None,
         }
@@ -103,7 +108,7 @@ impl Replication {
 
     /// True while this server hands its part over to a replica (FAILOVER).
     pub fn is_failing_over(&self) -> bool {
-        false
+        self.failover.is_some()
     }
 
     /// The offset of the history: bytes handed out so far.

@@ -475,6 +475,64 @@ fn a_restart_goes_on_where_the_file_ends() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
+/// A field of a server's INFO.
+fn info(client: &mut Client, field: &str) -> String {
+    let text = client.run("INFO").to_string().replace("\\r\\n", "\n");
+    let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::to_owned));
+    found.unwrap_or_else(|| panic!("INFO tells no {field}"))
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A chain: what the first is told arrives at the last, under the same offsets; and the middle one takes the first one's place without
+/// anybody needing all data again.
+#[test]
+fn a_chain_and_a_failover() {
+    let folder = std::env::temp_dir().join(format!("redstart-chain-{}", std::process::id()));
+    let start = |name: &str, of: Option<&Server>| {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mut builder = Server::builder().set("dir", &folder.display().to_string()).set("repl-diskless-sync-delay", "0");
+        if let Some(of) = of {
+            builder = builder.set("replicaof", &format!("127.0.0.1 {}", of.address().port()));
+        }
+        let server = builder.start().expect("it starts");
+        let client = Client::connect(&Address::Tcp(server.address())).expect("it is there");
+        (server, client)
+    };
+    let (first, mut to_first) = start("a", None);
+    fill(&mut to_first, 0);
+    let (middle, mut to_middle) = start("b", Some(&first));
+    wait_until("the middle one follows", || info(&mut to_middle, "master_link_status") == "up");
+    let (_last, mut to_last) = start("c", Some(&middle));
+    fill(&mut to_first, 1);
+    wait_until("the last one follows", || info(&mut to_last, "master_link_status") == "up");
+    fill(&mut to_first, 2);
+    let offset = info(&mut to_first, "master_repl_offset");
+    for client in [&mut to_middle, &mut to_last] {
+        wait_until("it gets everything", || info(client, "master_repl_offset") >= offset);
+        assert_eq!(contents(&mut to_first), contents(client));
+    }
+    assert_eq!(to_first.run(&format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", middle.address().port())).to_string(), "OK");
+    wait_until("the middle one leads", || info(&mut to_middle, "role") == "master");
+    wait_until("the first one follows", || info(&mut to_first, "master_link_status") == "up");
+    assert_eq!(info(&mut to_first, "master_failover_state"), "no-failover");
+    fill(&mut to_middle, 3);
+    let offset: u64 = info(&mut to_middle, "master_repl_offset").parse().expect("a number");
+    for client in [&mut to_first, &mut to_last] {
+        wait_until("it gets everything", || info(client, "master_repl_offset").parse::<u64>().is_ok_and(|at| at >= offset));
+        assert_eq!(contents(&mut to_middle), contents(client));
+    }
+    assert_eq!(info(&mut to_middle, "sync_full"), "1");
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// A real server is followed: all types, requests meanwhile, a broken link.
 #[test]
 fn real_primaries_are_followed() {

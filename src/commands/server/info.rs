@@ -10,6 +10,7 @@ use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
 use crate::persist::aof::State;
 use crate::raw::alloc;
+use crate::replication::failover::Failover;
 use crate::replication::replica::{Stage, Upstream, seconds_since};
 use crate::session::Topic;
 use crate::sys::process;
@@ -394,7 +395,7 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_ops_per_sec", stats.commands_rate.per_second());
     out.add("total_net_input_bytes", stats.bytes_in);
     out.add("total_net_output_bytes", stats.bytes_out);
-    out.zeros(&["total_net_repl_input_bytes"]);
+    out.add("total_net_repl_input_bytes", stats.replication_bytes_in);
     out.add("total_net_repl_output_bytes", stats.replication_bytes_out);
     out.add("instantaneous_input_kbps", kilobytes(stats.bytes_in_rate.per_second()));
     out.add("instantaneous_output_kbps", kilobytes(stats.bytes_out_rate.per_second()));
@@ -513,7 +514,7 @@ fn replication(world: &World, out: &mut Fields<'_>) {
         );
         out.add(&format!("slave{at}"), line);
     }
-    out.add("master_failover_state", "no-failover");
+    out.add("master_failover_state", Failover::state_name(replication.failover.as_ref()));
     out.add("master_replid", &replication.id);
     out.add("master_replid2", &replication.second_id);
     out.add("master_repl_offset", replication.end(&world.stream));

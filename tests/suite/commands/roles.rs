@@ -80,6 +80,30 @@ fn a_replica_takes_no_writes() {
     );
 }
 
+#[test]
+fn failover_needs_replicas() {
+    check(
+        r#"
+        > FAILOVER
+        -ERR FAILOVER requires connected replicas.
+        > FAILOVER ABORT
+        -ERR No failover in progress.
+        > FAILOVER TO 127.0.0.1
+        -ERR syntax error
+        > FAILOVER FORCE
+        -ERR FAILOVER requires connected replicas.
+        > FAILOVER TIMEOUT -1
+        -ERR FAILOVER timeout must be greater than 0
+        > FAILOVER FOO
+        -ERR syntax error
+        > REPLICAOF 127.0.0.1 1
+        +OK
+        > FAILOVER
+        -ERR FAILOVER is not valid when server is a replica.
+        "#,
+    );
+}
+
 /// Keys to which clients of a replica gave a deadline go away by themselves; those of the primary's are hidden.
 #[test]
 fn a_replica_whose_clients_may_write() {
