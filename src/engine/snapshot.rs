@@ -142,9 +142,9 @@ fn finished(world: &mut World, snapshot: &Snapshot, result: io::Result<u64>) {
 
 /// FLUSHALL: a file of what is gone would only be in the way, and one of nothing is quickly written.
 pub(super) fn all_flushed(world: &mut World) {
-    let World { persistence, keyspace, config, .. } = &mut *world;
+    let World { persistence, keyspace, replication, .. } = &mut *world;
     // Unless replicas wait for it.
-    if world.replication.save_offset.is_none() {
+    if replication.save_offset.is_none() {
         persistence.cancel_save(keyspace);
     }
     if persistence.is_saving() {

@@ -47,7 +47,11 @@ pub enum Stage {
 impl Replica {
     /// For the log: `address:port`.
     pub fn name(&self) -> String {
-        if self.port == 0 { format!("{}:<unknown-replica-port>", self.address) } else { format!("{}:{}", self.address, self.port) }
+        if self.port == 0 {
+            format!("{}:<unknown-replica-port>", self.address)
+        } else {
+            format!("{}:{}", self.address, self.port)
+        }
     }
 
     /// True if it follows the history.

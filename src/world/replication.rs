@@ -224,7 +224,8 @@ impl World {
         let offset = self.replication.offset();
         let waiting = |replica: &Replica| matches!(replica.stage, Stage::Waiting { .. }) && replica.eof;
         let replicas = &self.replication.replicas;
-        let filtered: Vec<usize> = (0..replicas.len()).filter(|&at| waiting(&replicas[at]) && replicas[at].filter.is_some()).collect();
+        let filtered: Vec<usize> =
+            (0..replicas.len()).filter(|&at| waiting(&replicas[at]) && replicas[at].filter.is_some()).collect();
         for at in filtered {
             let data = self.filtered_data(self.replication.replicas[at].filter);
             self.replication.replicas[at].stage = Stage::Receiving(data?);

@@ -422,12 +422,8 @@ fn the_primary_is_a_client() {
 #[test]
 fn greetings_carry_what_the_configuration_says() {
     let mut primary = Primary::new();
-    let settings = [
-        ("masterauth", "secret"),
-        ("masteruser", "bob"),
-        ("replica-announce-ip", "10.1.2.3"),
-        ("replica-announce-port", "7777"),
-    ];
+    let settings =
+        [("masterauth", "secret"), ("masteruser", "bob"), ("replica-announce-ip", "10.1.2.3"), ("replica-announce-port", "7777")];
     let mut replica = Replica::start(primary.port(), &settings);
     primary.accept();
     primary.expect("PING");
@@ -574,8 +570,7 @@ fn real_primaries_are_followed() {
 /// All keys of a database with their values, as text that two servers can be compared by.
 fn contents(client: &mut Client) -> Vec<String> {
     let list = |reply: Reply| -> Vec<String> { reply.items().unwrap_or_default().iter().map(|item| item.to_string()).collect() };
-    let mut keys: Vec<String> =
-        client.run("KEYS *").items().unwrap_or_default().iter().map(Reply::lossy).collect();
+    let mut keys: Vec<String> = client.run("KEYS *").items().unwrap_or_default().iter().map(Reply::lossy).collect();
     keys.sort();
     let mut lines = Vec::new();
     for key in keys {

@@ -1,7 +1,6 @@
 //! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
 //! monitoring tools look for them; what does not exist here is left out or stands at zero.
 
-use crate::replication::primary::Replica;
 use crate::acl::log::Reason;
 use crate::clock::Clock;
 use crate::command::context::ServerCtx;
@@ -11,6 +10,7 @@ use crate::histogram::Histogram;
 use crate::persist::aof::State;
 use crate::raw::alloc;
 use crate::replication::failover::Failover;
+use crate::replication::primary::Replica;
 use crate::replication::replica::{Stage, Upstream, seconds_since};
 use crate::session::Topic;
 use crate::sys::process;

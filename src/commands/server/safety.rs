@@ -123,12 +123,8 @@ fn deadline(ctx: &SessionCtx<'_>, i: usize) -> Result<Option<UnixMillis>, Comman
 fn over(ctx: &mut SessionCtx<'_>, deadline: Option<UnixMillis>) -> bool {
     let over = !ctx.may_block || deadline.is_some_and(|at| ctx.world.keyspace.env.now() >= at);
     if !over && ctx.session.awaits.is_none() {
-        ctx.session.awaits = Some(Awaits {
-            offset: ctx.session.wrote_to,
-            replicated: ctx.session.replicated_to,
-            deadline,
-            asked: false,
-        });
+        ctx.session.awaits =
+            Some(Awaits { offset: ctx.session.wrote_to, replicated: ctx.session.replicated_to, deadline, asked: false });
     }
     over
 }

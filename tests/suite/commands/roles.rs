@@ -5,7 +5,7 @@ use redstart::testkit::check;
 #[test]
 fn a_replica_takes_no_writes() {
     check(
-        r#"
+        r##"
         > SET k v
         +OK
         > EVAL "return redis.call('get', 'k')" 0
@@ -76,14 +76,14 @@ fn a_replica_takes_no_writes() {
         +OK
         > GET k
         "v"
-        "#,
+        "##,
     );
 }
 
 #[test]
 fn failover_needs_replicas() {
     check(
-        r#"
+        r##"
         > FAILOVER
         -ERR FAILOVER requires connected replicas.
         > FAILOVER ABORT
@@ -100,7 +100,7 @@ fn failover_needs_replicas() {
         +OK
         > FAILOVER
         -ERR FAILOVER is not valid when server is a replica.
-        "#,
+        "##,
     );
 }
 
@@ -108,7 +108,7 @@ fn failover_needs_replicas() {
 #[test]
 fn a_replica_whose_clients_may_write() {
     check(
-        r#"
+        r##"
         > SET theirs v PX 100
         +OK
         # config replica-read-only no
@@ -132,6 +132,6 @@ fn a_replica_whose_clients_may_write() {
         1
         > DBSIZE
         3
-        "#,
+        "##,
     );
 }

@@ -335,9 +335,8 @@ fn a_primary_comes_back_after_a_restart() {
 /// A replica that does not read is cut off when more waits for it than `client-output-buffer-limit` allows.
 #[test]
 fn a_replica_that_does_not_read_is_cut_off() {
-    let (server, mut client) = start(|builder| {
-        builder.set("repl-backlog-size", "16384").set("client-output-buffer-limit", "replica 4mb 0 0")
-    });
+    let (server, mut client) =
+        start(|builder| builder.set("repl-backlog-size", "16384").set("client-output-buffer-limit", "replica 4mb 0 0"));
     let (_replica, ..) = Replica::in_step(server.address());
     await_info(&mut client, "state=online");
     let value = "x".repeat(1 << 20);
