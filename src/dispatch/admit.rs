@@ -8,7 +8,7 @@ use crate::scripting::flags::Flags;
 use crate::session::Session;
 use crate::world::World;
 
-use super::{permit, script, transaction};
+use super::{permit, route, script, transaction};
 
 /// Refuses what may not run now.
 #[inline]
@@ -29,17 +29,26 @@ pub fn admit(
         permit::admit(world, session, at, spec, args)?;
     }
     if world.memory_short && spec.has(Flag::DenyOom) {
+        // Where there is no place for a key that belongs elsewhere, the client is told where.
+        route::admit(world, session, spec, args)?;
         return Err(error::OOM);
     }
     Ok(())
 }
 
 /// Refuses what a client inside MULTI, or a subscriber that speaks RESP2, may not send.
-pub fn admit_special(world: &World, session: &Session, spec: &CommandSpec, command: &Command) -> Result<(), CommandError> {
+pub fn admit_special(
+    world: &World,
+    session: &Session,
+    spec: &CommandSpec,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(error::NOT_IN_MULTI);
     }
     if world.is_restricted {
+        route::admit(world, session, spec, args)?;
         admit_restricted(world, session, spec)?;
     }
     if spec.name == "EXEC" {

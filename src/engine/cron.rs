@@ -85,6 +85,7 @@ impl Engine {
         if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
             self.expire(period);
         }
+        self.world.look_after_cluster();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);

@@ -921,6 +921,10 @@ impl Engine {
                 self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
+            Order::Redirect { client, error } => {
+                self.unblock(client, Some(error));
+                self.run_resumed(mailbox);
+            }
             Order::Resume => self.resume(mailbox),
             Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),
