@@ -182,6 +182,10 @@ impl Builder {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
                 return;
             }
+            if let Err(reason) = world.join_cluster() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
+                return;
+            }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -317,9 +321,12 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 }
 
 /// A fresh world.
-pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
+pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
     let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
+    if config.cluster_enabled {
+        config.databases = 1;
+    }
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -342,6 +349,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         scripting: Default::default(),
+        cluster: None,
         migration: Default::default(),
         scheduled_end: None,
         awaiting_safety: Vec::new(),
@@ -416,6 +424,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     };
     let outcome = match started {
         Ok(Ok(())) => {
+            mailbox.with(|engine| engine.world.claim_slots());
             local::spawn(cron::run(mailbox.clone()));
             loaded(Ok(()));
             ended.await.ok()

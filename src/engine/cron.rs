@@ -87,6 +87,7 @@ impl Engine {
         }
         self.expire_own();
         self.world.carry_failover_on();
+        self.world.look_after_cluster();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);

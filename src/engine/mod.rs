@@ -944,6 +944,10 @@ impl Engine {
             }
             Order::ReplicaJoined(client) => self.welcome_replica(client),
             Order::Acknowledged => self.retry_awaiting_safety(mailbox),
+            Order::Redirect { client, error } => {
+                self.unblock(client, Some(error));
+                self.run_resumed(mailbox);
+            }
             Order::Resume => self.resume(mailbox),
             Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),
