@@ -180,7 +180,7 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("jemalloc-bg-thread", field!(jemalloc_bg_thread)).no_effect("jemalloc is not used"),
     choice("oom-score-adj", pick!(oom_score_adj: OomScoreAdj)),
     special("oom-score-adj-values", special::OOM_SCORE_ADJ_VALUES).multi(),
-    boolean("disable-thp", field!(disable_thp)).immutable().no_effect("huge pages only help here: nothing forks"),
+    boolean("disable-thp", field!(disable_thp)).immutable(),
     // Encodings
     int("hash-max-listpack-entries", field!(hash_max_listpack_entries), 0, i64::MAX).alias("hash-max-ziplist-entries"),
     memory("hash-max-listpack-value", field!(hash_max_listpack_value), 0, LONG).alias("hash-max-ziplist-value"),

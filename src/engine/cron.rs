@@ -55,6 +55,14 @@ pub async fn run(mailbox: Mailbox) {
 const EXPIRE_SHARE_PERCENT: u64 = 25;
 const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
 
+/// Takes in blocks that other threads freed, in a moment; what is left waits for the next tick, or until memory is short.
+fn take_in_freed() {
+    const PAGES: usize = 4;
+    const BUDGET: Duration = Duration::from_micros(200);
+    let start = Instant::now();
+    while crate::raw::alloc::collect(PAGES) == PAGES && start.elapsed() < BUDGET {}
+}
+
 impl Engine {
     /// One tick.
     pub fn tick(&mut self, period: Duration) {
@@ -97,7 +105,7 @@ impl Engine {
         self.look_after_replication();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
-        crate::raw::alloc::collect(64);
+        take_in_freed();
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
         self.world.stats.engine_loop_nanos += nanos;

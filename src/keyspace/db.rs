@@ -266,8 +266,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
-const HUGE_EFFORT: usize = 10_000;
+/// Values of more allocations than this are freed on another thread in any case: at most half a millisecond of work.
+const HUGE_EFFORT: usize = 2_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
