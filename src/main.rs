@@ -5,6 +5,7 @@ use redstart::engine::Mailbox;
 use redstart::engine::batch::Post;
 use redstart::engine::event::Event;
 use redstart::net::listener::Kind;
+use redstart::persist::snapshot::stand_in;
 use redstart::server::StartError;
 use redstart::world::Shutdown;
 use redstart::{check, clock::Clock, logging, net::local, server, sys};
@@ -20,6 +21,10 @@ static ALLOCATOR: redstart::raw::alloc::Allocator = redstart::raw::alloc::Alloca
 fn main() -> ExitCode {
     let started = Instant::now();
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if arguments.first().is_some_and(|name| stand_in::is_name(name.as_encoded_bytes())) {
+        stand_in::wait();
+        return ExitCode::SUCCESS;
+    }
     let options = match cli::parse(&arguments) {
         cli::Command::Run(options) => options,
         cli::Command::CheckConfig(options) => {
@@ -147,6 +152,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let pidfile = config.pidfile.clone();
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
+    world.persistence.stand_ins = true;
     if world.config.always_show_logo {
         // Test suites recognise the process by this line.
         info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());

@@ -11,7 +11,8 @@ use crate::keyspace::Keyspace;
 use crate::stream::WriteStream;
 use rdb::load::{Library, Loaded};
 use rdb::save::{AccessKind, Facts};
-use snapshot::sink::FileSink;
+use snapshot::sink::{FileSink, Sink};
+use snapshot::stand_in::{StoodFor, Watch};
 use snapshot::{Purpose, Snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,12 +33,16 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
+    /// The data file, if it was found to be broken while the server runs: it must not be overwritten.
+    unread: Option<PathBuf>,
     /// Libraries of functions, as files hold them: kept up to date by those who change them.
     pub functions: Arc<[Library]>,
     pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
     pub background: Background,
+    /// Snapshots have a process to stand for them: this is the program itself, not a part of another one.
+    pub stand_ins: bool,
     /// The loading of the data that is under way.
     pub loading: Option<Loading>,
 }
@@ -106,15 +111,12 @@ impl Persistence {
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
         let options = self.options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
-        match rdb::save::save_file(
-            Path::new(&config.dir),
-            &config.dbfilename,
-            keyspace,
-            options,
-            config.rdb_save_incremental_fsync,
-        ) {
+        let temporary = format!("temp-{}.rdb", std::process::id());
+        let sink = self.data_file(&temporary, config);
+        match sink.and_then(|sink| rdb::save::save_file(sink, keyspace, options)) {
             Ok(_) => {
                 info!("DB saved on disk");
+                self.unread = None;
                 self.saved_changes = keyspace.env.effects.dirty;
                 self.saves += 1;
                 self.last_save = unix_seconds;
@@ -127,6 +129,18 @@ impl Persistence {
                 Err(error)
             }
         }
+    }
+
+    /// The data file to be, which takes the place of the one that is there; but one that could not be read is kept.
+    fn data_file(&self, temporary: &str, config: &Config) -> io::Result<FileSink> {
+        let folder = Path::new(&config.dir);
+        let mut sink = FileSink::create(folder, temporary, &config.dbfilename, config.rdb_save_incremental_fsync)?;
+        if self.unread.as_ref().is_some_and(|file| *file == folder.join(&*config.dbfilename)) {
+            let aside = folder.join(format!("{}.unread-{}", config.dbfilename, Clock::Real.micros() / 1_000_000));
+            warn!("{} could not be read and is kept as {}", config.dbfilename, aside.display());
+            sink.keep_aside(Some(aside));
+        }
+        Ok(sink)
     }
 
     /// True while data are being loaded.
@@ -149,13 +163,16 @@ impl Persistence {
         self.background.tried = options.facts.unix_seconds;
         self.background.files += 1;
         let temporary = format!("temp-{}.{}.rdb", std::process::id(), self.background.files);
-        let folder = Path::new(&config.dir);
-        let sink = FileSink::create(folder, &temporary, &config.dbfilename, config.rdb_save_incremental_fsync);
-        let started =
-            sink.and_then(|sink| snapshot::start(keyspace, Purpose::Rdb, options, config.rdb_key_save_delay, Box::new(sink)));
+        let watch = Watch::default();
+        let sink = self.data_file(&temporary, config).map(|mut file| {
+            file.tell_process();
+            self.stood_for(Box::new(file), Purpose::Rdb, config, &watch)
+        });
+        let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::Rdb, options, config.rdb_key_save_delay, sink));
         match started {
-            Ok(snapshot) => {
+            Ok(mut snapshot) => {
                 info!("Background saving started");
+                snapshot.follow(watch);
                 self.snapshot = Some(snapshot);
                 Ok(())
             }
@@ -167,6 +184,11 @@ impl Persistence {
         }
     }
 
+    /// A sink whose snapshot has a process to stand for it, if there are to be such.
+    pub fn stood_for(&self, sink: Box<dyn Sink>, purpose: Purpose, config: &Config, watch: &Watch) -> Box<dyn Sink> {
+        if self.stand_ins { Box::new(StoodFor::new(sink, purpose, config, watch.clone())) } else { sink }
+    }
+
     /// Accounts for a save in the background that is over.
     pub fn saved_in_background(&mut self, snapshot: &Snapshot, result: io::Result<u64>) {
         self.background.took = Some(snapshot.started.elapsed());
@@ -174,6 +196,7 @@ impl Persistence {
         match result {
             Ok(_) => {
                 info!("Background saving terminated with success");
+                self.unread = None;
                 self.saved_changes = snapshot.changes;
                 self.saves += 1;
                 self.last_save = Clock::Real.micros() / 1_000_000;
@@ -223,7 +246,13 @@ impl Persistence {
         let file = Path::new(&config.dir).join(&*config.dbfilename);
         let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes;
         let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge);
-        let Some((loaded, libraries)) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(Vec::new()) };
+        let Some((loaded, libraries)) = loaded.map_err(|error| {
+            self.unread = Some(file.clone());
+            LoadFailure { file, error }
+        })?
+        else {
+            return Ok(Vec::new());
+        };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
         let empty = if loaded.empty > 0 { format!(", empty keys skipped: {}", loaded.empty) } else { String::new() };
@@ -241,10 +270,15 @@ impl Persistence {
     pub fn rewrite_aof(&mut self, keyspace: &mut Keyspace, config: &Config, stream: &mut WriteStream) -> io::Result<()> {
         let names = self.aof.begin_rewrite(config, stream)?;
         let options = self.options(keyspace, config, true);
-        let sink = aof::rewrite::base_sink(&names, config, keyspace);
+        let watch = Watch::default();
+        let sink =
+            aof::rewrite::base_sink(&names, config, keyspace).map(|sink| self.stood_for(sink, Purpose::AofBase, config, &watch));
         let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
         match started {
-            Ok(snapshot) => self.snapshot = Some(snapshot),
+            Ok(mut snapshot) => {
+                snapshot.follow(watch);
+                self.snapshot = Some(snapshot);
+            }
             Err(error) => self.aof.base_written(Err(error), config, stream),
         }
         Ok(())

@@ -12,6 +12,7 @@
 
 mod frames;
 pub mod sink;
+pub mod stand_in;
 mod transcript;
 mod writer;
 
@@ -19,6 +20,7 @@ use crate::keyspace::Keyspace;
 use crate::keyspace::cut::Progress;
 use crate::persist::rdb::save::Options;
 use sink::Sink;
+use stand_in::Watch;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -55,6 +57,10 @@ pub struct Snapshot {
     shared: Arc<Shared>,
     /// Gone when its result was taken.
     thread: Option<JoinHandle<io::Result<u64>>>,
+    /// The process that others see, where there is one.
+    stand_in: Watch,
+    /// Somebody ended that process: by this signal, or 0.
+    ended_by: Option<i32>,
 }
 
 /// Buckets walked between two looks at the clock: about 10 µs of work.
@@ -90,6 +96,8 @@ pub fn start(
         broken: false,
         shared,
         thread: Some(thread),
+        stand_in: Watch::default(),
+        ended_by: None,
     })
 }
 
@@ -99,7 +107,7 @@ impl Snapshot {
         if self.walked {
             return false;
         }
-        if self.shared.failed.load(Ordering::Acquire) {
+        if self.shared.failed.load(Ordering::Acquire) || self.is_ended_by_somebody() {
             self.end_walk(keyspace);
             return false;
         }
@@ -121,16 +129,34 @@ impl Snapshot {
 
     /// How it went, once it is over: the bytes written, or why it failed.
     pub fn outcome(&mut self, keyspace: &mut Keyspace) -> Option<io::Result<u64>> {
+        self.is_ended_by_somebody();
         if !self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return None;
         }
         self.end_walk(keyspace);
         let result = self.thread.take().map(JoinHandle::join);
-        Some(match result {
-            Some(Ok(_)) if self.broken => Err(io::Error::other("the snapshot contradicts itself")),
-            Some(Ok(result)) => result,
+        Some(match (result, self.ended_by) {
+            (Some(Ok(Err(_))), Some(signal)) => Err(io::Error::other(format!("terminated by signal {signal}"))),
+            (Some(Ok(_)), _) if self.broken => Err(io::Error::other("the snapshot contradicts itself")),
+            (Some(Ok(result)), _) => result,
             _ => Err(io::Error::other("the writer of the snapshot broke down")),
         })
+    }
+
+    /// It is given up when somebody ends the process that stands for it.
+    pub fn follow(&mut self, stand_in: Watch) {
+        self.stand_in = stand_in;
+    }
+
+    /// True if somebody gave it up by ending the process that stands for it; the writer is told.
+    fn is_ended_by_somebody(&mut self) -> bool {
+        if self.ended_by.is_none()
+            && let Some(signal) = self.stand_in.ended()
+        {
+            self.ended_by = Some(signal);
+            self.shared.cancelled.store(true, Ordering::Release);
+        }
+        self.ended_by.is_some()
     }
 
     /// Gives it up and returns when nothing is left of it.

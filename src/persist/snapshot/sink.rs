@@ -13,6 +13,9 @@ pub trait Sink: Send {
     /// Nothing more can be taken; the snapshot has failed.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
+    /// A process stands for the snapshot from now on; for those who name something after it.
+    fn stood_for(&mut self, _pid: u32) {}
+
     /// True if the header can be changed at the end, when it is known which version of the format the content needs.
     /// Otherwise the newest is announced.
     fn patches_header(&self) -> bool {
@@ -38,6 +41,10 @@ pub struct FileSink {
     /// Bytes whose way to the disk has begun.
     synced: u64,
     incremental: bool,
+    /// Where what has the target's name goes before it is replaced.
+    aside: Option<PathBuf>,
+    /// The temporary name is to tell the process that stands for the snapshot.
+    tells_process: bool,
     done: bool,
 }
 
@@ -53,7 +60,27 @@ impl FileSink {
     pub fn create(folder: &Path, temporary: &str, target: &str, incremental: bool) -> io::Result<FileSink> {
         let (temporary, target) = (folder.join(temporary), folder.join(target));
         let file = File::create(&temporary)?;
-        Ok(FileSink { temporary, target, file, written: 0, synced: 0, incremental, done: false })
+        Ok(FileSink {
+            temporary,
+            target,
+            file,
+            written: 0,
+            synced: 0,
+            incremental,
+            aside: None,
+            tells_process: false,
+            done: false,
+        })
+    }
+
+    /// While it is written the file is to be called after the process that stands for the snapshot, as in Redis.
+    pub fn tell_process(&mut self) {
+        self.tells_process = true;
+    }
+
+    /// What has the target's name now is kept under this name.
+    pub fn keep_aside(&mut self, name: Option<PathBuf>) {
+        self.aside = name;
     }
 }
 
@@ -70,6 +97,13 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn stood_for(&mut self, pid: u32) {
+        let name = self.temporary.with_file_name(format!("temp-{pid}.rdb"));
+        if self.tells_process && std::fs::rename(&self.temporary, &name).is_ok() {
+            self.temporary = name;
+        }
+    }
+
     fn patches_header(&self) -> bool {
         true
     }
@@ -78,6 +112,12 @@ impl Sink for FileSink {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(header)?;
         self.file.sync_all()?;
+        if let Some(aside) = &self.aside
+            && self.target.exists()
+        {
+            // A second name first, so that there is a file at any time; where there are no second names it has to move.
+            std::fs::hard_link(&self.target, aside).or_else(|_| std::fs::rename(&self.target, aside))?;
+        }
         std::fs::rename(&self.temporary, &self.target)?;
         self.done = true;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
