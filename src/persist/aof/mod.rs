@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::{info, warn};
-use writer::{Change, ManifestText, Report, Shared, Writer};
+use writer::{Change, ManifestText, Report, Shared, Slowest, Writer};
 
 /// Whether writes are logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -504,9 +504,9 @@ impl Aof {
         }
     }
 
-    /// Slowest write and sync since the last call, in milliseconds.
-    pub fn take_slowest(&self) -> (u32, u32) {
-        self.writer.as_ref().map_or((0, 0), |writer| writer.shared().take_slowest())
+    /// What was slowest since the last call.
+    pub fn take_slowest(&self) -> Slowest {
+        self.writer.as_ref().map_or(Slowest::default(), |writer| writer.shared().take_slowest())
     }
 
     /// What INFO tells.
