@@ -22,6 +22,7 @@ mod api;
 pub mod cache;
 mod convert;
 pub mod flags;
+mod format;
 pub mod interpreter;
 pub mod lib;
 pub mod library;
@@ -29,7 +30,7 @@ mod random;
 mod sandbox;
 
 pub use convert::{Returned, push_error, string_field, write_reply};
-pub use interpreter::{Answer, Ask, Interpreter, Purpose, Step, Suspended};
+pub use interpreter::{Answer, Ask, Interpreter, Purpose, Run, Suspended};
 
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
@@ -211,7 +212,8 @@ impl Scripting {
     /// Forgets all libraries. Returns the interpreter that held them, which may take long to drop, and the number of functions
     /// in it.
     pub fn flush_functions(&mut self) -> Option<(Remains, usize)> {
-        let count = std::mem::take(&mut self.libraries).function_count();
+        let count = self.libraries.function_count();
+        self.libraries.take_all();
         self.functions.take().map(|interpreter| (interpreter.retire(), count))
     }
 

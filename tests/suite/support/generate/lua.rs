@@ -1,7 +1,8 @@
 //! Seeded random Lua scripts, with one right answer each: nothing depends on the order of a table's keys, on addresses or on
 //! time. Left out as well is what LuaJIT does otherwise than Lua 5.1 by design: `goto`, loops with a step of 0, indices beyond
-//! 32 bits, patterns with a zero byte or a reference to nothing, `assert` with a table. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides nothing; those
-//! that are about conversions return what they have.
+//! 32 bits, patterns with a zero byte or a reference to nothing, `assert` with a table, the least and the greatest of numbers
+//! with NaN among them. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides
+//! nothing; those that are about conversions return what they have.
 
 use super::Random;
 
@@ -37,6 +38,7 @@ local function all(...)
   for i = 1, select('#', ...) do parts[i] = show((select(i, ...))) end
   return table.concat(parts, ' ')
 end
+local function num(v) if v ~= v then return 0 end return v end
 local function try(f, ...) return all(pcall(f, ...)) end
 "#;
 
@@ -218,7 +220,10 @@ impl Scripts {
         let a = self.numeric(depth + 1);
         match self.random.below(12) {
             0 => format!("math.{}({a})", self.one(&["floor", "ceil", "abs", "sqrt", "modf", "frexp", "deg", "rad"])),
-            1 => format!("math.{}({a}, {})", self.one(&["fmod", "max", "min", "atan2"]), self.numeric(depth + 1)),
+            1 if self.random.percent(50) => {
+                format!("math.{}(num({a}), num({}))", self.one(&["max", "min"]), self.numeric(depth + 1))
+            }
+            1 => format!("math.{}({a}, {})", self.one(&["fmod", "atan2"]), self.numeric(depth + 1)),
             2 => format!("math.ldexp({a}, {})", self.random.below(40)),
             3 => format!("-({a})"),
             4 => format!("({a} % {})", self.numeric(depth + 1)),
