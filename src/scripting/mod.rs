@@ -115,7 +115,7 @@ impl Scripting {
     /// # Errors
     /// The text for the client.
     pub fn add(&mut self, script: &[u8], forgettable: bool) -> Result<Sha, Vec<u8>> {
-        let sha = cache::sha1_hex(script);
+        let sha = self.cache.digest(script);
         if self.cache.get(&sha).is_some() {
             return Ok(sha);
         }

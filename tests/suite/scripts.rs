@@ -22,6 +22,9 @@ use std::fmt::Write;
 
 /// Differences that are accepted: a pattern for `topic: our reply <> their reply` (`*` for anything), and why.
 const KNOWN: &[(&str, &str)] = &[
+    ("format: *nan* <> *nan*", "LuaJIT keeps no sign of NaN (see `same_signs`), which counts in a width"),
+    ("arithmetic: *bad argument #1 to '* <> *bad argument #2 to '*", "the last argument is looked at first there"),
+    ("string: \"true -* <> \"true 1.84467440737095*", "in another base than 10 a negative number wraps around there"),
     ("string: \"true nil\" <> \"true 7\"", "a number ends at a zero byte there"),
     (
         "error: *Attempt to modify a readonly table* <> *Attempt to modify a readonly table*",
@@ -99,7 +102,7 @@ fn same_signs(text: &str) -> String {
         let after = &rest[minus + 1..];
         let in_number = same.ends_with(|before: char| before.is_ascii_alphanumeric() || before == '.');
         let is_zero = after.starts_with('0') && !after[1..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '.');
-        if in_number || !(is_zero || after.starts_with("nan")) {
+        if !after.starts_with("nan") && (in_number || !is_zero) {
             same.push('-');
         }
         rest = after;
