@@ -304,14 +304,7 @@ impl World {
     /// # Errors
     /// One cannot be loaded, or is there already.
     pub fn adopt_libraries(&mut self, codes: &[Library], merge: bool) -> Result<(), String> {
-        let adopted = self.scripting.restore_libraries(codes, false, merge);
-        self.functions_changed();
-        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
-    }
-
-    /// Lets files hold the libraries of functions as they are now.
-    pub fn functions_changed(&mut self) {
-        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
+        self.scripting.restore_libraries(codes, false, merge).map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.

@@ -13,9 +13,11 @@ use rdb::load::{Library, Loaded};
 use rdb::save::{AccessKind, Facts, Place};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -35,8 +37,8 @@ pub struct Persistence {
     pub loaded: Loaded,
     /// The data file, if it was found to be broken while the server runs: it must not be overwritten.
     unread: Option<PathBuf>,
-    /// Libraries of functions, as files hold them: kept up to date by those who change them.
-    pub functions: Arc<[Library]>,
+    /// Libraries of functions, as files hold them: those who load them keep this up to date.
+    pub functions: Sources,
     pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
@@ -61,6 +63,9 @@ pub struct Background {
     /// Numbers the temporary files.
     files: u64,
 }
+
+/// Source texts of libraries of functions, by their names.
+pub type Sources = Rc<RefCell<BTreeMap<Box<[u8]>, Arc<[u8]>>>>;
 
 /// Data on their way into the keyspace, as INFO tells of them. While there is one, clients are told to wait.
 #[derive(Debug)]
@@ -325,7 +330,7 @@ impl Persistence {
             checksum: config.rdbchecksum,
             access: access_kind(config.maxmemory_policy),
             facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base, place },
-            functions: self.functions.clone(),
+            functions: self.functions.borrow().values().map(|source| Library::from(&**source)).collect(),
         }
     }
 }

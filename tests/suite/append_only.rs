@@ -123,6 +123,24 @@ pub fn fill(client: &mut Client) {
 }
 
 #[test]
+fn scripts_choose_who_is_told_of_their_writes() {
+    let folder = Folder::new("targets");
+    let server = start(&folder);
+    let mut c = client(&server);
+    let script = "EVAL \"redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'replicas', 1) \
+        redis.set_repl(redis.REPL_AOF) redis.call('set', 'file', 1) redis.set_repl(redis.REPL_NONE) redis.call('set', 'nobody', 1) \
+        redis.set_repl(redis.REPL_ALL) redis.call('set', 'all', 1)\" 0";
+    assert_eq!(ask(&mut c, script), "nil");
+    assert_eq!(ask(&mut c, "EXISTS replicas file nobody all"), "4");
+    drop(c);
+    drop(server);
+    let server = start(&folder);
+    let mut c = client(&server);
+    assert_eq!(ask(&mut c, "EXISTS replicas nobody"), "0");
+    assert_eq!(ask(&mut c, "EXISTS file all"), "2");
+}
+
+#[test]
 fn files_and_their_order() {
     let folder = Folder::new("files");
     let server = start(&folder);

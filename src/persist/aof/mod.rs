@@ -16,7 +16,7 @@ pub mod writer;
 
 use super::disk::{Disk, RealDisk};
 use crate::config::{AppendFsync, Config};
-use crate::stream::{Consumer, ConsumerId, WriteStream};
+use crate::stream::{Consumer, ConsumerId, Targets, WriteStream};
 use manifest::{Kind, Manifest, Part};
 use rewrite::Rewrite;
 use std::cell::Cell;
@@ -151,6 +151,10 @@ struct Tap {
 }
 
 impl Consumer for Tap {
+    fn target(&self) -> Targets {
+        Targets::FILE
+    }
+
     fn append(&mut self, bytes: &[u8], end: u64) {
         let mut stamping = self.stamping.get();
         if !stamping.on {
