@@ -51,6 +51,8 @@ pub struct Replication {
     pub lacking: bool,
     /// Some replica has not been handed everything.
     pub lags: bool,
+    /// While replicas are being sent data without a file: how many have got all of them.
+    pub transfer: Option<usize>,
     /// No PING, so that the offset stands still while another server takes over.
     pub quiet: bool,
     /// Offset of the data file that is being written, if it was begun for replicas.
@@ -89,6 +91,7 @@ impl Default for Replication {
             wants_acks: false,
             lacking: false,
             lags: false,
+            transfer: None,
             quiet: false,
             save_offset: None,
             looked_at: 0,
