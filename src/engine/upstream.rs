@@ -42,6 +42,7 @@ struct Plan {
     greeting: Greeting,
     place: Option<Place>,
     takes_over: bool,
+    wants_tls: bool,
     patience: Duration,
 }
 
@@ -89,6 +90,11 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     let plan = mailbox.with(|engine| engine.plan(line))?;
     info!("Connecting to MASTER {}:{}", plan.host, plan.port);
     set_stage(mailbox, line, Stage::Connecting);
+    if plan.wants_tls {
+        // Better no data than a password in the clear.
+        warn!("tls-replication is set, but this server can't follow a master over TLS. Not connecting.");
+        return Err(Broken);
+    }
     info!("MASTER <-> REPLICA sync started");
     let stream = match tokio::time::timeout(plan.patience, connect(&plan.host, plan.port, &plan.source)).await {
         Ok(Ok(stream)) => stream,
@@ -483,6 +489,7 @@ impl Engine {
             greeting: Greeting { auth, port: port as u16, address },
             place,
             takes_over: upstream.takes_over,
+            wants_tls: config.tls_replication,
             patience: Duration::from_secs(config.repl_timeout.max(1) as u64),
         })
     }
