@@ -110,7 +110,11 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     info!("Non blocking connect for SYNC fired the event.");
     set_stage(mailbox, line, Stage::Handshake);
     let ends = Ends::of(&stream);
-    let mut talk = Conversation::new(stream, plan.patience);
+    let patience = {
+        let mailbox = mailbox.clone();
+        Box::new(move || mailbox.with(|engine| engine.patience()))
+    };
+    let mut talk = Conversation::new(stream, patience);
     talk.greet(&plan.greeting).await?;
     let answer = talk.ask(plan.place.as_ref(), plan.takes_over).await;
     mailbox.with(|engine| {
@@ -246,7 +250,7 @@ async fn straight(
 
 /// Takes what the primary sends to the engine, and what the engine says to the primary, until one of them hangs up.
 async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest: Vec<u8>) {
-    let patience = || mailbox.with(|engine| Duration::from_secs(engine.world.config.repl_timeout.max(1) as u64));
+    let patience = || mailbox.with(|engine| engine.patience());
     let (mut reader, mut writer) = stream.split();
     let mut batch = Box::<Batch>::default();
     batch.push_input(&rest);
@@ -490,8 +494,13 @@ impl Engine {
             place,
             takes_over: upstream.takes_over,
             wants_tls: config.tls_replication,
-            patience: Duration::from_secs(config.repl_timeout.max(1) as u64),
+            patience: self.patience(),
         })
+    }
+
+    /// How long a primary may be silent.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.world.config.repl_timeout.max(1) as u64)
     }
 
     /// So many bytes of the data came, or only a sign of life.
