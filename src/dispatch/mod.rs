@@ -16,13 +16,14 @@ use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, Ses
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::config::PropagationErrorBehavior;
 use crate::keyspace::lazyfree::Garbage;
 use crate::keyspace::value::{ValueType, type_of};
 use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
 use crate::stats::ERROR_CODES_MAX;
-use crate::world::World;
+use crate::world::{Order, Shutdown, World};
 use std::time::Instant;
 
 /// What happens to the client's next request.
@@ -275,6 +276,11 @@ fn complain(world: &mut World, session: &Session, args: Args<'_>) {
         String::from_utf8_lossy(args.get(0)).to_ascii_lowercase()
     );
     world.stats.unexpected_errors += 1;
+    let is_fatal = world.config.propagation_error_behavior != PropagationErrorBehavior::Ignore;
+    if is_fatal && world.config.replica_read_only {
+        tracing::warn!("The data may not be those of the master any more, and propagation-error-behavior wants the end then.");
+        world.orders.push_back(Order::Shutdown(Shutdown { insist: true, force: true, ..Shutdown::default() }));
+    }
 }
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.

@@ -109,6 +109,11 @@ impl Replication {
         self.upstream.is_some()
     }
 
+    /// True while what happens here is a history that others may follow.
+    pub fn leads(&self) -> bool {
+        self.feed.is_some()
+    }
+
     /// True while this server hands its part over to a replica (FAILOVER).
     pub fn is_failing_over(&self) -> bool {
         self.failover.is_some()
