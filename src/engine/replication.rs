@@ -206,7 +206,14 @@ fn finish_data(world: &mut World, at: usize, end: End) -> Fed {
     }
     replica.stage = Stage::Online;
     replica.acked_at = now;
+    let is_from_socket = replica.awaits_ack;
     tracing::info!("Synchronization with replica {} succeeded", replica.name());
+    if is_from_socket {
+        if let Some(done) = &mut world.replication.transfer {
+            *done += 1;
+        }
+        world.settle_transfer();
+    }
     world.count_good_replicas();
     Fed::Lags
 }

@@ -165,11 +165,6 @@ impl Persistence {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::Rdb)
     }
 
-    /// True while a snapshot goes straight to replicas.
-    pub fn is_syncing(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::FullSync)
-    }
-
     /// Starts to write the data file in the background. There must be no snapshot in the making.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ pub struct Replication {
     pub lacking: bool,
     /// Some replica has not been handed everything.
     pub lags: bool,
+    /// While replicas are being sent data without a file: how many have got all of them.
+    pub transfer: Option<usize>,
     /// No PING, so that the offset stands still while another server takes over.
     pub quiet: bool,
     /// Offset of the data file that is being written, if it was begun for replicas.
@@ -89,6 +91,7 @@ impl Default for Replication {
             wants_acks: false,
             lacking: false,
             lags: false,
+            transfer: None,
             quiet: false,
             save_offset: None,
             looked_at: 0,
@@ -104,6 +107,11 @@ impl Replication {
     /// True if this server follows another.
     pub fn is_replica(&self) -> bool {
         self.upstream.is_some()
+    }
+
+    /// True while what happens here is a history that others may follow.
+    pub fn leads(&self) -> bool {
+        self.feed.is_some()
     }
 
     /// True while this server hands its part over to a replica (FAILOVER).

@@ -35,6 +35,13 @@ pub struct Mark {
     references: usize,
 }
 
+impl Mark {
+    /// Plain bytes in front of it.
+    pub fn position(self) -> usize {
+        self.bytes
+    }
+}
+
 impl Output {
     /// True if there is nothing to send.
     #[inline]

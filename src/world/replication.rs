@@ -156,9 +156,23 @@ impl World {
         let Some(at) = self.replication.replicas.iter().position(|replica| replica.client == client) else { return };
         let replica = self.replication.replicas.remove(at);
         info!("Connection with replica {} lost.", replica.name());
+        self.settle_transfer();
         self.replication.alone_since = Clock::Real.micros() / 1000;
         self.replication.settle_needs();
         self.count_good_replicas();
+    }
+
+    /// Tells the log when the last of the replicas that were sent data without a file has them, or is gone.
+    pub fn settle_transfer(&mut self) {
+        let receives = |replica: &Replica| replica.awaits_ack && matches!(replica.stage, Stage::Receiving(_));
+        if self.replication.replicas.iter().any(receives) {
+            return;
+        }
+        match self.replication.transfer.take() {
+            Some(0) => warn!("Diskless rdb transfer, last replica dropped, killing fork child."),
+            Some(done) => info!("Diskless rdb transfer, done reading from pipe, {done} replicas still up."),
+            None => {}
+        }
     }
 
     /// Looks anew at how many replicas are close enough for writes to be taken (`min-replicas-to-write`).
@@ -245,7 +259,8 @@ impl World {
         let mut snapshot = snapshot::start(&mut self.keyspace, Purpose::FullSync, options, delay, Box::new(sink))?;
         snapshot.stop = Some(stop);
         self.persistence.snapshot = Some(snapshot);
-        info!("Background RDB transfer started");
+        info!("Background RDB transfer started by pid {}", std::process::id());
+        self.replication.transfer.get_or_insert(0);
         let now = Clock::Real.micros() / 1000;
         for (at, payload) in whole.into_iter().zip(payloads) {
             let replica = &mut self.replication.replicas[at];
