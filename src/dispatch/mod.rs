@@ -12,11 +12,11 @@ mod script;
 mod tracking;
 mod transaction;
 
-use crate::commands::session::description;
 use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::commands::session::description;
 use crate::config::PropagationErrorBehavior;
 use crate::keyspace::lazyfree::Garbage;
 use crate::keyspace::value::{ValueType, type_of};
@@ -458,7 +458,9 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
-        session.replicated_to = world.replication.end(&world.stream);
+        if world.replication.is_fed() {
+            session.replicated_to = world.replication.end(&world.stream);
+        }
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {
