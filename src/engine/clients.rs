@@ -197,7 +197,11 @@ fn count(session: &mut Session, tracking_bytes: usize) -> isize {
 
 /// The limit on replies that a client does not read.
 pub(super) fn limit_of(session: &Session, limits: &OutputBufferLimits) -> OutputBufferLimit {
-    if session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
+    /// Replies that a client of the original has room for in its own buffer do not count there.
+    const NOT_COUNTED: u64 = 16 << 10;
+    let limit = if session.subscriptions.is_some() { limits.pubsub } else { limits.normal };
+    let above = |bytes: u64| if bytes == 0 { 0 } else { bytes.max(NOT_COUNTED) };
+    OutputBufferLimit { hard: above(limit.hard), soft: above(limit.soft), ..limit }
 }
 
 /// True if more bytes of replies wait than the client's limit allows, or too many for too long.
