@@ -115,7 +115,7 @@ fn proceed(
         match step {
             Step::Asks(suspended, Ask::Call { request, output, resp3, propagate }) => {
                 script.session.out = output;
-                let answer = call(world, &mut script, request, resp3, propagate);
+                let answer = call(world, (&*session, args), &mut script, request, resp3, propagate);
                 step = suspended.resume(answer);
             }
             Step::Asks(suspended, Ask::MayRun(request)) => {
@@ -161,14 +161,21 @@ fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
 }
 
 /// Runs a command for a script.
-fn call(world: &mut World, script: &mut Script, request: OwnedRequest, resp3: bool, propagate: bool) -> Answer {
+fn call(
+    world: &mut World,
+    client: (&Session, Args<'_>),
+    script: &mut Script,
+    request: OwnedRequest,
+    resp3: bool,
+    propagate: bool,
+) -> Answer {
     let args = request.args();
     let Some(at) = super::lookup(&world.commands, args).filter(|at| !is_unknown_subcommand(world.commands.get(*at).spec, args))
     else {
         return refuse(world, request, CommandError::new("ERR Unknown Redis command called from script"), None);
     };
     let spec = world.commands.get(at).spec;
-    if let Err(refusal) = admit_call(world, script, at, args) {
+    if let Err(refusal) = admit_call(world, client, script, at, args) {
         return refuse(world, request, refusal, Some(at));
     }
     script.wrote |= spec.has(Flag::Write);
@@ -215,7 +222,13 @@ fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
 }
 
 /// Refuses what a script may not run, in the order in which the original looks at it.
-fn admit_call(world: &mut World, script: &Script, at: u16, args: Args<'_>) -> Result<(), CommandError> {
+fn admit_call(
+    world: &mut World,
+    client: (&Session, Args<'_>),
+    script: &Script,
+    at: u16,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
     let spec = world.commands.get(at).spec;
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::new("ERR Wrong number of args calling Redis command from script"));
@@ -226,7 +239,7 @@ fn admit_call(world: &mut World, script: &Script, at: u16, args: Args<'_>) -> Re
     }
     let session = &script.session;
     if session.guarded
-        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script)
+        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script, client)
     {
         let text = session.user.as_ref().map(|user| denial_text(denial, user, spec, args, false));
         return Err(CommandError::bytes([b"ERR ACL failure in script: ", &text.unwrap_or_default()[..]].concat()));
