@@ -71,6 +71,9 @@ fn refuse(text: &str) -> ExitCode {
 const RESERVED_FILES: u64 = 32;
 
 fn serve(config: Config, started: Instant) -> ExitCode {
+    if config.set_proc_title {
+        sys::title::take();
+    }
     let log = match logging::start(&config) {
         Ok(log) => log,
         Err(error) => return refuse(&format!("Can't open the log file {}: {error}", config.logfile)),
@@ -137,6 +140,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         }
     };
     server::settle_ports(&mut config, &bound);
+    server::title::show(&config);
     let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),

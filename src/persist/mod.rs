@@ -40,6 +40,8 @@ pub struct Persistence {
     pub background: Background,
     /// The loading of the data that is under way.
     pub loading: Option<Loading>,
+    /// Data files that lie about at the start are somebody else's.
+    pub starts_empty: bool,
 }
 
 /// What is known of the saves in the background.

@@ -8,3 +8,4 @@ pub mod mem;
 pub mod process;
 pub mod random;
 pub mod time;
+pub mod title;
