@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod commands;
 mod crash;
+mod encodings;
 mod errors;
 mod handshakes;
 mod memory;
@@ -20,6 +21,7 @@ mod support;
 mod tidy;
 mod tls;
 mod torture;
+mod vulnerabilities;
 
 /// As in the server, so that memory is counted in tests too.
 #[global_allocator]
