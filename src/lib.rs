@@ -24,9 +24,11 @@
 //! | `acl` | users, what each may do, and the log of refusals |
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
+//! | `replication` | the history that replicas follow, its backlog, primaries and replicas |
 //! | `persist` | RDB files |
 //! | `check` | redis-check-rdb and redis-check-aof |
 //! | `migration` | sending keys to another server (MIGRATE) |
+//! | `cluster` | a node's view of its cluster: nodes, slots, health, nodes.conf |
 //! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
@@ -58,6 +60,7 @@
 pub mod acl;
 pub mod check;
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod commands;
 pub mod config;
@@ -72,6 +75,7 @@ pub mod migration;
 pub mod net;
 pub mod persist;
 pub mod raw;
+pub mod replication;
 pub mod resp;
 pub mod scripting;
 pub mod server;

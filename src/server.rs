@@ -191,6 +191,10 @@ impl Builder {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
                 return;
             }
+            if let Err(reason) = world.join_cluster() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
+                return;
+            }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -326,9 +330,12 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 }
 
 /// A fresh world.
-pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
+pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
     let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
+    if config.cluster_enabled {
+        config.databases = 1;
+    }
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -346,17 +353,18 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         commands,
         config,
         stream: WriteStream::default(),
+        replication: Default::default(),
         slow: SlowRecords::default(),
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
         scripting: Default::default(),
+        cluster: None,
         migration: Default::default(),
         scheduled_end: None,
         awaiting_safety: Vec::new(),
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
-            replication_id: clock::random_id(),
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,
@@ -371,6 +379,7 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         limits_client_memory: false,
         memory_short: false,
         memory: Default::default(),
+        read_only: false,
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
@@ -411,6 +420,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     watch_disk(&mailbox);
     local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
+    local::spawn(crate::engine::replication::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");
@@ -430,6 +440,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     };
     let outcome = match started {
         Ok(Ok(())) => {
+            mailbox.with(|engine| engine.world.claim_slots());
             local::spawn(cron::run(mailbox.clone()));
             loaded(Ok(()));
             ended.await.ok()

@@ -41,6 +41,7 @@ macro_rules! errors {
 
 errors! {
     MISCONF_RDB = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    NOREPLICAS = "NOREPLICAS Not enough good replicas to write.";
     WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     SYNTAX = "ERR syntax error";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
@@ -59,6 +60,9 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     INVALID_CURSOR = "ERR invalid cursor";
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    UNBLOCKED_BY_ROLE = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+    READONLY = "READONLY You can't write against a read only replica.";
+    MASTERDOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     NOAUTH = "NOAUTH Authentication required.";
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled.";
@@ -67,6 +71,12 @@ errors! {
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     EXECABORT = "EXECABORT Transaction discarded because of previous errors.";
     LOADING = "LOADING Redis is loading the dataset in memory";
+    CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
+    SLOT_IN_MOTION = "TRYAGAIN Multiple keys request during rehashing of slot";
+    CLUSTER_DOWN = "CLUSTERDOWN The cluster is down";
+    CLUSTER_DOWN_FOR_WRITES = "CLUSTERDOWN The cluster is down and only accepts read commands";
+    SLOT_NOT_SERVED = "CLUSTERDOWN Hash slot not served";
+    NO_CLUSTER = "ERR This instance has cluster support disabled";
     BUSYKEY = "BUSYKEY Target key name already exists.";
     NOT_HLL = "WRONGTYPE Key is not a valid HyperLogLog string value.";
     CORRUPT_HLL = "INVALIDOBJ Corrupted HLL object detected";

@@ -7,6 +7,7 @@ pub mod memory;
 mod monitor;
 mod permit;
 pub mod publish;
+mod route;
 mod script;
 mod tracking;
 mod transaction;
@@ -108,7 +109,7 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
     let spec = world.commands.get(at).spec;
-    let admitted = admit::admit_special(world, session, spec, world.commands.get(at));
+    let admitted = admit::admit_special(world, session, spec, world.commands.get(at), args);
     if let Err(refusal) = admitted.and_then(|()| script::admit_while_busy(world, spec)) {
         return refuse(world, session, start, refusal, Some(at));
     }
@@ -122,11 +123,17 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return after(session, start, Step::Next);
     }
     let step = run(world, session, args, at, start, false);
+    end_asking(session, spec);
     if session.tracking {
         tracking::after_command(world, session, spec, args);
     }
     monitor::show(world, session, spec, args);
     step
+}
+
+/// What ASKING allows is over with the request behind it, or with the transaction that it is part of.
+fn end_asking(session: &mut Session, spec: &CommandSpec) {
+    session.asking &= session.transaction.is_some() || spec.name == "ASKING";
 }
 
 /// Ends the conversation with a browser that was made to send commands in the body of a form: it gets no answer, and nothing
@@ -154,7 +161,9 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     let mut is_exec = false;
     if let Some(at) = command {
         world.stats.per_command[at as usize].rejected += 1;
-        is_exec = world.commands.get(at).spec.name == "EXEC";
+        let spec = world.commands.get(at).spec;
+        is_exec = spec.name == "EXEC";
+        end_asking(session, spec);
     }
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
@@ -184,6 +193,64 @@ pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool 
     }
     session.out.rewind(start);
     true
+}
+
+/// Executes a request of the primary: it was admitted there. Nobody hears its reply; an error is logged, as the data may not
+/// be the primary's any more.
+pub fn obey(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) {
+    world.stats.commands += 1;
+    session.commands += 1;
+    // Keys are evicted here unless `replica-ignore-maxmemory`, as before a client's request.
+    memory::before_command(world, session);
+    let start = session.out.mark();
+    let errors = world.stats.errors;
+    world.keyspace.env.obeys = true;
+    match command {
+        None => {
+            let refusal = admit::unknown(world, session, args);
+            fail(world, session, start, &refusal, None);
+        }
+        Some(at) => obey_known(world, session, args, at, start),
+    }
+    world.keyspace.env.obeys = false;
+    if world.stats.errors != errors {
+        complain(world, session, args);
+    }
+    session.out.rewind(start);
+}
+
+fn obey_known(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) {
+    let spec = world.commands.get(at).spec;
+    session.last_command = Some(at);
+    if matches!(spec.run, Handler::Container) && args.len() > 1 {
+        let refusal = admit::bad_subcommand(spec, args);
+        return fail(world, session, start, &refusal, None);
+    }
+    if !spec.arity.allows(args.len()) {
+        return fail(world, session, start, &error::wrong_arity(spec.name), None);
+    }
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        return transaction::queue(session, at, spec, args);
+    }
+    let mut step = run(world, session, args, at, start, false);
+    // The primary's scripts come as what they did; those of old ones are run to their end.
+    while let Step::Pause(paused) = step {
+        step = go_on(world, session, args, paused);
+    }
+    monitor::show(world, session, spec, args);
+}
+
+/// Logs that a request of the primary failed.
+#[cold]
+fn complain(world: &mut World, session: &Session, args: Args<'_>) {
+    let reply = session.out.flatten();
+    let text = reply.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"-")).unwrap_or_default();
+    tracing::warn!(
+        "== CRITICAL == This replica is sending an error to its master: '{}' after processing the command '{}'",
+        String::from_utf8_lossy(text).trim_end(),
+        String::from_utf8_lossy(args.get(0)).to_ascii_lowercase()
+    );
+    world.stats.unexpected_errors += 1;
 }
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
@@ -239,7 +306,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let mut result = invoke(world, session, args, at, &mut block, true);
+    let may_block = !world.keyspace.env.obeys;
+    let mut result = invoke(world, session, args, at, &mut block, may_block);
     let open = Open { at, start, timer, dirty, again };
     if matches!(result, Ok(Flow::RunQueue | Flow::RunScript)) {
         match run_long(world, session, args, at, result) {
@@ -351,6 +419,7 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
+        session.replicated_to = world.replication.end(&world.stream);
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -3,7 +3,7 @@
 //! A script asks by suspending itself, so what it wants is done here, with everything at hand, and it is resumed with the
 //! answer. One that takes long is left suspended; the engine answers others and comes back.
 
-use super::{Ran, fail, invoke, monitor, permit, publish, tracking};
+use super::{Ran, fail, invoke, monitor, permit, publish, route, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::permission::{self, denial_text};
@@ -32,6 +32,9 @@ struct Script {
     unit: Propagated,
     read_only: bool,
     allow_oom: bool,
+    /// On a node of a cluster: the slot of its keys, as soon as it is known, and whether it has to keep to that.
+    slot: Option<u16>,
+    keeps_to_slot: bool,
     /// Memory was short when it started.
     memory_short: bool,
     wrote: bool,
@@ -67,6 +70,7 @@ pub(super) fn start(
     own.id = session.id;
     own.tracking = session.tracking;
     own.no_touch = session.no_touch;
+    (own.asking, own.reads_replica) = (session.asking, session.reads_replica);
     let script = Script {
         at,
         purpose,
@@ -75,6 +79,8 @@ pub(super) fn start(
         unit: Vec::new(),
         read_only: read_only || (!flags.is_compatible() && flags.has(Flags::NO_WRITES)),
         allow_oom: !flags.is_compatible() && flags.has(Flags::ALLOW_OOM),
+        slot: world.cluster.as_ref().and_then(|_| route::slot_of(spec, args)),
+        keeps_to_slot: !flags.is_compatible() && !flags.has(Flags::ALLOW_CROSS_SLOT),
         memory_short: world.memory_short,
         wrote: false,
         now_micros: world.keyspace.env.now_micros,
@@ -225,7 +231,7 @@ fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
 fn admit_call(
     world: &mut World,
     client: (&Session, Args<'_>),
-    script: &Script,
+    script: &mut Script,
     at: u16,
     args: Args<'_>,
 ) -> Result<(), CommandError> {
@@ -247,18 +253,25 @@ fn admit_call(
     if script.read_only && (spec.has(Flag::Write) || spec.has(Flag::MayReplicate)) {
         return Err(CommandError::new("ERR Write commands are not allowed from read-only scripts."));
     }
+    if world.read_only && spec.has(Flag::Write) && !world.keyspace.env.obeys {
+        return Err(error::READONLY);
+    }
+    if world.is_restricted && world.is_stale() && !spec.has(Flag::Stale) {
+        return Err(CommandError::new("ERR Can not execute the command on a stale replica"));
+    }
     // A script that has written already cannot be stopped in the middle.
     if world.is_restricted
         && spec.has(Flag::Write)
         && !script.wrote
-        && let Some(refusal) = world.refused_writes()
+        && !world.keyspace.env.obeys
+        && let Some(refusal) = world.refused_writes().or_else(|| world.replication.lacking.then_some(error::NOREPLICAS))
     {
         return Err(refusal);
     }
     if script.memory_short && !script.allow_oom && !script.wrote && spec.has(Flag::DenyOom) {
         return Err(error::OOM);
     }
-    Ok(())
+    route::admit_call(world, &script.session, spec, args, script.keeps_to_slot.then_some(&mut script.slot))
 }
 
 /// Whether the script's user may run a command; `None` if there is no such.

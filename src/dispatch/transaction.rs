@@ -1,6 +1,6 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Open, Ran, fail, invoke, monitor, permit, publish, script, tracking};
+use super::{Open, Ran, fail, invoke, monitor, permit, publish, route, script, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
@@ -34,6 +34,9 @@ pub fn refuse(world: &mut World, session: &mut Session, refusal: CommandError, i
         return refusal;
     }
     world.end_transaction(session);
+    if route::is_redirection(&refusal) {
+        return refusal;
+    }
     let text = refusal.as_bytes();
     let reason = text.strip_prefix(b"ERR ").unwrap_or(text);
     CommandError::bytes([b"EXECABORT Transaction discarded because of: ", reason].concat())

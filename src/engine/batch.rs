@@ -155,6 +155,15 @@ impl Batch {
         true
     }
 
+    /// Adds bytes that were read elsewhere.
+    pub fn push_input(&mut self, bytes: &[u8]) {
+        if self.input.len() < self.filled + bytes.len() {
+            self.resize_input((self.filled + bytes.len()).max(INPUT_BYTES));
+        }
+        self.input[self.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+
     /// Takes room back from a buffer that is not needed in its size; what it holds stays. True if there was any to take.
     pub fn shrink(&mut self, room: usize) -> bool {
         let size = room.max(self.filled);
@@ -163,6 +172,20 @@ impl Batch {
             self.resize_input(size);
         }
         shrinks
+    }
+
+    /// Takes room back from the lists of arguments and requests, if they have far more than input of this length fills; an
+    /// argument takes five bytes of it at least.
+    pub fn shrink_lists(&mut self, input: usize) {
+        const ENOUGH: usize = 1024;
+        const ARGUMENT_BYTES_MIN: usize = 5;
+        let most = (input / ARGUMENT_BYTES_MIN).max(ENOUGH);
+        if self.spans.capacity() > 2 * most {
+            self.spans.shrink_to(most);
+        }
+        if self.requests.capacity() > 2 * most {
+            self.requests.shrink_to(most);
+        }
     }
 
     /// Moves the input to a buffer of another size. Fresh memory is zero already: unlike a buffer that is resized, pages that
@@ -226,7 +249,9 @@ impl Batch {
 
     /// True if the batch is worth keeping for another connection.
     pub fn is_reusable(&self) -> bool {
-        self.input.len() <= INPUT_RECYCLED_MAX && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
+        self.input.len() <= INPUT_RECYCLED_MAX
+            && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
+            && self.spans.capacity() * size_of::<Span>() <= INPUT_RECYCLED_MAX
     }
 
     /// Makes the batch as good as new, keeping its buffers.

@@ -6,11 +6,13 @@ use super::evict::Evictor;
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
+use super::slot_index::SlotIndex;
 use super::value::Entry;
 use crate::clock::{Clock, Rng};
 use crate::raw::table::{Ref, Slot, Table};
 use crate::resp::request::OwnedRequest;
 use crate::types::{DbIndex, UnixMillis};
+use std::collections::HashSet;
 
 /// Counters of the keyspace that INFO shows.
 #[derive(Default, Clone)]
@@ -94,6 +96,11 @@ pub struct Env {
     pub obeys: bool,
     /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
     pub expiry_paused: bool,
+    /// This server is a replica: what is past its deadline is not to be seen, but stays until the primary says that it goes.
+    pub follows: bool,
+    /// On a replica whose clients may write: the keys to which they gave a deadline. The primary does not know of those, so they
+    /// go away by themselves.
+    pub own_deadlines: OwnDeadlines,
     /// The keyspace of an earlier moment, while it is being recorded.
     pub cut: Option<Box<Cut>>,
 }
@@ -110,6 +117,12 @@ impl Env {
     #[inline]
     pub fn expiry_now(&self) -> UnixMillis {
         if self.obeys { UnixMillis::MIN } else { self.now() }
+    }
+
+    /// True if keys and fields past their deadline are hidden from the client that asks, but not removed.
+    #[inline]
+    pub fn keeps_past(&self) -> bool {
+        (self.expiry_paused | self.follows) && !self.obeys
     }
 
     /// The access clock of a new entry.
@@ -179,6 +192,24 @@ fn lfu_minutes(now_micros: i64) -> u32 {
     (now_micros / 60_000_000) as u32 & 0xffff
 }
 
+/// Keys to which clients of a replica gave a deadline.
+#[derive(Default)]
+pub struct OwnDeadlines {
+    /// Such keys are noted: clients of this replica may write.
+    pub noted: bool,
+    pub keys: HashSet<(DbIndex, Box<[u8]>)>,
+}
+
+impl Env {
+    /// A key of this database was given a deadline.
+    #[inline]
+    pub(super) fn deadline_given(&mut self, db: DbIndex, key: &[u8]) {
+        if self.own_deadlines.noted && !self.obeys {
+            self.own_deadlines.keys.insert((db, key.into()));
+        }
+    }
+}
+
 /// The counter that a new entry starts with, so that it is not the first to be evicted.
 const LFU_START: u32 = 5;
 
@@ -204,6 +235,27 @@ pub struct DbMeta {
     pub sweep_at: usize,
     /// Where eviction goes on to look for keys with a deadline.
     pub evict_at: usize,
+    /// The keys of each slot, on a node of a cluster.
+    pub slots: Option<Box<SlotIndex>>,
+}
+
+impl DbMeta {
+    /// A key was added.
+    #[inline]
+    pub(super) fn key_arrived(&mut self, key: &[u8]) {
+        if let Some(slots) = &mut self.slots {
+            slots.arrived(key);
+        }
+    }
+
+    /// An entry was taken out of the table.
+    #[inline]
+    pub(super) fn entry_left(&mut self, entry: &Entry) {
+        self.volatile -= entry.deadline().is_some() as usize;
+        if let Some(slots) = &mut self.slots {
+            slots.left(entry.key());
+        }
+    }
 }
 
 /// All databases and what they share.
@@ -214,8 +266,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
-const HUGE_EFFORT: usize = 10_000;
+/// Values of more allocations than this are freed on another thread in any case: at most half a millisecond of work.
+const HUGE_EFFORT: usize = 2_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
@@ -239,6 +291,8 @@ impl Keyspace {
                 active_expire: true,
                 obeys: false,
                 expiry_paused: false,
+                follows: false,
+                own_deadlines: OwnDeadlines::default(),
                 cut: None,
             },
             evictor: Evictor::default(),
@@ -290,7 +344,7 @@ impl Keyspace {
     pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
         let env = &mut self.env;
-        if env.expiry_paused && is_past(db, env, key) {
+        if env.keeps_past() && is_past(db, env, key) {
             env.stats.misses += 1;
             return None;
         }
@@ -313,7 +367,7 @@ impl Keyspace {
     /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
     pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
-        if self.env.expiry_paused && is_past(db, &self.env, key) {
+        if self.env.keeps_past() && is_past(db, &self.env, key) {
             return None;
         }
         match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
@@ -402,6 +456,9 @@ impl Keyspace {
         db.meta.ttl_mean = 0.0;
         db.meta.sweep_at = 0;
         db.meta.fields.clear();
+        if let Some(slots) = &mut db.meta.slots {
+            slots.clear();
+        }
         let keys = table.len() as u64;
         let table = match &mut self.env.cut {
             Some(cut) => cut.flushed(index, table),
@@ -436,6 +493,33 @@ impl Keyspace {
         self.env.effects.swapped(a, b);
     }
 
+    /// Other databases, empty, with the same settings: to be filled, and then to take the place of these.
+    pub fn another(&self) -> Keyspace {
+        let mut other = Keyspace::new(self.databases(), self.env.clock.clone(), self.hash_seed);
+        other.env.settings = self.env.settings.clone();
+        other
+    }
+
+    /// Puts the databases of `other` in the place of these, which are returned. There must be no cut.
+    pub fn exchange(&mut self, mut other: Keyspace) -> Keyspace {
+        std::mem::swap(&mut self.dbs, &mut other.dbs);
+        let now = self.env.now();
+        for (before, after) in other.dbs.iter().zip(&self.dbs) {
+            if !self.env.effects.watched.is_empty() {
+                self.env.effects.watched.touch_exchanged(before, after, now);
+            }
+            self.env.effects.flushed(after.meta.index, 0);
+        }
+        other
+    }
+
+    /// Has all keys freed on another thread.
+    pub fn discard(self, lazyfree: &mut LazyFree) {
+        for db in self.dbs {
+            lazyfree.send(Garbage::Table(db.table));
+        }
+    }
+
     /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.
     pub fn expect(&mut self, index: DbIndex, keys: usize) {
         let table = &mut self.dbs[index.at()].table;
@@ -457,13 +541,14 @@ impl Keyspace {
                 before_change(&mut table.slot(hash, entry.key()), meta, &mut self.env);
             }
             if let Some(old) = table.remove(hash, entry.key()) {
-                meta.volatile -= old.deadline().is_some() as usize;
+                meta.entry_left(&old);
                 meta.fields.left(&old);
                 discard(&mut self.env, old, false);
             }
         }
         meta.volatile += entry.deadline().is_some() as usize;
         meta.fields.arrived(&entry);
+        meta.key_arrived(entry.key());
         table.insert_unique(hash, entry);
         true
     }
@@ -474,6 +559,22 @@ impl Keyspace {
         for db in &mut self.dbs {
             db.table.maintain(BUCKETS);
         }
+    }
+
+    /// Keeps account of the keys of each slot from now on: the server is a node of a cluster, which has one database.
+    pub fn index_slots(&mut self) {
+        let Db { table, meta } = &mut self.dbs[0];
+        meta.slots = Some(Box::new(SlotIndex::new(table)));
+    }
+
+    /// True on a node of a cluster.
+    pub fn is_node(&self) -> bool {
+        self.dbs[0].meta.slots.is_some()
+    }
+
+    /// Number of keys in a slot, on a node of a cluster.
+    pub fn keys_in_slot(&self, slot: u16) -> usize {
+        self.dbs[0].meta.slots.as_ref().map_or(0, |slots| slots.count(slot))
     }
 
     /// Keys in all databases.
@@ -565,7 +666,7 @@ fn is_past(db: &Db, env: &Env, key: &[u8]) -> bool {
 
 /// Accounts for an entry that was removed because its deadline passed.
 pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
-    meta.volatile -= 1;
+    meta.entry_left(&entry);
     meta.fields.left(&entry);
     env.stats.expired += 1;
     let key = entry.key();

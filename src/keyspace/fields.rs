@@ -109,6 +109,10 @@ impl Handle<'_> {
     /// Lets `remove` remove fields that are past their deadline, which calls its last argument with the name of each. They go
     /// away by themselves: nothing is counted as a change of the command that came by. Does nothing to other types.
     fn expire_fields(self, remove: impl FnOnce(&mut Hash, UnixMillis, &mut dyn FnMut(&[u8]))) -> usize {
+        // The primary tells when they go.
+        if self.env.follows {
+            return 0;
+        }
         let Slot::Occupied(mut found) = self.slot else { return 0 };
         let (env, meta, key) = (self.env, self.meta, self.key);
         let now = env.expiry_now();
@@ -137,7 +141,7 @@ impl Handle<'_> {
         env.effects.changed_itself(meta.index, key, Event::HEXPIRED, !empty);
         if empty {
             let entry = found.remove();
-            meta.volatile -= entry.deadline().is_some() as usize;
+            meta.entry_left(&entry);
             discard(env, entry, false);
             env.effects.went_away(meta.index, key, Event::DEL);
         }

@@ -6,7 +6,7 @@
 use crate::command::context::KeysCtx;
 use crate::command::spec::*;
 use crate::commands::scan_options::{self, ScanOptions, Scanned};
-use crate::ds::algo::glob;
+use crate::ds::algo::{glob, hash_slot};
 use crate::keyspace::Entry;
 use crate::keyspace::value::type_of;
 use crate::resp::reply::{Output, ReplyWriter};
@@ -68,9 +68,13 @@ fn keys(ctx: &mut KeysCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
+/// Keys past their deadline that RANDOMKEY passes over where it must not remove them.
+const ROUNDS_MAX: usize = 100;
+
 fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let now = ctx.db.now();
-    // Each round removes a key or ends.
+    // Each round removes a key or ends; where none may be removed there is an end, too.
+    let mut rounds_left = ROUNDS_MAX;
     loop {
         let (db, env) = ctx.db.keyspace.db_mut(ctx.db.index);
         let Some(entry) = db.table.random(&mut || env.rng.next_u64()) else {
@@ -78,10 +82,11 @@ fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
             return Ok(Flow::Done);
         };
         // Where keys do not go away by themselves, one that should have gone is better than looking for ever.
-        if !is_past(&entry, now) || !env.active_expire {
+        if !is_past(&entry, now) || !env.active_expire || (env.keeps_past() && rounds_left == 0) {
             ctx.reply.bulk(entry.key());
             return Ok(Flow::Done);
         }
+        rounds_left -= env.keeps_past() as usize;
         let key = entry.key().to_vec();
         ctx.db.peek(&key);
     }
@@ -91,7 +96,10 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let mut cursor = scan_options::cursor(ctx.args.get(1))?;
     let options = ScanOptions::parse(ctx.args, 2, Scanned::Keys)?;
     let now = ctx.db.now();
-    let table = &ctx.db.keyspace.db(ctx.db.index).table;
+    let db = ctx.db.keyspace.db(ctx.db.index);
+    let table = &db.table;
+    // On a node of a cluster a pattern may show that only one slot's keys can match.
+    let slot = db.meta.slots.as_ref().zip(options.pattern.and_then(hash_slot::of_pattern));
     // The cursor comes first in the reply and is known last.
     let mut names = Output::default();
     let mut writer = ReplyWriter::new(&mut names, ctx.reply.is_resp3());
@@ -99,7 +107,7 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let (mut seen, mut named) = (0, 0);
     let mut buckets_left = options.buckets_max();
     loop {
-        cursor = table.scan(cursor, &mut |entry| {
+        let mut show = |entry: &Entry| {
             seen += 1;
             if !options.matches(entry.key()) || options.value_type.is_some_and(|wanted| type_of(entry) != wanted) {
                 return;
@@ -110,7 +118,11 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
                 writer.bulk(entry.key());
                 named += 1;
             }
-        });
+        };
+        cursor = match slot {
+            Some((slots, slot)) => slots.scan(table, slot, cursor, options.count, &mut show),
+            None => table.scan(cursor, &mut show),
+        };
         buckets_left -= 1;
         if cursor == 0 || seen >= options.count || buckets_left == 0 {
             break;

@@ -2,6 +2,7 @@
 
 mod acl;
 mod bitmaps;
+mod cluster;
 mod dump;
 mod eviction;
 mod expiry;
@@ -14,6 +15,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod roles;
 mod safety;
 mod saving;
 mod scan;
