@@ -71,6 +71,9 @@ fn refuse(text: &str) -> ExitCode {
 const RESERVED_FILES: u64 = 32;
 
 fn serve(config: Config, started: Instant) -> ExitCode {
+    if config.set_proc_title {
+        sys::title::take();
+    }
     if config.disable_thp {
         sys::process::decline_huge_pages();
     }
@@ -140,6 +143,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         }
     };
     server::settle_ports(&mut config, &bound);
+    server::title::show(&config);
     let runtime = match redstart::net::runtime::engine() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("No runtime: {error}")),

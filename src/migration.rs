@@ -4,9 +4,11 @@
 use crate::types::{ClientId, DbIndex};
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,8 @@ pub struct Job {
     pub keys: Vec<Moving>,
     /// How often these keys were sent before, and changed meanwhile.
     pub attempts: u32,
+    /// The other side speaks TLS.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// What came of a job.
@@ -62,11 +66,14 @@ pub struct Outcome {
 
 /// Connections to other servers that nobody uses at the moment. They are looked at by all threads that send keys.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<HashMap<(String, u16), Kept>>>);
+pub struct Connections(Arc<Mutex<HashMap<Place, Kept>>>);
+
+/// Host, port, and whether TLS is spoken.
+type Place = (String, u16, bool);
 
 /// A connection, and what the other side believes.
 struct Kept {
-    stream: TcpStream,
+    stream: Stream,
     db: i64,
     since: Instant,
 }
@@ -91,19 +98,19 @@ impl Connections {
         self.with(|kept| kept.retain(|_, connection| connection.since.elapsed() < KEPT_FOR));
     }
 
-    fn take(&self, target: &Target) -> Option<Kept> {
-        self.with(|kept| kept.remove(&(target.host.clone(), target.port)))
+    fn take(&self, place: &Place) -> Option<Kept> {
+        self.with(|kept| kept.remove(place))
     }
 
-    fn keep(&self, target: &Target, connection: Kept) {
+    fn keep(&self, place: Place, connection: Kept) {
         self.with(|kept| {
             if kept.len() < KEPT_MAX {
-                kept.insert((target.host.clone(), target.port), connection);
+                kept.insert(place, connection);
             }
         });
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<(String, u16), Kept>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<Place, Kept>) -> R) -> R {
         // A thread that panicked left the map as it was between two of its calls.
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -136,13 +143,14 @@ impl Job {
     /// Sends the keys and waits for the replies. Not to be called where others wait, unless they are to wait.
     pub fn run(self, connections: &Connections) -> Outcome {
         let mut arrived = Vec::new();
-        let mut kept = connections.take(&self.target);
+        let place = (self.target.host.clone(), self.target.port, self.tls.is_some());
+        let mut kept = connections.take(&place);
         let failure = loop {
             let is_fresh = kept.is_none();
-            match kept.take().map_or_else(|| connect(&self.target), Ok).and_then(|kept| self.talk(kept, &mut arrived)) {
+            match kept.take().map_or_else(|| self.connect(), Ok).and_then(|kept| self.talk(kept, &mut arrived)) {
                 Ok((connection, refusal)) => {
                     if let Some(connection) = connection {
-                        connections.keep(&self.target, connection);
+                        connections.keep(place, connection);
                     }
                     break refusal;
                 }
@@ -173,8 +181,9 @@ impl Job {
             let ttl = moving.ttl.to_string();
             push(&mut request, [command, &moving.key, ttl.as_bytes(), &moving.payload].into_iter().chain(replace));
         }
-        connection.stream.write_all(&request).map_err(|error| (Broken::Writing, is_timeout(&error)))?;
-        let mut replies = Replies { stream: &connection.stream, buffer: Vec::new() };
+        let sent = connection.stream.write_all(&request).and_then(|()| connection.stream.flush());
+        sent.map_err(|error| (Broken::Writing, is_timeout(&error)))?;
+        let mut replies = Replies { stream: &mut connection.stream, buffer: Vec::new() };
         for _ in 0..greetings {
             if let Err(words) = replies.next()? {
                 return Ok((None, Some(Broken::Refused(words))));
@@ -191,25 +200,69 @@ impl Job {
         connection.since = Instant::now();
         Ok((Some(connection), refusal))
     }
+
+    fn connect(&self) -> Result<Kept, Break> {
+        let target = &self.target;
+        let addresses = (&*target.host, target.port).to_socket_addrs().map_err(|_| (Broken::Connecting, false))?;
+        let mut timed_out = false;
+        for address in addresses {
+            let ready = TcpStream::connect_timeout(&address, target.timeout).and_then(|stream| {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(target.timeout))?;
+                stream.set_write_timeout(Some(target.timeout))?;
+                self.wrap(stream, address)
+            });
+            match ready {
+                // Nobody has selected a database there.
+                Ok(stream) => return Ok(Kept { stream, db: -1, since: Instant::now() }),
+                Err(error) => timed_out |= is_timeout(&error),
+            }
+        }
+        Err((Broken::Writing, timed_out))
+    }
+
+    /// Speaks TLS over a connection, if the other side does. Its certificate is looked at here.
+    fn wrap(&self, stream: TcpStream, address: SocketAddr) -> io::Result<Stream> {
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
+        let name = ServerName::try_from(self.target.host.clone()).unwrap_or(ServerName::IpAddress(address.ip().into()));
+        let session = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Stream::Tls(Box::new(stream)))
+    }
 }
 
-fn connect(target: &Target) -> Result<Kept, Break> {
-    let addresses = (&*target.host, target.port).to_socket_addrs().map_err(|_| (Broken::Connecting, false))?;
-    let mut timed_out = false;
-    for address in addresses {
-        let ready = TcpStream::connect_timeout(&address, target.timeout).and_then(|stream| {
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(target.timeout))?;
-            stream.set_write_timeout(Some(target.timeout))?;
-            Ok(stream)
-        });
-        match ready {
-            // Nobody has selected a database there.
-            Ok(stream) => return Ok(Kept { stream, db: -1, since: Instant::now() }),
-            Err(error) => timed_out |= is_timeout(&error),
+/// A connection in the clear, or over TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
-    Err((Broken::Writing, timed_out))
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -229,7 +282,7 @@ fn push<'a>(out: &mut Vec<u8>, args: impl IntoIterator<Item = &'a [u8]>) {
 
 /// The other side's replies, in order.
 struct Replies<'a> {
-    stream: &'a TcpStream,
+    stream: &'a mut Stream,
     buffer: Vec<u8>,
 }
 

@@ -1,6 +1,8 @@
 //! Builds every part, joins them, and stops them in order: the only file that knows all of them.
 
 mod oom_score;
+pub mod title;
+mod watchdog;
 
 use crate::acl::{Acl, Rules};
 use crate::clock::{self, Clock};
@@ -13,6 +15,7 @@ use crate::engine::{Mailbox, cron, loading};
 use crate::keyspace::Keyspace;
 use crate::migration::{Connections, Job};
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
+use crate::net::tls::client::Peers;
 use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
 use crate::persist::Persistence;
@@ -29,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
+use watchdog::Watchdog;
 
 /// Which TCP port to listen on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,14 +80,17 @@ pub struct Builder {
     config: Config,
     clock: Clock,
     disk: Option<Arc<dyn Disk>>,
+    /// Data files were spoken of.
+    has_data: bool,
 }
 
 impl Server {
-    /// A builder with the defaults of a server for tests: loopback only, any free port, no snapshots.
+    /// A builder with the defaults of a server for tests: loopback only, any free port, no snapshots. A data file that lies in
+    /// the working directory is left alone unless one of `dir`, `dbfilename`, `save` and `appendonly` is set.
     pub fn builder() -> Builder {
         let mut config = Config { bind: vec!["127.0.0.1".into()], port: 0, port_auto: true, ..Config::default() };
         config.save.clear();
-        Builder { config, clock: Clock::Real, disk: None }
+        Builder { config, clock: Clock::Real, disk: None, has_data: false }
     }
 
     /// Where it listens. Port 0 if it has a Unix socket only.
@@ -133,6 +140,7 @@ impl Builder {
         if let Err(error) = crate::config::file::apply_str(&mut self.config, &line, origin) {
             panic!("{line}: {error}");
         }
+        self.has_data |= ["dir", "dbfilename", "save", "appendonly"].iter().any(|known| name.eq_ignore_ascii_case(known));
         self
     }
 
@@ -155,7 +163,7 @@ impl Builder {
     pub fn start(self) -> std::io::Result<Server> {
         let (ready, started) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
-        let Builder { mut config, clock, disk } = self;
+        let Builder { mut config, clock, disk, has_data } = self;
         let thread = std::thread::Builder::new().name("redstart".into()).spawn(move || {
             let bound = match bind(&config) {
                 Ok(bound) => bound,
@@ -179,6 +187,7 @@ impl Builder {
             };
             let mut world = world(config, clock, port.or(tls_port).map_or(0, |a| a.port()), String::new());
             world.persistence.aof.set_surroundings(disk, None);
+            world.persistence.starts_empty = !has_data;
             if let Err(errors) = world.load_users() {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
                 return;
@@ -398,11 +407,18 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
         }
     });
     let doors = RefCell::new(doors.collect());
-    let oom_score = OomScore::default();
-    let surroundings: Rc<Surroundings> =
-        Rc::new(Surroundings { mailbox: mailbox.clone(), doors, oom_score, tls: RefCell::new(tls) });
+    let (oom_score, watchdog) = (OomScore::default(), Watchdog::default());
+    let surroundings: Rc<Surroundings> = Rc::new(Surroundings {
+        mailbox: mailbox.clone(),
+        doors,
+        oom_score,
+        watchdog,
+        tls: RefCell::new(tls),
+        peers: Peers::default(),
+    });
     // A refusal is in the log; the server is of use without.
     let _ = mailbox.with(|engine| surroundings.oom_score.apply(&engine.world.config));
+    let _ = mailbox.with(|engine| surroundings.watchdog.apply(&engine.world.config));
     mailbox.with(|engine| engine.world.outside = Some(surroundings.clone()));
     mailbox.with(|engine| crate::sys::crash::watch(&engine.world.recent));
     watch_disk(&mailbox);
@@ -472,45 +488,20 @@ struct Surroundings {
     mailbox: Mailbox,
     doors: RefCell<Vec<Rc<Door>>>,
     oom_score: OomScore,
+    watchdog: Watchdog,
     /// There is one as soon as anything speaks TLS.
     tls: RefCell<Option<Rc<Tls>>>,
+    peers: Peers,
 }
 
 impl Outside for Surroundings {
     fn apply(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
-        for name in ["oom-score-adj", "oom-score-adj-values"] {
-            if names.contains(&name) && self.oom_score.apply(after).is_err() {
-                return Err((name, "Failed to set current oom_score_adj. Check server logs.".into()));
-            }
+        let applied = self.apply_in_turn(before, after, names);
+        if applied.is_err() && names.iter().any(|name| name.starts_with("oom-score-adj")) {
+            // It was the first; what could not be set says so in the log.
+            let _ = self.oom_score.apply(before);
         }
-        if names.contains(&"maxclients") && after.maxclients > before.maxclients {
-            let wanted = after.maxclients as u64 + RESERVED_FILES;
-            let files = crate::sys::process::raise_open_files(wanted);
-            if files < wanted {
-                let possible = files.saturating_sub(RESERVED_FILES);
-                let reason =
-                    format!("The operating system is not able to handle the specified number of clients, try with {possible}");
-                return Err(("maxclients", reason));
-            }
-        }
-        if let Some(name) = names.iter().find(|name| tls::settings::DIRECTIVES.contains(name) || **name == "tls-port") {
-            self.set_tls(after).map_err(|refusal| {
-                tracing::warn!("{refusal}");
-                (*name, "Unable to update TLS configuration. Check server logs.".to_owned())
-            })?;
-        }
-        let addresses = ["bind", "port", "tls-port"];
-        let Some(name) = addresses.into_iter().find(|name| names.contains(name)) else { return Ok(()) };
-        let kinds: &[Kind] = match name {
-            "bind" => &[Kind::Tcp, Kind::Tls],
-            _ if names.contains(&"port") && names.contains(&"tls-port") => &[Kind::Tcp, Kind::Tls],
-            "port" => &[Kind::Tcp],
-            _ => &[Kind::Tls],
-        };
-        self.listen(before, after, kinds).map_err(|_| match name {
-            "bind" => (name, "Failed to bind to specified addresses.".to_owned()),
-            _ => (name, "Unable to listen on this port. Check server logs.".to_owned()),
-        })
+        applied
     }
 
     fn migrate(&self, job: Job, connections: Connections) {
@@ -521,6 +512,10 @@ impl Outside for Surroundings {
                 mailbox.post(Event::Migrated(Box::new(outcome)));
             }
         });
+    }
+
+    fn tls_to_others(&self, config: &Config) -> Result<Arc<rustls::ClientConfig>, String> {
+        self.peers.client(config).map_err(|refusal| refusal.to_string())
     }
 
     fn listeners(&self) -> Vec<String> {
@@ -543,6 +538,54 @@ impl Outside for Surroundings {
 pub const RESERVED_FILES: u64 = 32;
 
 impl Surroundings {
+    /// Acts on directives one after another.
+    fn apply_in_turn(&self, before: &Config, after: &mut Config, names: &[&'static str]) -> Result<(), (&'static str, String)> {
+        for name in ["oom-score-adj", "oom-score-adj-values"] {
+            if names.contains(&name) && self.oom_score.apply(after).is_err() {
+                return Err((name, "Failed to set current oom_score_adj. Check server logs.".into()));
+            }
+        }
+        if names.contains(&"watchdog-period")
+            && let Err(error) = self.watchdog.apply(after)
+        {
+            return Err(("watchdog-period", format!("no thread: {error}")));
+        }
+        if names.contains(&"maxclients") && after.maxclients > before.maxclients {
+            let wanted = after.maxclients as u64 + RESERVED_FILES;
+            let files = crate::sys::process::raise_open_files(wanted);
+            if files < wanted {
+                let possible = files.saturating_sub(RESERVED_FILES);
+                let reason =
+                    format!("The operating system is not able to handle the specified number of clients, try with {possible}");
+                return Err(("maxclients", reason));
+            }
+        }
+        if let Some(name) = names.iter().find(|name| tls::settings::DIRECTIVES.contains(name) || **name == "tls-port") {
+            self.peers.forget();
+            self.set_tls(after).map_err(|refusal| {
+                tracing::warn!("{refusal}");
+                (*name, "Unable to update TLS configuration. Check server logs.".to_owned())
+            })?;
+        }
+        if names.contains(&"proc-title-template") {
+            title::show(after);
+        }
+        let addresses = ["bind", "port", "tls-port"];
+        let Some(name) = addresses.into_iter().find(|name| names.contains(name)) else { return Ok(()) };
+        let kinds: &[Kind] = match name {
+            "bind" => &[Kind::Tcp, Kind::Tls],
+            _ if names.contains(&"port") && names.contains(&"tls-port") => &[Kind::Tcp, Kind::Tls],
+            "port" => &[Kind::Tcp],
+            _ => &[Kind::Tls],
+        };
+        self.listen(before, after, kinds).map_err(|_| match name {
+            "bind" => (name, "Failed to bind to specified addresses.".to_owned()),
+            _ => (name, "Unable to listen on this port. Check server logs.".to_owned()),
+        })?;
+        title::show(after);
+        Ok(())
+    }
+
     /// Has new clients meet the certificates that `after` names, if anything speaks TLS.
     fn set_tls(&self, after: &Config) -> Result<(), tls::Refusal> {
         let mut tls = self.tls.borrow_mut();

@@ -411,6 +411,12 @@ pub trait Outside {
     /// Has a job done on a thread that may wait, and its outcome brought to the engine.
     fn migrate(&self, job: Job, connections: Connections);
 
+    /// What TLS connections to other servers begin with.
+    ///
+    /// # Errors
+    /// What the directives lack for it.
+    fn tls_to_others(&self, config: &Config) -> Result<Arc<rustls::ClientConfig>, String>;
+
     /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;
 }

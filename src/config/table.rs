@@ -33,12 +33,10 @@ pub const DIRECTIVES: &[Directive] = &[
     special("tls-port", special::TLS_PORT),
     string("tls-cert-file", field!(tls_cert_file)).volatile(),
     string("tls-key-file", field!(tls_key_file)).volatile(),
-    string("tls-key-file-pass", field!(tls_key_file_pass)).sensitive().no_effect("keys with a passphrase are not supported"),
+    string("tls-key-file-pass", field!(tls_key_file_pass)).sensitive(),
     string("tls-client-cert-file", field!(tls_client_cert_file)).volatile(),
     string("tls-client-key-file", field!(tls_client_key_file)).volatile(),
-    string("tls-client-key-file-pass", field!(tls_client_key_file_pass))
-        .sensitive()
-        .no_effect("keys with a passphrase are not supported"),
+    string("tls-client-key-file-pass", field!(tls_client_key_file_pass)).sensitive(),
     string("tls-dh-params-file", field!(tls_dh_params_file))
         .volatile()
         .no_effect("the TLS library has no finite-field Diffie-Hellman"),
@@ -73,11 +71,8 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("hide-user-data-from-log", field!(hide_user_data_from_log)),
     int("databases", field!(databases), 1, INT).immutable(),
     boolean("always-show-logo", field!(always_show_logo)).immutable(),
-    boolean("set-proc-title", field!(set_proc_title)).immutable().no_effect("the process keeps its command line"),
-    string("proc-title-template", field!(proc_title_template))
-        .keeps_empty()
-        .check(check::is_title_template)
-        .no_effect("the process keeps its command line"),
+    boolean("set-proc-title", field!(set_proc_title)).immutable(),
+    string("proc-title-template", field!(proc_title_template)).keeps_empty().check(check::is_title_template),
     string("ignore-warnings", field!(ignore_warnings)).keeps_empty().no_effect("there is no such warning"),
     special("shutdown-on-sigint", special::SHUTDOWN_ON_SIGINT).multi(),
     special("shutdown-on-sigterm", special::SHUTDOWN_ON_SIGTERM).multi(),
@@ -246,7 +241,7 @@ pub const DIRECTIVES: &[Directive] = &[
     int("cluster-ping-interval", field!(cluster_ping_interval), 0, i64::MAX).hidden().no_effect("the bus has its own pace"),
     // Tests and debugging
     boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden(),
-    int("watchdog-period", field!(watchdog_period), 0, INT).hidden().no_effect("there is no software watchdog"),
+    int("watchdog-period", field!(watchdog_period), 0, INT).hidden(),
     // Other servers' names: accepted so that their files load
     boolean("io-threads-do-reads", field!(io_threads_do_reads)).immutable().hidden().no_effect("socket threads always read"),
     int("active-defrag-cycle-us", field!(active_defrag_cycle_us), 0, 100_000).hidden(),

@@ -118,16 +118,19 @@ fn evict(world: &mut World) -> Outcome {
     }
     let (start, budget) = (Instant::now(), time_limit(world.config.maxmemory_eviction_tenacity));
     let samples = world.config.maxmemory_samples.max(1) as usize;
-    let mut evicted = 0;
+    // What those who are told of evicted keys cost does not count: telling them would go on until no key was left.
+    let excess = alloc::used_by_thread().saturating_sub(world.memory.left);
+    let (mut evicted, mut freed) = (0, 0);
     let outcome = loop {
-        if !is_over(world) {
+        if !is_over(world) || freed >= excess {
             break Outcome::Enough;
         }
         let Some(victim) = world.keyspace.pick_victim(policy, samples) else {
             break if wait_for_garbage(world, start, budget) { Outcome::Enough } else { Outcome::Exhausted };
         };
-        let removal = Instant::now();
+        let (removal, before) = (Instant::now(), alloc::used_by_thread());
         world.keyspace.evict(victim, world.config.lazyfree_lazy_eviction);
+        freed += before - alloc::used_by_thread();
         world.note_latency("eviction-del", removal.elapsed());
         publish::close_background(world);
         evicted += 1;

@@ -174,6 +174,20 @@ impl Batch {
         shrinks
     }
 
+    /// Takes room back from the lists of arguments and requests, if they have far more than input of this length fills; an
+    /// argument takes five bytes of it at least.
+    pub fn shrink_lists(&mut self, input: usize) {
+        const ENOUGH: usize = 1024;
+        const ARGUMENT_BYTES_MIN: usize = 5;
+        let most = (input / ARGUMENT_BYTES_MIN).max(ENOUGH);
+        if self.spans.capacity() > 2 * most {
+            self.spans.shrink_to(most);
+        }
+        if self.requests.capacity() > 2 * most {
+            self.requests.shrink_to(most);
+        }
+    }
+
     /// Moves the input to a buffer of another size. Fresh memory is zero already: unlike a buffer that is resized, pages that
     /// are never read into are never touched.
     fn resize_input(&mut self, size: usize) {
@@ -235,7 +249,9 @@ impl Batch {
 
     /// True if the batch is worth keeping for another connection.
     pub fn is_reusable(&self) -> bool {
-        self.input.len() <= INPUT_RECYCLED_MAX && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
+        self.input.len() <= INPUT_RECYCLED_MAX
+            && self.requests.capacity() <= REQUESTS_RECYCLED_MAX
+            && self.spans.capacity() * size_of::<Span>() <= INPUT_RECYCLED_MAX
     }
 
     /// Makes the batch as good as new, keeping its buffers.

@@ -199,16 +199,19 @@ fn count(session: &mut Session, tracking_bytes: usize) -> isize {
 
 /// The limit on replies that a client does not read.
 pub(super) fn limit_of(session: &Session, config: &Config) -> OutputBufferLimit {
+    /// Replies that a client of the original has room for in its own buffer do not count there.
+    const NOT_COUNTED: u64 = 16 << 10;
     let limits = &config.client_output_buffer_limit;
-    if session.subscriptions.is_some() {
+    let above = |bytes: u64, least: u64| if bytes == 0 { 0 } else { bytes.max(least) };
+    let limit = if session.subscriptions.is_some() {
         limits.pubsub
     } else if session.is_replica() {
         // What the backlog holds costs nothing more.
-        let hard = if limits.replica.hard == 0 { 0 } else { limits.replica.hard.max(config.repl_backlog_size) };
-        OutputBufferLimit { hard, ..limits.replica }
+        return OutputBufferLimit { hard: above(limits.replica.hard, config.repl_backlog_size), ..limits.replica };
     } else {
         limits.normal
-    }
+    };
+    OutputBufferLimit { hard: above(limit.hard, NOT_COUNTED), soft: above(limit.soft, NOT_COUNTED), ..limit }
 }
 
 /// True if more bytes of replies wait than the client's limit allows, or too many for too long.

@@ -142,7 +142,11 @@ impl Engine {
     /// Finds out what to load. Returns whether there is to be an append-only file.
     fn begin_load_at_start(&mut self) -> Result<bool, String> {
         let World { config, persistence, .. } = &mut self.world;
-        persistence.aof.read_manifest(config)?;
+        let read = persistence.aof.read_manifest(config);
+        if persistence.starts_empty {
+            return Ok(false);
+        }
+        read?;
         let appendonly = config.appendonly;
         if appendonly {
             persistence.aof.upgrade(config)?;

@@ -434,6 +434,7 @@ impl Connection {
         } else if batch.input.len() > SHRUNK_MIN && batch.pending() == 0 && peak < batch.input.len() / 2 {
             batch.shrink(peak.max(SHRUNK_MIN));
         }
+        batch.shrink_lists(peak);
         self.keep(batch);
     }
 

@@ -45,6 +45,8 @@ pub struct Persistence {
     pub background: Background,
     /// The loading of the data that is under way.
     pub loading: Option<Loading>,
+    /// Data files that lie about at the start are somebody else's.
+    pub starts_empty: bool,
     /// What the next data file tells of the history that its data are of: see `World::stamp_history`.
     pub place: Cell<Option<Place>>,
 }

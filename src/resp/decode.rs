@@ -17,8 +17,8 @@ use std::fmt;
 
 /// Length of a line above which it is refused if it has no end yet, in bytes.
 pub const INLINE_MAX: usize = 64 * 1024;
-/// Arguments that one request may have.
-pub const ARGS_MAX: usize = 1024 * 1024;
+/// Arguments that one request may have. Their bytes count against the query buffer's limit, which is met long before.
+pub const ARGS_MAX: usize = i32::MAX as usize;
 /// Arguments that one request may have before the client has authenticated.
 pub const ARGS_MAX_UNAUTHENTICATED: usize = 10;
 /// Length of an argument before the client has authenticated, in bytes.

@@ -75,6 +75,10 @@ static LOG: OnceLock<CString> = OnceLock::new();
 static ENABLED: AtomicBool = AtomicBool::new(false);
 /// Leave by exit instead of abort after a panic (`use-exit-on-panic`).
 static EXIT_ON_PANIC: AtomicBool = AtomicBool::new(false);
+/// Handlers are in place.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+/// The next SIGALRM comes from the watchdog.
+static EXPIRED: AtomicBool = AtomicBool::new(false);
 /// A report is being written, or was.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
@@ -106,6 +110,25 @@ pub fn install(log: Option<&Path>) {
             libc::sigemptyset(&mut action.sa_mask);
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
+    }
+    INSTALLED.store(true, Ordering::Relaxed);
+}
+
+/// A thread whose stack may be shown by another one.
+pub struct Thread(libc::pthread_t);
+
+impl Thread {
+    /// This thread; none where there are no handlers, for then a signal would end the process.
+    pub fn current() -> Option<Thread> {
+        // SAFETY: the call cannot fail.
+        INSTALLED.load(Ordering::Relaxed).then(|| Thread(unsafe { libc::pthread_self() }))
+    }
+
+    /// Has the log show where the thread is. It must not have ended.
+    pub fn show_stack(&self) {
+        EXPIRED.store(true, Ordering::Relaxed);
+        // SAFETY: the thread is there, as the caller promises, and the handler too.
+        unsafe { libc::pthread_kill(self.0, libc::SIGALRM) };
     }
 }
 
@@ -156,7 +179,9 @@ extern "C" fn on_fatal(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
 /// SIGALRM shows where the thread is that got it, and does no harm.
 extern "C" fn on_alarm(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     let mut out = Out::open();
-    let _ = write!(out, "\n{}:M # --- Received SIGALRM ---\n", std::process::id());
+    let expired = EXPIRED.swap(false, Ordering::Relaxed);
+    let cause = if expired { "WATCHDOG TIMER EXPIRED" } else { "Received SIGALRM" };
+    let _ = write!(out, "\n{}:M # --- {cause} ---\n", std::process::id());
     stack(&mut out, instruction(context));
 }
 

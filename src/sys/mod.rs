@@ -9,3 +9,4 @@ pub mod printf;
 pub mod process;
 pub mod random;
 pub mod time;
+pub mod title;

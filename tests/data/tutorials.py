@@ -107,11 +107,14 @@ def order_cancelled_by_expiry(connect):
     due = time.time() + delay
     for number in range(orders):
         r.set("unpaid:%d" % number, "", pxat=int(due * 1000))
+    paid = 0
     for number in range(0, orders, 2):
-        r.delete("unpaid:%d" % number)
-        r.hset("orders", number, "paid")
+        # On a slow machine time is up before all of them are paid.
+        if r.delete("unpaid:%d" % number):
+            r.hset("orders", number, "paid")
+            paid += 1
     cancelled = 0
-    while cancelled < orders // 2:
+    while cancelled < orders - paid:
         message = pubsub.get_message(timeout=PATIENCE)
         assert message is not None, "an expiry that nobody was told of"
         number = message["data"].split(b":")[1]
@@ -122,7 +125,7 @@ def order_cancelled_by_expiry(connect):
     # Nobody asked for the keys: the sweep alone has to find them.
     assert time.time() - due < 2, "%.1f s late" % (time.time() - due)
     states = r.hvals("orders")
-    assert (states.count(b"paid"), states.count(b"cancelled")) == (orders // 2, orders // 2)
+    assert (states.count(b"paid"), states.count(b"cancelled")) == (paid, orders - paid)
     pubsub.close()
     r.config_set("notify-keyspace-events", "")
 

@@ -124,6 +124,25 @@ async fn two_servers_in_one_process() {
     exchange(&mut to_third, "GET k\r\n", "$-1\r\n").await;
 }
 
+/// A server inside of another program does not take a data file in the working directory for its own.
+#[tokio::test]
+async fn a_stray_data_file_is_left_alone() {
+    // Where tests run there is such a file only while this test does.
+    let file = std::path::Path::new("dump.rdb");
+    assert!(!file.exists(), "tests leave no files");
+    let written = std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/rdb/redis7.0-lfu.rdb"), file);
+    written.expect("the file can be written");
+    let started = [Server::builder().start(), Server::builder().set("dbfilename", "dump.rdb").start()];
+    std::fs::remove_file(file).expect("it is there");
+    let [stray, wanted] = started.map(|server| server.expect("it starts"));
+    exchange(&mut TcpStream::connect(stray.address()).await.expect("it is there"), "DBSIZE\r\n", ":0\r\n").await;
+    let mut to_wanted = TcpStream::connect(wanted.address()).await.expect("it is there");
+    to_wanted.write_all(b"DBSIZE\r\n").await.expect("it is taken");
+    let mut reply = [0; 4];
+    to_wanted.read_exact(&mut reply).await.expect("a reply");
+    assert_ne!(&reply, b":0\r\n");
+}
+
 /// A server under test with a Unix socket, and the socket's path.
 fn spawn() -> (Spawned, PathBuf) {
     let server = Spawned::ours(&["--unixsocket", "clients.sock"]);

@@ -34,3 +34,41 @@ fn reports_can_be_declined() {
     let log = log_of_crash(&["DEBUG", "SEGFAULT"], &["--crash-log-enabled", "no"]);
     assert!(!log.contains("BUG REPORT"), "{log}");
 }
+
+/// The watchdog shows where the engine is when it stands still for longer than its period, once each time, and ends nothing.
+#[test]
+fn the_watchdog_shows_a_stack() {
+    let server = Server::ours(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    client.run("CONFIG SET watchdog-period 200");
+    for times in 1..=2 {
+        assert_eq!(client.run("DEBUG SLEEP 1").to_string(), "OK");
+        let log = server.log();
+        assert_eq!(log.matches("--- WATCHDOG TIMER EXPIRED ---").count(), times, "{log}");
+        assert_eq!(log.matches("STACK TRACE DONE").count(), times, "{log}");
+    }
+    client.run("CONFIG SET watchdog-period 0");
+    client.run("DEBUG SLEEP 0.5");
+    assert_eq!(server.log().matches("WATCHDOG").count(), 2);
+    assert_eq!(client.run("PING").to_string(), "PONG");
+}
+
+/// `ps` shows what `proc-title-template` says, however long the command line was.
+#[test]
+fn the_title_follows_its_template() {
+    let server = Server::ours(&[]);
+    let mut client = server.client();
+    let title = || {
+        let bytes = std::fs::read(format!("/proc/{}/cmdline", server.pid())).expect("it runs");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        text.trim_end_matches('\0').to_owned()
+    };
+    assert!(title().ends_with(&format!("redstart 127.0.0.1:{}", server.port())), "{}", title());
+    let long = "x".repeat(200);
+    client.run(&format!("CONFIG SET proc-title-template \"{long} {{port}} {{config-file}}\""));
+    assert_eq!(title(), format!("{long} {} -", server.port()));
+    assert!(client.run("CONFIG SET proc-title-template {nothing}").is_error());
+    let server = Server::ours(&["--set-proc-title", "no"]);
+    let bytes = std::fs::read(format!("/proc/{}/cmdline", server.pid())).expect("it runs");
+    assert!(String::from_utf8_lossy(&bytes).contains("--set-proc-title"));
+}

@@ -8,6 +8,7 @@ mod commands;
 mod crash;
 mod damage;
 mod disk;
+mod encodings;
 mod errors;
 mod handshakes;
 mod interchange;
@@ -25,6 +26,7 @@ mod support;
 mod tidy;
 mod tls;
 mod torture;
+mod vulnerabilities;
 
 /// As in the server, so that memory is counted in tests too.
 #[global_allocator]

@@ -33,6 +33,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("*: (error) ERR unknown subcommand *", "the original cuts the echoed name at a zero byte"),
     ("LSET: (error) ERR index out of range <> OK", "a great index of a short list is cut to 32 bits there"),
     ("CLIENT SETNAME: (error) ERR Client names cannot contain * <> OK", "a name ends at a zero byte there"),
+    ("CLIENT GETNAME: * <> \"\\x00*", "what that set is told"),
     ("*: (error) ERR unknown command * <> (error) ERR unknown command *", "as do the arguments that the text tells"),
     ("*: (error) ERR Unsupported option * <> (error) ERR Unsupported option *", "as does the option that the text tells"),
     ("DUMP-ENCODING: embstr <> raw", "a SETBIT or BITFIELD that changes nothing makes a string raw there all the same"),

@@ -240,3 +240,57 @@ fn cve_2023_36824_counts_of_keys_that_lie() {
         }
     }
 }
+
+fn figure(client: &mut Client, section: &str, name: &str) -> i64 {
+    let told = client.run(&format!("INFO {section}"));
+    let text = String::from_utf8_lossy(told.text().expect("text")).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).expect("the field is there");
+    line.trim().parse().expect("a number")
+}
+
+/// Clients that track keys were told of each key that was evicted, what they were told took memory, and for that memory the next
+/// key was evicted, until none was left.
+#[test]
+fn telling_of_evicted_keys_evicts_no_more_of_them() {
+    let server = Server::ours(&["--maxmemory-policy", "allkeys-lru", "--maxmemory-eviction-tenacity", "100"]);
+    let mut client = server.client();
+    let mut trackers: Vec<Client> = (0..10).map(|_| server.client()).collect();
+    for tracker in &mut trackers {
+        tracker.run("HELLO 3");
+        tracker.run("CLIENT TRACKING ON");
+    }
+    for n in 0..300 {
+        let key = format!("{n}{}", "x".repeat(1000));
+        client.run(&format!("SET {key} x"));
+        for tracker in &mut trackers {
+            tracker.run(&format!("GET {key}"));
+        }
+    }
+    // Buffers of requests are taken back within a second or two.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let limit = figure(&mut client, "memory", "used_memory") - 40_000;
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while figure(&mut client, "stats", "evicted_keys") == 0 && std::time::Instant::now() < deadline {}
+    let left = client.run("DBSIZE").integer().expect("a number");
+    assert!((200..300).contains(&left), "{left} of 300 are left");
+}
+
+/// A client that had once sent a request of many arguments kept room for them as long as it went on sending small ones.
+#[test]
+fn room_for_a_large_request_is_taken_back_from_a_busy_client() {
+    let server = Server::ours(&[]);
+    let mut client = server.client();
+    let mut request = vec!["SADD".to_owned(), "set".to_owned()];
+    request.extend((0..100_000).map(|n| n.to_string()));
+    assert_eq!(client.call(&request).expect("a reply").integer(), Some(100_000));
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let told = client.run("CLIENT INFO").to_string();
+        let memory = told.split("tot-mem=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
+        if memory.parse::<u64>().expect("a number") < 100_000 {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{told}");
+    }
+}

@@ -372,3 +372,55 @@ fn redis_cli_and_redis_py_over_tls() {
         Ok(run) => assert_eq!(String::from_utf8_lossy(&run.stdout), "True\n", "{}", String::from_utf8_lossy(&run.stderr)),
     }
 }
+
+#[test]
+fn keys_may_need_a_passphrase() {
+    let certificates = Certificates::new();
+    let plain_key = std::fs::read_to_string(certificates.file("server.key")).expect("a key");
+    let secret = PrivateKeyDer::from_pem_slice(plain_key.as_bytes()).expect("a key");
+    let parameters = pkcs8::pkcs5::pbes2::Parameters::pbkdf2_sha256_aes256cbc(2048, b"salt and pepper!", &[7; 16]);
+    let encrypted = pkcs8::PrivateKeyInfo::try_from(secret.secret_der())
+        .and_then(|key| key.encrypt_with_params(parameters.expect("parameters"), "open sesame"))
+        .expect("it can be encrypted");
+    let text = encrypted.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).expect("text");
+    std::fs::write(certificates.file("server.key"), format!("what is before does not matter\n{}", text.as_str()))
+        .expect("written");
+    let server = certificates.server().set("tls-key-file-pass", "\"open sesame\"").start().expect("it starts");
+    let config = certificates.client(Some("client"), BOTH);
+    exchange(&mut connect(server.tls_address().expect("a port"), &config, "localhost"), "PING\r\n", "+PONG\r\n");
+    let mut admin = plain(server.address());
+    let refusal = "-ERR CONFIG SET failed (possibly related to argument 'tls-key-file-pass') - Unable to update TLS configuration. \
+                   Check server logs.\r\n";
+    exchange(&mut admin, "CONFIG SET tls-key-file-pass wrong\r\n", refusal);
+    for (pass, why) in [("\"\"", "the passphrase is wrong"), ("wrong", "the passphrase is wrong")] {
+        let refusal = certificates.server().set("tls-key-file-pass", pass).start().err().expect("it cannot start").to_string();
+        assert!(refusal.contains(why) && !refusal.contains("sesame"), "{refusal}");
+    }
+}
+
+#[test]
+fn keys_move_over_tls() {
+    let certificates = Certificates::new();
+    // The name in a node's certificate is not looked at, whoever vouches for it is.
+    certificates.issue("elsewhere", &["elsewhere.example"], |_| {});
+    let (certificate, key) = (certificates.file("elsewhere.crt"), certificates.file("elsewhere.key"));
+    let there = certificates.server().set("tls-cert-file", &certificate).set("tls-key-file", &key).start().expect("it starts");
+    let there_port = there.tls_address().expect("a port").port();
+    let stranger = Certificates::new();
+    let strange = stranger.server().set("tls-auth-clients", "no").start().expect("it starts");
+    let strange_port = strange.tls_address().expect("a port").port();
+    let client_file = certificates.file("client.crt");
+    let here = certificates.server().set("tls-cluster", "yes").start().expect("it starts");
+    let mut admin = plain(here.address());
+    exchange(&mut admin, "MSET a 1 b 2\r\n", "+OK\r\n");
+    exchange(&mut admin, &format!("MIGRATE 127.0.0.1 {strange_port} a 0 2000\r\n"), "-IOERR");
+    exchange(&mut admin, "\r\n", " error or timeout writing to target instance\r\n");
+    // A server's certificate is not good for clients here, so they get one of their own.
+    let set =
+        format!("CONFIG SET tls-client-cert-file {client_file} tls-client-key-file {}\r\n", certificates.file("client.key"));
+    exchange(&mut admin, &set, "+OK\r\n");
+    exchange(&mut admin, &format!("MIGRATE 127.0.0.1 {there_port} a 0 2000\r\n"), "+OK\r\n");
+    exchange(&mut admin, &format!("MIGRATE localhost {there_port} b 0 2000\r\n"), "+OK\r\n");
+    exchange(&mut admin, "DBSIZE\r\n", ":0\r\n");
+    exchange(&mut plain(there.address()), "MGET a b\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+}

@@ -150,7 +150,7 @@ fn set(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(error::wrong_arity(ctx.spec.name));
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|i| (args.get(i), args.get(i + 1))).collect();
-    let context = SetContext { client_is_local: is_local(ctx.session), loading: false };
+    let context = SetContext { client_is_local: is_local(ctx.session), loading: ctx.world.persistence.is_loading() };
     let world = &mut *ctx.world;
     let before = world.config.clone();
     let refuse = |refusal: SetError| CommandError::text(refusal.to_string());

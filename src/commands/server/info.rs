@@ -1,6 +1,7 @@
 //! INFO: the server described in sections of `field:value` lines. Fields keep the original's names and places, because
 //! monitoring tools look for them; what does not exist here is left out or stands at zero.
 
+use super::key_sizes::KeySizes;
 use crate::acl::log::Reason;
 use crate::clock::Clock;
 use crate::command::context::ServerCtx;
@@ -97,8 +98,7 @@ const SECTIONS: &[Section] = &[
     Section { title: "Latencystats", shown: Shown::WithAll, write: latencystats },
     Section { title: "Cluster", shown: Shown::ByDefault, write: cluster },
     Section { title: "Keyspace", shown: Shown::ByDefault, write: keyspace },
-    // Sizes are not counted as keys change, and looking at every key would stop the server.
-    Section { title: "Keysizes", shown: Shown::ByDefault, write: |_, _| {} },
+    Section { title: "Keysizes", shown: Shown::ByDefault, write: keysizes },
     Section { title: "Debug", shown: Shown::ByName, write: debug },
 ];
 
@@ -602,6 +602,17 @@ fn keyspace(world: &World, out: &mut Fields<'_>) {
             &format!("db{index}"),
             format_args!("keys={},expires={},avg_ttl={ttl},subexpiry={}", db.table.len(), db.meta.volatile, db.meta.fields.len()),
         );
+    }
+}
+
+fn keysizes(world: &World, out: &mut Fields<'_>) {
+    for index in 0..world.keyspace.databases() as u32 {
+        let table = &world.keyspace.db(DbIndex(index)).table;
+        if !table.is_empty() {
+            for (name, counts) in KeySizes::of(table, world.stats.commands).fields() {
+                out.add(&format!("db{index}_distrib_{name}"), counts);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod debug;
 mod digest;
 mod info;
+mod key_sizes;
 mod latency;
 mod memory;
 mod persistence;

@@ -73,7 +73,7 @@ fn waitaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
         n @ 0..=1 => n,
         _ => return Err(CommandError::new("ERR value is out of range, value must between 0 and 1")),
     };
-    let replicas = ctx.args.non_negative(2)?;
+    let replicas = ctx.args.non_negative(2).map_err(|_| error::MUST_BE_POSITIVE)?;
     if ctx.world.replication.is_replica() {
         return Err(WAITAOF_ON_REPLICA);
     }

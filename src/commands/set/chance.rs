@@ -124,8 +124,13 @@ fn srandmember(ctx: &mut KeysCtx<'_>) -> CommandResult {
         3 => Some(ctx.args.i64(2)?),
         _ => return Err(error::SYNTAX),
     };
+    /// Most members chosen with repeats, as for HRANDFIELD.
+    const REPEATS_MAX: i64 = 1 << 26;
     if count == Some(i64::MIN) {
         return Err(OUT_OF_RANGE);
+    }
+    if count.is_some_and(|count| count < -REPEATS_MAX) && !ctx.reply.is_limited() {
+        return Err(error::OUT_OF_RANGE);
     }
     let key = ctx.args.get(1);
     let found = match ctx.db.read(key) {

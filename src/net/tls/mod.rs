@@ -1,8 +1,9 @@
-//! TLS. `settings` makes a `rustls` configuration out of directives and files; `stream` runs a session over a socket in the
+//! TLS. `settings` makes a `rustls` configuration out of directives and files, `client` one for connections to other servers; `stream` runs a session over a socket in the
 //! two halves that a connection uses; here is the current configuration, and when it is read again.
 //!
 //! Each accepted client takes the configuration that holds at that moment; sessions that are under way keep theirs.
 
+pub mod client;
 pub mod settings;
 pub mod stream;
 

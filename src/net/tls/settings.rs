@@ -1,6 +1,7 @@
 //! From directives to what `rustls` wants: certificates, keys, authorities, versions and cipher suites.
 
 use crate::config::{Config, TlsAuthClients};
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,6 +33,12 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl Refusal {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Refusal(text.into())
+    }
+}
 
 fn refuse<T>(text: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(text.into()))
@@ -69,7 +76,7 @@ pub fn load(config: &Config) -> Result<Material, Refusal> {
         return refuse("No tls-key-file configured!");
     }
     let provider = Arc::new(provider(&config.tls_ciphersuites)?);
-    let certified = certified_key(&config.tls_cert_file, &config.tls_key_file, &provider)?;
+    let certified = certified_key(&config.tls_cert_file, &config.tls_key_file, &config.tls_key_file_pass, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(&config.tls_protocols)?)
         .map_err(|error| Refusal(format!("Failed to configure protocols and ciphers: {error}")))?;
@@ -98,7 +105,14 @@ pub fn load(config: &Config) -> Result<Material, Refusal> {
 
 /// The ages of all files that `load` reads.
 pub fn stamps(config: &Config) -> Vec<Stamp> {
-    let files = [&config.tls_cert_file, &config.tls_key_file, &config.tls_ca_cert_file, &config.tls_ca_cert_dir];
+    let files = [
+        &config.tls_cert_file,
+        &config.tls_key_file,
+        &config.tls_client_cert_file,
+        &config.tls_client_key_file,
+        &config.tls_ca_cert_file,
+        &config.tls_ca_cert_dir,
+    ];
     let stamp = |path: &&String| {
         let about = std::fs::metadata(path).ok()?;
         Some((about.modified().ok()?, about.len()))
@@ -107,12 +121,17 @@ pub fn stamps(config: &Config) -> Vec<Stamp> {
 }
 
 /// A certificate with the chain that vouches for it, and its key.
-fn certified_key(certificates: &str, key: &str, provider: &CryptoProvider) -> Result<CertifiedKey, Refusal> {
+pub(super) fn certified_key(
+    certificates: &str,
+    key: &str,
+    passphrase: &str,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Refusal> {
     let chain = chain(Path::new(certificates))
         .and_then(|chain| if chain.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(chain) })
         .map_err(|error| Refusal(format!("Failed to load certificate: {certificates}: {error}")))?;
     let failed = |error: &dyn fmt::Display| Refusal(format!("Failed to load private key: {key}: {error}"));
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(&error))?;
+    let secret = secret_key(key, passphrase).map_err(|error| failed(&error))?;
     let secret = provider.key_provider.load_private_key(secret).map_err(|error| failed(&error))?;
     let certified = CertifiedKey::new(chain, secret);
     // Other findings (a certificate of an old form) are for the clients to judge.
@@ -122,6 +141,25 @@ fn certified_key(certificates: &str, key: &str, provider: &CryptoProvider) -> Re
     }
 }
 
+/// The key of a PEM file, which may need a passphrase.
+fn secret_key(path: &str, passphrase: &str) -> Result<PrivateKeyDer<'static>, String> {
+    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    if let Some(from) = text.find(BEGIN) {
+        let block = &text[from..];
+        let end = block.find(END).ok_or("the encrypted key has no end")?;
+        let (_, document) = SecretDocument::from_pem(&block[..end + END.len()]).map_err(|error| error.to_string())?;
+        let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| error.to_string())?;
+        let plain = encrypted.decrypt(passphrase).map_err(|_| "the passphrase is wrong, or the encryption is not known")?;
+        return Ok(PrivateKeyDer::Pkcs8(plain.as_bytes().to_vec().into()));
+    }
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err("it is encrypted in an old form; `openssl pkcs8 -topk8` makes a new one of it".into());
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| error.to_string())
+}
+
 /// All certificates of a PEM file.
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
@@ -129,7 +167,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Those whose word on a certificate counts.
-fn authorities(config: &Config) -> Result<RootCertStore, Refusal> {
+pub(super) fn authorities(config: &Config) -> Result<RootCertStore, Refusal> {
     if config.tls_ca_cert_file.is_empty() && config.tls_ca_cert_dir.is_empty() {
         return refuse(
             "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or \
@@ -158,7 +196,7 @@ fn authorities(config: &Config) -> Result<RootCertStore, Refusal> {
 }
 
 /// The versions that `tls-protocols` names, of those that are still considered safe.
-fn versions(text: &str) -> Result<Vec<&'static SupportedProtocolVersion>, Refusal> {
+pub(super) fn versions(text: &str) -> Result<Vec<&'static SupportedProtocolVersion>, Refusal> {
     let mut versions = Vec::new();
     for word in text.split_whitespace() {
         match word.to_ascii_lowercase().as_str() {
@@ -176,7 +214,7 @@ fn versions(text: &str) -> Result<Vec<&'static SupportedProtocolVersion>, Refusa
 }
 
 /// The arithmetic, with the suites of TLS 1.3 that `tls-ciphersuites` names, in its order. Those of TLS 1.2 are the library's.
-fn provider(ciphersuites: &str) -> Result<CryptoProvider, Refusal> {
+pub(super) fn provider(ciphersuites: &str) -> Result<CryptoProvider, Refusal> {
     let mut provider = ring::default_provider();
     if ciphersuites.trim().is_empty() {
         return Ok(provider);

@@ -117,9 +117,8 @@ fn errors_have_their_text() {
         (b"*01\r\n".to_vec(), SMALL, "invalid multibulk length"),
         (b"*+1\r\n".to_vec(), SMALL, "invalid multibulk length"),
         (b"*1 \r\n".to_vec(), SMALL, "invalid multibulk length"),
-        (b"*2147483648\r\n".to_vec(), SMALL, "invalid multibulk length"),
         (b"*3000000000000000000000\r\n".to_vec(), SMALL, "invalid multibulk length"),
-        (b"*1048577\r\n".to_vec(), SMALL, "invalid multibulk length"),
+        (b"*2147483648\r\n".to_vec(), SMALL, "invalid multibulk length"),
         (b"*11\r\n".to_vec(), Limits::unauthenticated(), "unauthenticated multibulk length"),
         (b"*100000\r\n".to_vec(), Limits::unauthenticated(), "unauthenticated multibulk length"),
         (b"*2147483648\r\n".to_vec(), Limits::unauthenticated(), "invalid multibulk length"),
@@ -277,6 +276,7 @@ fn long_requests_in_pieces_take_linear_time() {
     }
 }
 
+/// `REDSTART_DECODER_ROUNDS` asks for more rounds than the usual.
 #[test]
 fn garbage_ends_in_an_answer() {
     const PIECES: [&[u8]; 22] = [
@@ -304,7 +304,8 @@ fn garbage_ends_in_an_answer() {
         b"\xff",
     ];
     let mut random = Random(0x5eed_0002);
-    for round in 0..100_000 {
+    let rounds = std::env::var("REDSTART_DECODER_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000_u64);
+    for round in 0..rounds {
         let mut bytes = Vec::new();
         for _ in 0..random.below(24) {
             if round % 4 == 0 {

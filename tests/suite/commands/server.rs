@@ -403,3 +403,27 @@ fn listeners_move_with_port_and_bind() {
     assert_eq!(ask(&mut client, "CONFIG SET bind *\r\n"), "+OK\r\n");
     assert_eq!(ask(&mut TcpStream::connect(free).unwrap(), "PING\r\n"), "+PONG\r\n");
 }
+
+#[test]
+fn sizes_of_keys_are_counted_when_asked() {
+    check(
+        r##"
+        > SET empty ""
+        +OK
+        > MSET a 1 b 12 c 123 d 1234
+        +OK
+        > RPUSH l a b c
+        3
+        > SADD s 1 2
+        2
+        > ZADD z 1 a
+        1
+        > HSET h f v g w
+        2
+        > XADD x 1 f v
+        "1-0"
+        > INFO keysizes
+        "# Keysizes\r\ndb0_distrib_strings_sizes:0=1,1=1,2=2,4=1\r\ndb0_distrib_lists_items:2=1\r\ndb0_distrib_sets_items:2=1\r\ndb0_distrib_zsets_items:1=1\r\ndb0_distrib_hashes_items:2=1\r\n"
+        "##,
+    );
+}
