@@ -24,6 +24,7 @@
 //! | `acl` | users, what each may do, and the log of refusals |
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
+//! | `replication` | the history that replicas follow, its backlog, primaries and replicas |
 //! | `persist` | RDB files |
 //! | `check` | redis-check-rdb and redis-check-aof |
 //! | `migration` | sending keys to another server (MIGRATE) |
@@ -74,6 +75,7 @@ pub mod migration;
 pub mod net;
 pub mod persist;
 pub mod raw;
+pub mod replication;
 pub mod resp;
 pub mod scripting;
 pub mod server;

@@ -71,6 +71,9 @@ fn refuse(text: &str) -> ExitCode {
 const RESERVED_FILES: u64 = 32;
 
 fn serve(config: Config, started: Instant) -> ExitCode {
+    if config.disable_thp {
+        sys::process::decline_huge_pages();
+    }
     let log = match logging::start(&config) {
         Ok(log) => log,
         Err(error) => return refuse(&format!("Can't open the log file {}: {error}", config.logfile)),

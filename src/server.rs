@@ -363,6 +363,7 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         commands,
         config,
         stream: WriteStream::default(),
+        replication: Default::default(),
         slow: SlowRecords::default(),
         recent: Default::default(),
         persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
@@ -374,7 +375,6 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         orders: Default::default(),
         identity: Identity {
             run_id: clock::random_id(),
-            replication_id: clock::random_id(),
             started: Instant::now(),
             started_unix_seconds: Clock::Real.micros() / 1_000_000,
             tcp_port,
@@ -389,6 +389,7 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         limits_client_memory: false,
         memory_short: false,
         memory: Default::default(),
+        read_only: false,
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
@@ -427,6 +428,7 @@ pub async fn serve(
     watch_disk(&mailbox);
     local::spawn(mailbox.clone().go_on());
     local::spawn(crate::engine::snapshot::run(mailbox.clone()));
+    local::spawn(crate::engine::replication::run(mailbox.clone()));
     let (threads, commands) = mailbox.with(|e| (e.world.config.io_threads.max(1) as usize - 1, e.world.commands.clone()));
     if let Err(error) = io_thread::start(&mailbox, &commands, threads) {
         tracing::warn!("Can't start I/O threads: {error}");

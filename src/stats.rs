@@ -51,6 +51,12 @@ impl Rate {
 #[derive(Default)]
 pub struct Stats {
     pub connections: u64,
+    /// Full syncs begun, partial ones, and refused wishes for partial ones.
+    pub sync_full: u64,
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
+    /// Bytes sent to replicas.
+    pub replication_bytes_out: u64,
     pub rejected_connections: u64,
     pub commands: u64,
     pub bytes_in: u64,
@@ -65,6 +71,8 @@ pub struct Stats {
     /// Closed because clients together took too much memory.
     pub evicted_clients: u64,
     pub unexpected_errors: u64,
+    /// Bytes that came from the primary.
+    pub replication_bytes_in: u64,
     pub used_memory_peak: u64,
     pub used_memory_peak_millis: i64,
     pub active_expire_nanos: u64,

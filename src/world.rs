@@ -3,6 +3,8 @@
 
 mod cluster;
 pub mod commandlog;
+mod failover;
+mod replication;
 mod users;
 
 use crate::acl::Acl;
@@ -17,6 +19,7 @@ use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
 use crate::persist::aof;
 use crate::persist::rdb::load::Library;
+use crate::replication::Replication;
 use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::scripting::Scripting;
@@ -50,6 +53,7 @@ pub struct World {
     pub commands: Arc<CommandTable>,
     pub stats: Stats,
     pub stream: WriteStream,
+    pub replication: Replication,
     pub slow: SlowRecords,
     /// The commands that ran last, for the report on a crash, which finds them by their address.
     pub recent: Box<Recent>,
@@ -78,6 +82,8 @@ pub struct World {
     /// The memory of clients is limited, and so counted.
     pub limits_client_memory: bool,
     pub memory: MemoryGuard,
+    /// Clients may not write: this server is a replica.
+    pub read_only: bool,
     /// Some requests are refused for the state that the server is in: `dispatch::admit` asks which.
     pub is_restricted: bool,
     /// A transaction runs: what it does is not to be told apart.
@@ -95,13 +101,20 @@ impl World {
 
     /// The pause of clients, unless it is over.
     pub fn paused(&self) -> Option<Pause> {
-        self.pause.filter(|pause| self.keyspace.env.now() < pause.until)
+        let asked_for = self.pause.filter(|pause| self.keyspace.env.now() < pause.until);
+        // While another server takes over nothing may change here.
+        let handing_over = self.replication.is_failing_over().then_some(Pause { until: i64::MAX, all: false });
+        asked_for.or(handing_over)
     }
 
     /// Begins, changes or ends the pause of clients.
     pub fn set_pause(&mut self, pause: Option<Pause>) {
         self.pause = pause;
-        self.keyspace.env.expiry_paused = pause.is_some();
+        self.settle_pause();
+    }
+
+    fn settle_pause(&mut self) {
+        self.keyspace.env.expiry_paused = self.pause.is_some() || self.replication.is_failing_over();
     }
 
     /// Ends a client's transaction and its watch of keys.
@@ -124,6 +137,9 @@ impl World {
         if session.tracking {
             self.tracking.end(session);
             self.settle_changes();
+        }
+        if session.is_replica() {
+            self.remove_replica(session.id);
         }
         if std::mem::take(&mut session.monitor) {
             self.monitors.retain(|(client, _)| *client != session.id);
@@ -192,7 +208,7 @@ impl World {
     /// # Errors
     /// It failed, and the end is not forced.
     pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
-        if self.persistence.is_loading() {
+        if self.persistence.loading.is_some() {
             warn!("The data are still being loaded: nothing is saved.");
             return Ok(());
         }
@@ -205,6 +221,7 @@ impl World {
             return Ok(());
         }
         self.give_snapshots_up();
+        self.stamp_history();
         info!("Saving the final RDB snapshot before exiting.");
         let saved = self.persistence.save(&self.keyspace, &self.config);
         if saved.is_err() {
@@ -215,7 +232,8 @@ impl World {
 
     /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
     pub fn memory_not_counted(&self) -> usize {
-        0
+        let kept = self.replication.backlog().memory_bytes();
+        kept.saturating_sub(self.config.repl_backlog_size as usize)
     }
 
     /// Notes that something else than a command took long, for LATENCY.
@@ -256,12 +274,29 @@ impl World {
         Some(CommandError::text(format!("MISCONF Errors writing to the AOF file: {reason}")))
     }
 
+    /// True while the data may be old and clients are not to see them: the link to the primary is down.
+    pub fn is_stale(&self) -> bool {
+        !self.config.replica_serve_stale_data && self.replication.upstream.as_ref().is_some_and(|up| !up.is_connected())
+    }
+
     /// Looks anew at what requests have to be held back for; to be called when any of that changed.
     pub fn review_restrictions(&mut self) {
         let World { persistence, config, .. } = self;
         let saving = persistence.is_saving();
         persistence.aof.set_saving(saving, config);
-        self.is_restricted = self.cluster.is_some() || self.persistence.is_loading() || self.refused_writes().is_some();
+        let follows = self.replication.is_replica();
+        self.keyspace.env.follows = follows;
+        self.keyspace.env.own_deadlines.noted = follows && !self.config.replica_read_only;
+        if !follows {
+            self.keyspace.env.own_deadlines.keys.clear();
+        }
+        self.is_restricted = self.cluster.is_some()
+            || self.persistence.loading.is_some()
+            || self.refused_writes().is_some()
+            || self.is_stale()
+            || self.replication.lacking
+            || self.replication.is_failing_over();
+        self.read_only = self.config.replica_read_only && follows;
     }
 
     /// Takes over the libraries of functions of a file that was loaded. With `merge` they replace those of the same name.
@@ -406,8 +441,14 @@ pub enum Order {
     Migrate(Box<Job>),
     /// Empty the keyspace and load the append-only file; the client waits for it.
     LoadAof { client: ClientId },
+    /// The server follows another primary now, or none any more.
+    ChangeRole,
     /// All databases were emptied on purpose: a snapshot of them is of no use any more.
     AllFlushed,
+    /// A client became a replica: see what it is to be sent.
+    ReplicaJoined(ClientId),
+    /// A replica told how far it is, and clients wait for that.
+    Acknowledged,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
 }
@@ -425,8 +466,6 @@ pub struct Shutdown {
 /// Names and times that tell this server from others.
 pub struct Identity {
     pub run_id: String,
-    /// Names the history of changes that replicas follow.
-    pub replication_id: String,
     pub started: Instant,
     pub started_unix_seconds: i64,
     pub tcp_port: u16,

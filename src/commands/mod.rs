@@ -5,12 +5,15 @@ pub mod acl;
 pub mod bitmap;
 mod cluster;
 mod expire_options;
+mod failover;
 pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
+mod replicaof;
+mod replication;
 pub mod scan_options;
 pub mod scripting;
 pub mod server;
@@ -49,4 +52,7 @@ const FAMILIES: &[Topics] = &[
     transaction::TOPICS,
     scripting::TOPICS,
     cluster::TOPICS,
+    replication::TOPICS,
+    replicaof::TOPICS,
+    failover::TOPICS,
 ];

@@ -129,7 +129,8 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("full syncs use the one replication connection"),
     int("repl-ping-replica-period", field!(repl_ping_replica_period), 1, INT).alias("repl-ping-slave-period"),
     int("repl-timeout", field!(repl_timeout), 1, INT),
-    boolean("repl-disable-tcp-nodelay", field!(repl_disable_tcp_nodelay)),
+    boolean("repl-disable-tcp-nodelay", field!(repl_disable_tcp_nodelay))
+        .no_effect("what one turn writes reaches a replica in one piece anyway"),
     special("repl-backlog-size", special::REPL_BACKLOG_SIZE),
     int("repl-backlog-ttl", field!(repl_backlog_ttl), 0, i64::MAX),
     int("replica-priority", field!(replica_priority), 0, INT).alias("slave-priority"),
@@ -179,7 +180,7 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("jemalloc-bg-thread", field!(jemalloc_bg_thread)).no_effect("jemalloc is not used"),
     choice("oom-score-adj", pick!(oom_score_adj: OomScoreAdj)),
     special("oom-score-adj-values", special::OOM_SCORE_ADJ_VALUES).multi(),
-    boolean("disable-thp", field!(disable_thp)).immutable().no_effect("huge pages only help here: nothing forks"),
+    boolean("disable-thp", field!(disable_thp)).immutable(),
     // Encodings
     int("hash-max-listpack-entries", field!(hash_max_listpack_entries), 0, i64::MAX).alias("hash-max-ziplist-entries"),
     memory("hash-max-listpack-value", field!(hash_max_listpack_value), 0, LONG).alias("hash-max-ziplist-value"),

@@ -28,10 +28,21 @@ pub fn admit(
     if session.guarded {
         permit::admit(world, session, at, spec, args)?;
     }
+    if world.memory_short | world.read_only {
+        admit_writer(world, session, spec, args)?;
+    }
+    Ok(())
+}
+
+/// Refuses what adds while memory is short, and what writes on a replica.
+fn admit_writer(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     if world.memory_short && spec.has(Flag::DenyOom) {
         // Where there is no place for a key that belongs elsewhere, the client is told where.
         route::admit(world, session, spec, args)?;
         return Err(error::OOM);
+    }
+    if world.read_only && effective_flags(world, session, spec, args) & Flag::Write.bit() != 0 {
+        return Err(error::READONLY);
     }
     Ok(())
 }
@@ -49,7 +60,7 @@ pub fn admit_special(
     }
     if world.is_restricted {
         route::admit(world, session, spec, args)?;
-        admit_restricted(world, session, spec)?;
+        admit_restricted(world, session, spec, args)?;
     }
     if spec.name == "EXEC" {
         transaction::admit_exec(world, session)?;
@@ -67,13 +78,27 @@ pub fn admit_special(
 }
 
 /// Refuses what the state of the server does not allow.
-fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Result<(), CommandError> {
+fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     let queued = session.transaction.as_ref().filter(|_| spec.name == "EXEC");
-    let writes = (spec.flags | queued.map_or(0, |transaction| transaction.flags)) & Flag::Write.bit() != 0;
+    let flags = effective_flags(world, session, spec, args);
+    let writes = flags & Flag::Write.bit() != 0;
     if (writes || spec.name == "PING")
         && let Some(refusal) = world.refused_writes()
     {
         return Err(refusal);
+    }
+    if writes && world.replication.lacking {
+        return Err(error::NOREPLICAS);
+    }
+    let needs_fresh = |at: u16| !world.commands.get(at).spec.has(Flag::Stale);
+    if world.is_stale()
+        && (flags & Flag::Stale.bit() == 0
+            || queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| needs_fresh(queued.command))))
+    {
+        return Err(error::MASTERDOWN);
+    }
+    if world.persistence.is_loading_beside() && spec.has(Flag::NoAsyncLoading) {
+        return Err(error::LOADING);
     }
     let waits = |at: u16| !world.commands.get(at).spec.has(Flag::Loading);
     let queue_waits = queued.is_some_and(|transaction| transaction.queue.iter().any(|queued| waits(queued.command)));
@@ -81,6 +106,24 @@ fn admit_restricted(world: &World, session: &Session, spec: &CommandSpec) -> Res
         return Err(error::LOADING);
     }
     Ok(())
+}
+
+/// A command's flags; those of one that runs a script are what the script says of itself, and EXEC has those of what it runs, too.
+fn effective_flags(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> u32 {
+    if let Some(transaction) = &session.transaction
+        && spec.name == "EXEC"
+    {
+        return spec.flags | transaction.flags & Flag::Write.bit();
+    }
+    let Some(script) = script::flags_of(world, spec, args) else { return spec.flags };
+    let mut flags = spec.flags & !Flag::Stale.bit();
+    if !script.has(Flags::NO_WRITES) {
+        flags |= Flag::Write.bit();
+    }
+    if script.has(Flags::ALLOW_STALE) {
+        flags |= Flag::Stale.bit();
+    }
+    flags
 }
 
 /// True if the request has to wait for the end of CLIENT PAUSE.
@@ -93,7 +136,7 @@ pub fn is_paused(world: &World, session: &Session, spec: &CommandSpec, args: Arg
     };
     // A script that says it does not write is taken at its word.
     let reads_only = || script::flags_of(world, spec, args).is_some_and(|flags| flags.has(Flags::NO_WRITES));
-    !session.monitor && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
+    !session.monitor && !session.is_replica() && (pause.all || (may_write(spec.flags) && !reads_only()) || may_write(queued))
 }
 
 /// The refusal for a container whose subcommand is unknown.

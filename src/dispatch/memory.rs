@@ -89,7 +89,8 @@ fn is_over(world: &World) -> bool {
 fn make_room(world: &mut World) {
     refresh(world);
     // What the primary or a file of the server's own says is obeyed; and while clients are paused nothing changes.
-    if world.keyspace.env.obeys || world.paused().is_some() {
+    let leaves_it_to_the_primary = world.config.replica_ignore_maxmemory && world.replication.is_replica();
+    if world.keyspace.env.obeys || leaves_it_to_the_primary || world.paused().is_some() {
         world.memory_short = false;
         return;
     }

@@ -195,6 +195,64 @@ pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool 
     true
 }
 
+/// Executes a request of the primary: it was admitted there. Nobody hears its reply; an error is logged, as the data may not
+/// be the primary's any more.
+pub fn obey(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) {
+    world.stats.commands += 1;
+    session.commands += 1;
+    // Keys are evicted here unless `replica-ignore-maxmemory`, as before a client's request.
+    memory::before_command(world, session);
+    let start = session.out.mark();
+    let errors = world.stats.errors;
+    world.keyspace.env.obeys = true;
+    match command {
+        None => {
+            let refusal = admit::unknown(world, session, args);
+            fail(world, session, start, &refusal, None);
+        }
+        Some(at) => obey_known(world, session, args, at, start),
+    }
+    world.keyspace.env.obeys = false;
+    if world.stats.errors != errors {
+        complain(world, session, args);
+    }
+    session.out.rewind(start);
+}
+
+fn obey_known(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) {
+    let spec = world.commands.get(at).spec;
+    session.last_command = Some(at);
+    if matches!(spec.run, Handler::Container) && args.len() > 1 {
+        let refusal = admit::bad_subcommand(spec, args);
+        return fail(world, session, start, &refusal, None);
+    }
+    if !spec.arity.allows(args.len()) {
+        return fail(world, session, start, &error::wrong_arity(spec.name), None);
+    }
+    if session.transaction.is_some() && !transaction::runs_at_once(spec) {
+        return transaction::queue(session, at, spec, args);
+    }
+    let mut step = run(world, session, args, at, start, false);
+    // The primary's scripts come as what they did; those of old ones are run to their end.
+    while let Step::Pause(paused) = step {
+        step = go_on(world, session, args, paused);
+    }
+    monitor::show(world, session, spec, args);
+}
+
+/// Logs that a request of the primary failed.
+#[cold]
+fn complain(world: &mut World, session: &Session, args: Args<'_>) {
+    let reply = session.out.flatten();
+    let text = reply.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"-")).unwrap_or_default();
+    tracing::warn!(
+        "== CRITICAL == This replica is sending an error to its master: '{}' after processing the command '{}'",
+        String::from_utf8_lossy(text).trim_end(),
+        String::from_utf8_lossy(args.get(0)).to_ascii_lowercase()
+    );
+    world.stats.unexpected_errors += 1;
+}
+
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
     let start = session.out.mark();
@@ -248,7 +306,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
-    let mut result = invoke(world, session, args, at, &mut block, true);
+    let may_block = !world.keyspace.env.obeys;
+    let mut result = invoke(world, session, args, at, &mut block, may_block);
     let open = Open { at, start, timer, dirty, again };
     if matches!(result, Ok(Flow::RunQueue | Flow::RunScript)) {
         match run_long(world, session, args, at, result) {
@@ -360,6 +419,7 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
+        session.replicated_to = world.replication.end(&world.stream);
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -240,11 +240,18 @@ fn admit_call(world: &mut World, script: &mut Script, at: u16, args: Args<'_>) -
     if script.read_only && (spec.has(Flag::Write) || spec.has(Flag::MayReplicate)) {
         return Err(CommandError::new("ERR Write commands are not allowed from read-only scripts."));
     }
+    if world.read_only && spec.has(Flag::Write) && !world.keyspace.env.obeys {
+        return Err(error::READONLY);
+    }
+    if world.is_restricted && world.is_stale() && !spec.has(Flag::Stale) {
+        return Err(CommandError::new("ERR Can not execute the command on a stale replica"));
+    }
     // A script that has written already cannot be stopped in the middle.
     if world.is_restricted
         && spec.has(Flag::Write)
         && !script.wrote
-        && let Some(refusal) = world.refused_writes()
+        && !world.keyspace.env.obeys
+        && let Some(refusal) = world.refused_writes().or_else(|| world.replication.lacking.then_some(error::NOREPLICAS))
     {
         return Err(refusal);
     }

@@ -155,6 +155,15 @@ impl Batch {
         true
     }
 
+    /// Adds bytes that were read elsewhere.
+    pub fn push_input(&mut self, bytes: &[u8]) {
+        if self.input.len() < self.filled + bytes.len() {
+            self.resize_input((self.filled + bytes.len()).max(INPUT_BYTES));
+        }
+        self.input[self.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+
     /// Takes room back from a buffer that is not needed in its size; what it holds stays. True if there was any to take.
     pub fn shrink(&mut self, room: usize) -> bool {
         let size = room.max(self.filled);
@@ -219,6 +228,7 @@ impl Batch {
         self.decoder.shift(&mut self.spans);
         self.input.copy_within(start..self.filled, 0);
         self.filled -= start;
+        self.wanted = self.wanted.saturating_sub(start);
         self.requests.clear();
         self.next = 0;
     }

@@ -9,7 +9,7 @@
 
 use super::Engine;
 use super::batch::Batch;
-use crate::config::{MemoryOrPercent, OutputBufferLimit, OutputBufferLimits};
+use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::types::{ClientId, UnixMillis};
@@ -26,12 +26,12 @@ impl Engine {
     /// Sends every client what there is for it.
     pub(super) fn send_replies_now(&mut self) {
         let World { sessions, stats, config, keyspace, tracking, limits_client_memory, .. } = &mut self.world;
-        let (limits, counts, now) = (&config.client_output_buffer_limit, *limits_client_memory, keyspace.env.now());
+        let (counts, now) = (*limits_client_memory, keyspace.env.now());
         let mut memory_changed = 0isize;
         sessions.drain_sends(|session| {
             let bytes = session.out.len();
             count_sent(stats, session, bytes);
-            let limit = limit_of(session, limits);
+            let limit = limit_of(session, config);
             if limit.hard != 0 && bytes as u64 >= limit.hard {
                 cut_off(stats, session);
             }
@@ -64,7 +64,7 @@ impl Engine {
         let bytes = session.out.len();
         let World { stats, config, keyspace, .. } = &mut self.world;
         count_sent(stats, session, bytes);
-        let limit = limit_of(session, &config.client_output_buffer_limit);
+        let limit = limit_of(session, config);
         let unlimited = limit.hard == 0 && limit.soft == 0 && session.authenticated;
         if !unlimited && bytes > 0 {
             let left = session.link.as_ref().map_or(0, |link| link.buffers().unsent);
@@ -92,7 +92,8 @@ impl Engine {
             }
             let Some(link) = &session.link else { continue };
             let idle = millis - session.active_at;
-            let waits = session.subscriptions.is_some() || session.blocked || session.monitor;
+            let is_link = session.is_primary || session.is_replica();
+            let waits = session.subscriptions.is_some() || session.blocked || session.monitor || is_link;
             if config.timeout > 0 && idle > config.timeout * 1000 && !waits {
                 tracing::debug!("Closing idle client");
                 session.closing = true;
@@ -103,7 +104,7 @@ impl Engine {
             if buffers.query + buffers.query_free > 0 {
                 link.tidy(idle >= IDLE_BUFFER_MILLIS);
             }
-            let limit = limit_of(session, &config.client_output_buffer_limit);
+            let limit = limit_of(session, config);
             if is_over(session, &limit, buffers.unsent, now) {
                 cut_off(stats, session);
             }
@@ -160,7 +161,8 @@ impl Engine {
         if limit == 0 || self.world.sessions.memory() <= limit {
             return;
         }
-        let may_go = |session: &&Session| !session.no_evict && session.link.is_some();
+        let is_link = |session: &Session| session.is_primary || session.is_replica();
+        let may_go = |session: &&Session| !session.no_evict && session.link.is_some() && !is_link(session);
         let all = self.world.sessions.iter().filter(may_go);
         let mut largest: Vec<(usize, ClientId)> = all.map(|session| (session.counted_bytes, session.id)).collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));
@@ -196,12 +198,21 @@ fn count(session: &mut Session, tracking_bytes: usize) -> isize {
 }
 
 /// The limit on replies that a client does not read.
-pub(super) fn limit_of(session: &Session, limits: &OutputBufferLimits) -> OutputBufferLimit {
-    if session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
+pub(super) fn limit_of(session: &Session, config: &Config) -> OutputBufferLimit {
+    let limits = &config.client_output_buffer_limit;
+    if session.subscriptions.is_some() {
+        limits.pubsub
+    } else if session.is_replica() {
+        // What the backlog holds costs nothing more.
+        let hard = if limits.replica.hard == 0 { 0 } else { limits.replica.hard.max(config.repl_backlog_size) };
+        OutputBufferLimit { hard, ..limits.replica }
+    } else {
+        limits.normal
+    }
 }
 
 /// True if more bytes of replies wait than the client's limit allows, or too many for too long.
-fn is_over(session: &mut Session, limit: &OutputBufferLimit, waiting: usize, now: UnixMillis) -> bool {
+pub(super) fn is_over(session: &mut Session, limit: &OutputBufferLimit, waiting: usize, now: UnixMillis) -> bool {
     if !session.authenticated && waiting > UNSENT_MAX_UNAUTHENTICATED {
         return true;
     }
@@ -217,7 +228,7 @@ fn is_over(session: &mut Session, limit: &OutputBufferLimit, waiting: usize, now
 
 /// Closes a client whose replies pile up; what it has not read it never will.
 #[cold]
-fn cut_off(stats: &mut Stats, session: &mut Session) {
+pub(super) fn cut_off(stats: &mut Stats, session: &mut Session) {
     tracing::warn!("Client id={} closed for overcoming of output buffer limits.", session.id.0);
     stats.output_buffer_limit_disconnections += 1;
     session.closing = true;

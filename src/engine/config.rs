@@ -20,6 +20,12 @@ pub(super) fn apply(world: &mut World, names: &[&'static str]) {
         let config = &world.config;
         world.identity.tcp_port = if config.port != 0 { config.port } else { config.tls_port } as u16;
     }
+    if names.contains(&"repl-backlog-size") {
+        world.replication.set_backlog_size(world.config.repl_backlog_size);
+    }
+    if names.contains(&"min-replicas-to-write") || names.contains(&"min-replicas-max-lag") {
+        world.count_good_replicas();
+    }
     world.limit_tracking(None);
     if names.contains(&"proto-max-bulk-len") || names.contains(&"client-query-buffer-limit") {
         world.settle_all();

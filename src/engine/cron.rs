@@ -55,6 +55,14 @@ pub async fn run(mailbox: Mailbox) {
 const EXPIRE_SHARE_PERCENT: u64 = 25;
 const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
 
+/// Takes in blocks that other threads freed, in a moment; what is left waits for the next tick, or until memory is short.
+fn take_in_freed() {
+    const PAGES: usize = 4;
+    const BUDGET: Duration = Duration::from_micros(200);
+    let start = Instant::now();
+    while crate::raw::alloc::collect(PAGES) == PAGES && start.elapsed() < BUDGET {}
+}
+
 impl Engine {
     /// One tick.
     pub fn tick(&mut self, period: Duration) {
@@ -82,9 +90,11 @@ impl Engine {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;
         }
-        if world.keyspace.env.active_expire && !world.keyspace.env.expiry_paused && !world.persistence.is_loading() {
+        if world.keyspace.env.active_expire && !world.keyspace.env.keeps_past() && !world.persistence.is_loading() {
             self.expire(period);
         }
+        self.expire_own();
+        self.world.carry_failover_on();
         self.world.look_after_cluster();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
@@ -92,9 +102,10 @@ impl Engine {
         self.look_at_clients();
         self.world.migration.connections.trim();
         self.look_after_aof();
+        self.look_after_replication();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
-        crate::raw::alloc::collect(64);
+        take_in_freed();
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
         self.world.stats.engine_loop_nanos += nanos;
@@ -118,6 +129,15 @@ impl Engine {
         env.stats.expired_stale_percent = env.stats.expired_stale_percent * 0.95 + stale * 0.05;
         if swept.expired + swept.fields > 0 {
             crate::dispatch::publish::close_background(world);
+        }
+    }
+
+    /// On a replica whose clients may write: removes what they gave a deadline.
+    fn expire_own(&mut self) {
+        const KEYS_PER_TICK: usize = 1000;
+        let keyspace = &mut self.world.keyspace;
+        if keyspace.env.follows && !keyspace.env.own_deadlines.keys.is_empty() && keyspace.sweep_own_deadlines(KEYS_PER_TICK) {
+            crate::dispatch::publish::close_background(&mut self.world);
         }
     }
 

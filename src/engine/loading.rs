@@ -40,8 +40,14 @@ pub async fn at_start(mailbox: &Mailbox) -> Result<(), String> {
     let appendonly = mailbox.with(|engine| engine.begin_load_at_start())?;
     run(mailbox).await?;
     mailbox.with(|engine| {
-        let opened = if appendonly { engine.open_aof() } else { Ok(()) };
-        opened.inspect(|()| engine.follow_appendonly())
+        if appendonly {
+            engine.open_aof()?;
+        } else {
+            engine.world.resume_loaded_history();
+        }
+        engine.follow_appendonly();
+        engine.follow_configured_primary(mailbox);
+        Ok(())
     })
 }
 
@@ -201,6 +207,7 @@ impl Engine {
             bytes: total_bytes,
             bytes_done: 0,
             memory_bytes: 0,
+            is_async: false,
         });
         world.review_restrictions();
         let session = Session { origin: Origin::Internal, ..Session::default() };
@@ -346,7 +353,8 @@ impl Load {
                 checksum: world.config.rdbchecksum,
                 deep: world.config.sanitize_dump_payload == SanitizeDumpPayload::Yes,
                 merge: false,
-                keep_expired: wanted.role != Role::Snapshot,
+                // On replicas the primary tells when they go.
+                keep_expired: wanted.role != Role::Snapshot || world.config.replicaof.is_some(),
             };
             match FileLoad::open(&wanted.path, manner) {
                 Ok(Some(load)) => Stage::Rdb(Box::new(load)),
@@ -524,7 +532,7 @@ impl Replay {
 }
 
 /// Waits, for tests of slow loads; a negative number is a share of a microsecond and not worth waiting for.
-fn sleep(micros: i64) {
+pub(super) fn sleep(micros: i64) {
     if micros > 0 {
         std::thread::sleep(Duration::from_micros(micros as u64));
     }

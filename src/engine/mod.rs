@@ -16,8 +16,12 @@ pub mod event;
 mod hold;
 pub mod loading;
 mod nap;
+mod obey;
+pub mod replication;
 pub mod ring;
 pub mod snapshot;
+mod sync;
+mod upstream;
 
 use crate::command::context::BlockOn;
 use crate::command::error::{self, CommandError};
@@ -67,6 +71,7 @@ pub struct Engine {
     looked_at: ClientId,
     held: hold::Held,
     load: Option<Box<loading::Load>>,
+    sync: Option<Box<sync::Sync>>,
     snapshot: snapshot::Pace,
 }
 
@@ -104,6 +109,8 @@ struct Shared {
     /// A script takes long.
     busy: Notify,
     snapshots: Notify,
+    /// Some replica has not been handed everything.
+    replicas: Notify,
     naps: RefCell<Naps>,
 }
 
@@ -179,6 +186,7 @@ impl Mailbox {
             looked_at: ClientId::default(),
             held: hold::Held::default(),
             load: None,
+            sync: None,
             snapshot: snapshot::Pace::default(),
         };
         Mailbox(Rc::new(Shared {
@@ -194,6 +202,7 @@ impl Mailbox {
             timers: Notify::new(),
             busy: Notify::new(),
             snapshots: Notify::new(),
+            replicas: Notify::new(),
             naps: RefCell::default(),
         }))
     }
@@ -288,6 +297,11 @@ impl Mailbox {
     /// Waits until a snapshot is to be carried on.
     pub async fn snapshot_wanted(&self) {
         self.0.snapshots.notified().await;
+    }
+
+    /// Waits until some replica cannot be handed everything at once.
+    pub async fn replicas_lag(&self) {
+        self.0.replicas.notified().await;
     }
 
     /// Runs the engine for ever on this thread; ends with how the server is to end.
@@ -431,9 +445,15 @@ impl Engine {
         if self.world.memory.unfinished {
             mailbox.0.timers.notify_one();
         }
+        if self.world.replication.has_replicas() {
+            self.feed_replicas(mailbox);
+        }
         while let Some(order) = self.world.orders.pop_front() {
             self.carry_out(order, mailbox);
             self.send_replies();
+        }
+        if self.world.replication.lags {
+            mailbox.0.replicas.notify_one();
         }
         if self.world.persistence.snapshot.is_some() && !self.snapshot.is_driven {
             self.snapshot.is_driven = true;
@@ -474,7 +494,7 @@ impl Engine {
                 continue;
             }
             session.lent_bytes = batches[i].memory_bytes();
-            session.out.limit = clients::limit_of(&session, &self.world.config.client_output_buffer_limit).hard as usize;
+            session.out.limit = clients::limit_of(&session, &self.world.config).hard as usize;
             self.world.sessions.lend_output(&mut session);
             session.active_at = self.world.keyspace.env.now();
             let count = batches[i].requests.len();
@@ -546,13 +566,14 @@ impl Engine {
         }
         self.world.stream.flush();
         self.send_replies();
-        let mut remote = false;
+        let (mut remote, writers_wait) = (false, self.writers_wait());
         for batch in batches.drain(..) {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                if let Some(batch) = self.held.keep_batch(batch) {
-                    mailbox.send_home(batch);
+                match self.is_to_wait(&batch, writers_wait) {
+                    true => self.held.keep_batch(batch),
+                    false => mailbox.send_home(batch),
                 }
             }
         }
@@ -917,11 +938,14 @@ impl Engine {
                     mailbox.0.timers.notify_one();
                 }
             }
+            Order::ChangeRole => self.change_role(mailbox),
             Order::LoadAof { client } => loading::start_on_demand(mailbox.clone(), client),
             Order::Unblock { client, error } => {
                 self.unblock(client, error.then_some(error::UNBLOCKED));
                 self.run_resumed(mailbox);
             }
+            Order::ReplicaJoined(client) => self.welcome_replica(client),
+            Order::Acknowledged => self.retry_awaiting_safety(mailbox),
             Order::Redirect { client, error } => {
                 self.unblock(client, Some(error));
                 self.run_resumed(mailbox);

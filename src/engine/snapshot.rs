@@ -57,6 +57,7 @@ pub async fn run(mailbox: Mailbox) {
 impl Engine {
     /// One slice.
     fn carry_snapshot_on(&mut self, mailbox: &Mailbox) -> Next {
+        self.release_batches(mailbox);
         let World { persistence, keyspace, stats, .. } = &mut self.world;
         let Some(snapshot) = &mut persistence.snapshot else {
             self.snapshot = Pace::default();
@@ -76,6 +77,7 @@ impl Engine {
         {
             self.snapshot = Pace::default();
             keyspace.refresh_clock();
+            self.release_batches(mailbox);
             finished(&mut self.world, &snapshot, result);
             // Another may have begun.
             self.finish_turn(mailbox);
@@ -95,6 +97,8 @@ impl Engine {
         } else if !persistence.background.scheduled {
             return;
         }
+        self.world.stamp_history();
+        let World { persistence, keyspace, config, .. } = &mut self.world;
         // Logged, and told by INFO; and it is tried again.
         let _ = persistence.save_in_background(keyspace, config);
         self.world.review_restrictions();
@@ -120,20 +124,36 @@ impl Pace {
 /// A snapshot is over: those who wanted it are told.
 fn finished(world: &mut World, snapshot: &Snapshot, result: io::Result<u64>) {
     match snapshot.purpose {
-        Purpose::Rdb => world.persistence.saved_in_background(snapshot, result),
+        Purpose::Rdb => {
+            let is_saved = result.is_ok();
+            world.persistence.saved_in_background(snapshot, result);
+            world.data_file_saved(is_saved);
+        }
         Purpose::AofBase => {
             let World { persistence, config, stream, .. } = &mut *world;
             persistence.aof.base_written(result, config, stream);
         }
-        Purpose::FullSync => {}
+        Purpose::FullSync => match result {
+            Ok(_) => tracing::info!("Background RDB transfer terminated with success"),
+            Err(error) => tracing::warn!("Background transfer error: {error}"),
+        },
     }
+    world.start_full_sync_if_due();
     world.review_restrictions();
 }
 
 /// FLUSHALL: a file of what is gone would only be in the way, and one of nothing is quickly written.
 pub(super) fn all_flushed(world: &mut World) {
-    let World { persistence, keyspace, config, .. } = world;
-    persistence.cancel_save(keyspace);
+    let World { persistence, keyspace, replication, .. } = &mut *world;
+    // Unless replicas wait for it.
+    if replication.save_offset.is_none() {
+        persistence.cancel_save(keyspace);
+    }
+    if persistence.is_saving() {
+        return;
+    }
+    world.stamp_history();
+    let World { persistence, keyspace, config, .. } = &mut *world;
     if !config.save.is_empty() {
         // Logged.
         let _ = persistence.save(keyspace, config);

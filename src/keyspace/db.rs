@@ -12,6 +12,7 @@ use crate::clock::{Clock, Rng};
 use crate::raw::table::{Ref, Slot, Table};
 use crate::resp::request::OwnedRequest;
 use crate::types::{DbIndex, UnixMillis};
+use std::collections::HashSet;
 
 /// Counters of the keyspace that INFO shows.
 #[derive(Default, Clone)]
@@ -95,6 +96,11 @@ pub struct Env {
     pub obeys: bool,
     /// While clients are paused nothing expires: keys past their deadline are not to be seen, but stay.
     pub expiry_paused: bool,
+    /// This server is a replica: what is past its deadline is not to be seen, but stays until the primary says that it goes.
+    pub follows: bool,
+    /// On a replica whose clients may write: the keys to which they gave a deadline. The primary does not know of those, so they
+    /// go away by themselves.
+    pub own_deadlines: OwnDeadlines,
     /// The keyspace of an earlier moment, while it is being recorded.
     pub cut: Option<Box<Cut>>,
 }
@@ -111,6 +117,12 @@ impl Env {
     #[inline]
     pub fn expiry_now(&self) -> UnixMillis {
         if self.obeys { UnixMillis::MIN } else { self.now() }
+    }
+
+    /// True if keys and fields past their deadline are hidden from the client that asks, but not removed.
+    #[inline]
+    pub fn keeps_past(&self) -> bool {
+        (self.expiry_paused | self.follows) && !self.obeys
     }
 
     /// The access clock of a new entry.
@@ -180,6 +192,24 @@ fn lfu_minutes(now_micros: i64) -> u32 {
     (now_micros / 60_000_000) as u32 & 0xffff
 }
 
+/// Keys to which clients of a replica gave a deadline.
+#[derive(Default)]
+pub struct OwnDeadlines {
+    /// Such keys are noted: clients of this replica may write.
+    pub noted: bool,
+    pub keys: HashSet<(DbIndex, Box<[u8]>)>,
+}
+
+impl Env {
+    /// A key of this database was given a deadline.
+    #[inline]
+    pub(super) fn deadline_given(&mut self, db: DbIndex, key: &[u8]) {
+        if self.own_deadlines.noted && !self.obeys {
+            self.own_deadlines.keys.insert((db, key.into()));
+        }
+    }
+}
+
 /// The counter that a new entry starts with, so that it is not the first to be evicted.
 const LFU_START: u32 = 5;
 
@@ -236,8 +266,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
-const HUGE_EFFORT: usize = 10_000;
+/// Values of more allocations than this are freed on another thread in any case: at most half a millisecond of work.
+const HUGE_EFFORT: usize = 2_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
@@ -261,6 +291,8 @@ impl Keyspace {
                 active_expire: true,
                 obeys: false,
                 expiry_paused: false,
+                follows: false,
+                own_deadlines: OwnDeadlines::default(),
                 cut: None,
             },
             evictor: Evictor::default(),
@@ -312,7 +344,7 @@ impl Keyspace {
     pub fn read(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
         let env = &mut self.env;
-        if env.expiry_paused && is_past(db, env, key) {
+        if env.keeps_past() && is_past(db, env, key) {
             env.stats.misses += 1;
             return None;
         }
@@ -335,7 +367,7 @@ impl Keyspace {
     /// Finds a key without counting or touching anything: TTL, TYPE, OBJECT.
     pub fn peek(&mut self, index: DbIndex, key: &[u8]) -> Option<Ref<'_, Entry>> {
         let db = &mut self.dbs[index.at()];
-        if self.env.expiry_paused && is_past(db, &self.env, key) {
+        if self.env.keeps_past() && is_past(db, &self.env, key) {
             return None;
         }
         match find_live(&mut db.table, &mut db.meta, &mut self.env, key) {
@@ -459,6 +491,33 @@ impl Keyspace {
             watched.touch_exchanged(&self.dbs[a.at()], &self.dbs[b.at()], now);
         }
         self.env.effects.swapped(a, b);
+    }
+
+    /// Other databases, empty, with the same settings: to be filled, and then to take the place of these.
+    pub fn another(&self) -> Keyspace {
+        let mut other = Keyspace::new(self.databases(), self.env.clock.clone(), self.hash_seed);
+        other.env.settings = self.env.settings.clone();
+        other
+    }
+
+    /// Puts the databases of `other` in the place of these, which are returned. There must be no cut.
+    pub fn exchange(&mut self, mut other: Keyspace) -> Keyspace {
+        std::mem::swap(&mut self.dbs, &mut other.dbs);
+        let now = self.env.now();
+        for (before, after) in other.dbs.iter().zip(&self.dbs) {
+            if !self.env.effects.watched.is_empty() {
+                self.env.effects.watched.touch_exchanged(before, after, now);
+            }
+            self.env.effects.flushed(after.meta.index, 0);
+        }
+        other
+    }
+
+    /// Has all keys freed on another thread.
+    pub fn discard(self, lazyfree: &mut LazyFree) {
+        for db in self.dbs {
+            lazyfree.send(Garbage::Table(db.table));
+        }
     }
 
     /// Makes room for so many keys that are about to be loaded. The number was checked against the size of what holds them.

@@ -74,6 +74,29 @@ impl Keyspace {
     }
 }
 
+impl Keyspace {
+    /// On a replica: removes keys past their deadline that its own clients gave one, and forgets keys that have none any more. Looks
+    /// at `max` keys at the most. True if any went away.
+    pub fn sweep_own_deadlines(&mut self, max: usize) -> bool {
+        let now = self.env.now();
+        let mut settled = Vec::new();
+        for place in self.env.own_deadlines.keys.iter().take(max) {
+            let table = &self.db(place.0).table;
+            let deadline = table.get(table.hash(&place.1), &place.1).and_then(|entry| entry.deadline());
+            if deadline.is_none_or(|deadline| now > deadline) {
+                settled.push(place.clone());
+            }
+        }
+        let before = self.env.stats.expired;
+        for place in settled {
+            // Looking for it in order to change it removes it, if it is past its deadline.
+            self.entry(place.0, &place.1);
+            self.env.own_deadlines.keys.remove(&place);
+        }
+        self.env.stats.expired != before
+    }
+}
+
 /// Sweeps `buckets` buckets of one database.
 fn sweep(db: &mut Db, env: &mut Env, buckets: usize) -> Swept {
     let now = env.now();

@@ -109,6 +109,10 @@ impl Handle<'_> {
     /// Lets `remove` remove fields that are past their deadline, which calls its last argument with the name of each. They go
     /// away by themselves: nothing is counted as a change of the command that came by. Does nothing to other types.
     fn expire_fields(self, remove: impl FnOnce(&mut Hash, UnixMillis, &mut dyn FnMut(&[u8]))) -> usize {
+        // The primary tells when they go.
+        if self.env.follows {
+            return 0;
+        }
         let Slot::Occupied(mut found) = self.slot else { return 0 };
         let (env, meta, key) = (self.env, self.meta, self.key);
         let now = env.expiry_now();

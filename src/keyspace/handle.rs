@@ -112,6 +112,9 @@ impl<'a> Handle<'a> {
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
             }
         }
+        if deadline.is_some() {
+            self.env.deadline_given(self.meta.index, self.key);
+        }
         self.env.effects.modified(self.meta.index, self.key, event, true);
     }
 
@@ -341,6 +344,9 @@ impl<'a> Handle<'a> {
             });
             self.meta.volatile += deadline.is_some() as usize;
             self.meta.volatile -= was as usize;
+            if deadline.is_some() {
+                self.env.deadline_given(self.meta.index, self.key);
+            }
             self.env.effects.modified(self.meta.index, self.key, event, true);
         }
     }
@@ -386,6 +392,9 @@ impl<'a> Handle<'a> {
             cut.filed(self.meta.index, &entry);
         }
         self.meta.volatile += entry.deadline().is_some() as usize;
+        if entry.deadline().is_some() {
+            self.env.deadline_given(self.meta.index, self.key);
+        }
         if let Slot::Occupied(found) = &self.slot {
             self.meta.fields.left(&found.get());
         }

@@ -10,9 +10,10 @@ use crate::config::{Config, MaxmemoryPolicy, SanitizeDumpPayload, SavePoint};
 use crate::keyspace::Keyspace;
 use crate::stream::WriteStream;
 use rdb::load::{Library, Loaded};
-use rdb::save::{AccessKind, Facts};
+use rdb::save::{AccessKind, Facts, Place};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Persistence {
     pub background: Background,
     /// The loading of the data that is under way.
     pub loading: Option<Loading>,
+    /// What the next data file tells of the history that its data are of: see `World::stamp_history`.
+    pub place: Cell<Option<Place>>,
 }
 
 /// What is known of the saves in the background.
@@ -68,6 +71,8 @@ pub struct Loading {
     pub bytes_done: u64,
     /// What the data took in memory when they were saved, if a file tells.
     pub memory_bytes: u64,
+    /// They go beside the data in use, which can be read meanwhile.
+    pub is_async: bool,
 }
 
 /// Seconds between two tries of a save point when saving fails.
@@ -129,14 +134,24 @@ impl Persistence {
         }
     }
 
-    /// True while data are being loaded.
+    /// True while data are being loaded that clients have to wait for.
     pub fn is_loading(&self) -> bool {
-        self.loading.is_some()
+        self.loading.as_ref().is_some_and(|loading| !loading.is_async)
+    }
+
+    /// True while data are being loaded beside those in use.
+    pub fn is_loading_beside(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| loading.is_async)
     }
 
     /// True while the data file is being saved in the background.
     pub fn is_saving(&self) -> bool {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::Rdb)
+    }
+
+    /// True while a snapshot goes straight to replicas.
+    pub fn is_syncing(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::FullSync)
     }
 
     /// Starts to write the data file in the background. There must be no snapshot in the making.
@@ -286,11 +301,13 @@ impl Persistence {
     /// How the data are to be written as they are now. `aof_base`: as the base of an append-only file.
     pub fn options(&self, keyspace: &Keyspace, config: &Config, aof_base: bool) -> rdb::save::Options {
         let unix_seconds = keyspace.env.clock.micros() / 1_000_000;
+        // It holds for one file: the next is of another moment.
+        let place = self.place.take().filter(|_| !aof_base);
         rdb::save::Options {
             compression: config.rdbcompression,
             checksum: config.rdbchecksum,
             access: access_kind(config.maxmemory_policy),
-            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base },
+            facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base, place },
             functions: self.functions.clone(),
         }
     }

@@ -2,6 +2,7 @@
 //! that wait to be sent. Sockets and request buffers live in `net/`; a session reaches its socket through a `Link`.
 
 pub mod blocked;
+pub mod follower;
 pub mod link;
 pub mod message;
 pub mod multi;
@@ -64,6 +65,8 @@ pub struct Session {
     pub closing: bool,
     /// Waits for keys.
     pub blocked: bool,
+    /// The primary that this server follows: what it sends is executed as it comes.
+    pub is_primary: bool,
     /// Waits in the registry's list of sessions with something to send.
     pub send_queued: bool,
     pub origin: Origin,
@@ -109,6 +112,10 @@ pub struct Session {
     pub counted_bytes: usize,
     /// Offset in the write stream behind the last write of this client.
     pub wrote_to: u64,
+    /// The same in the history that replicas follow.
+    pub replicated_to: u64,
+    /// What the client told of itself as a replica.
+    pub follower: Option<Box<follower::Follower>>,
     /// Its replies tell of the data (noted while replies wait for the disk).
     pub told_data: bool,
     /// Waits for its writes to be safe (WAIT, WAITAOF).
@@ -122,7 +129,11 @@ pub struct Session {
 pub struct Awaits {
     /// Offset in the write stream.
     pub offset: u64,
+    /// Offset in the history that replicas follow.
+    pub replicated: u64,
     pub deadline: Option<UnixMillis>,
+    /// Replicas were asked how far they are.
+    pub asked: bool,
 }
 
 impl Session {
@@ -131,6 +142,11 @@ impl Session {
     #[inline]
     pub fn is_special(&self) -> bool {
         self.transaction.is_some() | self.subscriptions.is_some() | self.tracking
+    }
+
+    /// True for a client that is a replica.
+    pub fn is_replica(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.is_replica)
     }
 
     /// How many things of a kind the client listens to.

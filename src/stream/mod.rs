@@ -57,6 +57,11 @@ impl WriteStream {
         self.offset + self.pending.len() as u64
     }
 
+    /// Bytes written and not yet handed out.
+    pub fn pending_len(&self) -> u64 {
+        self.pending.len() as u64
+    }
+
     /// True if anybody reads.
     pub fn has_consumers(&self) -> bool {
         !self.consumers.is_empty() && !self.silent
@@ -101,7 +106,8 @@ impl WriteStream {
     }
 }
 
-fn encode<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'a [u8]>) {
+/// Appends a request as it goes over the wire.
+pub fn encode<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'a [u8]>) {
     let mut text = itoa::Buffer::new();
     out.push(b'*');
     out.extend_from_slice(text.format(args.len()).as_bytes());

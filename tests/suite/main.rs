@@ -13,6 +13,8 @@ mod migration;
 mod model;
 mod persist;
 mod regression;
+mod replica;
+mod replication;
 mod scripts;
 mod shutdown;
 mod snapshot;

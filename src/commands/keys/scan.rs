@@ -68,9 +68,13 @@ fn keys(ctx: &mut KeysCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
+/// Keys past their deadline that RANDOMKEY passes over where it must not remove them.
+const ROUNDS_MAX: usize = 100;
+
 fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let now = ctx.db.now();
-    // Each round removes a key or ends.
+    // Each round removes a key or ends; where none may be removed there is an end, too.
+    let mut rounds_left = ROUNDS_MAX;
     loop {
         let (db, env) = ctx.db.keyspace.db_mut(ctx.db.index);
         let Some(entry) = db.table.random(&mut || env.rng.next_u64()) else {
@@ -78,10 +82,11 @@ fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
             return Ok(Flow::Done);
         };
         // Where keys do not go away by themselves, one that should have gone is better than looking for ever.
-        if !is_past(&entry, now) || !env.active_expire {
+        if !is_past(&entry, now) || !env.active_expire || (env.keeps_past() && rounds_left == 0) {
             ctx.reply.bulk(entry.key());
             return Ok(Flow::Done);
         }
+        rounds_left -= env.keeps_past() as usize;
         let key = entry.key().to_vec();
         ctx.db.peek(&key);
     }

@@ -144,7 +144,7 @@ fn key_count(ctx: &ServerCtx<'_>, not_a_number: CommandError) -> Result<usize, C
 /// Refuses a script by what it says about itself.
 fn admit(ctx: &ServerCtx<'_>, flags: Flags) -> Result<(), CommandError> {
     if flags.is_compatible() {
-        return Ok(());
+        return if ctx.world.is_stale() { Err(error::MASTERDOWN) } else { Ok(()) };
     }
     if flags.has(Flags::NO_CLUSTER) && ctx.world.config.cluster_enabled {
         return Err(CommandError::new("ERR Can not run script on cluster, 'no-cluster' flag is set."));

@@ -50,7 +50,8 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         }
         (b"ASSERT", 2) => panic!("DEBUG ASSERT was asked for"),
         (b"CHANGE-REPL-ID", 2) => {
-            ctx.world.identity.replication_id = clock::random_id();
+            ctx.world.replication.id = clock::random_id();
+            ctx.world.replication.forget_second_id();
             done(ctx)
         }
         (b"CONFIG-REWRITE-FORCE-ALL", 2) => rewrite_file(ctx, true),
@@ -97,6 +98,12 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         }
         (b"SET-SKIP-CHECKSUM-VALIDATION", 3) => {
             ctx.world.keyspace.env.settings.skip_dump_checksum = leading_number(ctx.args.get(2)) != 0.0;
+            done(ctx)
+        }
+        (b"REPLICATE", 3..) => {
+            let mut bytes = Vec::new();
+            crate::stream::encode(&mut bytes, ctx.args.from(2));
+            ctx.world.replication.tell_replicas(&bytes, &mut ctx.world.stream);
             done(ctx)
         }
         (b"SLEEP", 3) => sleep(ctx),
@@ -482,6 +489,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "RELOAD [<option> ...]",
         "    Save the data, empty the memory and load the data again. NOSAVE, NOFLUSH: leave a step out; MERGE: let keys of",
         "    the file replace those in memory.",
+        "REPLICATE <string> [<string> ...]",
+        "    Send a request to the replicas, and to them only.",
         "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
         "REPLYBUFFER RESIZING <0|1>",
         "    Accepted: buffers for replies are lent to clients, not owned by them.",

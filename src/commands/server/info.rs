@@ -9,6 +9,9 @@ use crate::config::REDIS_VERSION;
 use crate::histogram::Histogram;
 use crate::persist::aof::State;
 use crate::raw::alloc;
+use crate::replication::failover::Failover;
+use crate::replication::primary::Replica;
+use crate::replication::replica::{Stage, Upstream, seconds_since};
 use crate::session::Topic;
 use crate::sys::process;
 use crate::types::DbIndex;
@@ -185,7 +188,7 @@ fn server(world: &World, out: &mut Fields<'_>) {
 }
 
 fn clients(world: &World, out: &mut Fields<'_>) {
-    let closing = world.sessions.iter().filter(|session| session.closing).count();
+    let closing = world.sessions.iter().filter(|session| session.closing || session.is_replica()).count();
     let links = || world.sessions.iter().filter_map(|session| session.link.as_ref()).map(|link| link.buffers());
     out.add("connected_clients", world.sessions.len() - closing);
     out.add("cluster_connections", world.cluster.as_ref().map_or(0, |cluster| cluster.links().count()));
@@ -301,12 +304,13 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
     out.add("mem_not_counted_for_evict", world.memory_not_counted());
-    out.zeros(&[
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_replica_full_sync_buffer",
-        "mem_clients_slaves",
-    ]);
+    let history = world.replication.backlog().memory_bytes();
+    let backlog = history.min(world.config.repl_backlog_size as usize);
+    out.add("mem_replication_backlog", backlog);
+    out.add("mem_total_replication_buffers", history);
+    out.zeros(&["mem_replica_full_sync_buffer"]);
+    let payloads: usize = world.replication.replicas.iter().map(Replica::payload_bytes).sum();
+    out.add("mem_clients_slaves", history - backlog + payloads);
     out.add("mem_clients_normal", memory.clients);
     out.zeros(&["mem_cluster_links"]);
     out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
@@ -321,7 +325,7 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     let persistence = &world.persistence;
     let snapshot = persistence.snapshot.as_ref();
     out.add("loading", persistence.is_loading() as u8);
-    out.zeros(&["async_loading"]);
+    out.add("async_loading", persistence.is_loading_beside() as u8);
     out.add("current_cow_peak", snapshot.map_or(0, |snapshot| snapshot.queued_max));
     out.add("current_cow_size", snapshot.map_or(0, |snapshot| snapshot.queued()));
     out.zeros(&["current_cow_size_age"]);
@@ -330,7 +334,7 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("current_save_keys_processed", done);
     out.add("current_save_keys_total", keys);
     out.add("rdb_changes_since_last_save", persistence.unsaved_changes(&world.keyspace));
-    out.add("rdb_bgsave_in_progress", persistence.is_saving() as u8);
+    out.add("rdb_bgsave_in_progress", (persistence.is_saving() || persistence.is_syncing()) as u8);
     out.add("rdb_last_save_time", persistence.last_save);
     out.add("rdb_last_bgsave_status", if persistence.last_save_failed { "err" } else { "ok" });
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
@@ -391,13 +395,16 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("instantaneous_ops_per_sec", stats.commands_rate.per_second());
     out.add("total_net_input_bytes", stats.bytes_in);
     out.add("total_net_output_bytes", stats.bytes_out);
-    out.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    out.add("total_net_repl_input_bytes", stats.replication_bytes_in);
+    out.add("total_net_repl_output_bytes", stats.replication_bytes_out);
     out.add("instantaneous_input_kbps", kilobytes(stats.bytes_in_rate.per_second()));
     out.add("instantaneous_output_kbps", kilobytes(stats.bytes_out_rate.per_second()));
     out.add("instantaneous_input_repl_kbps", kilobytes(0));
     out.add("instantaneous_output_repl_kbps", kilobytes(0));
     out.add("rejected_connections", stats.rejected_connections);
-    out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    out.add("sync_full", stats.sync_full);
+    out.add("sync_partial_ok", stats.sync_partial_ok);
+    out.add("sync_partial_err", stats.sync_partial_err);
     out.add("expired_subkeys", keys.expired_fields);
     out.add("expired_keys", keys.expired);
     out.add("expired_stale_perc", format_args!("{:.2}", keys.expired_stale_percent));
@@ -416,7 +423,7 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
     out.zeros(&["latest_fork_usec", "total_forks"]);
     out.add("migrate_cached_sockets", world.migration.connections.len());
-    out.zeros(&["slave_expires_tracked_keys"]);
+    out.add("slave_expires_tracked_keys", world.keyspace.env.own_deadlines.keys.len());
     out.add("active_defrag_hits", stats.defrag_hits);
     out.add("active_defrag_misses", stats.defrag_misses);
     out.add("active_defrag_key_hits", stats.defrag_key_hits);
@@ -450,17 +457,73 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("acl_access_denied_channel", denied(Reason::Channel));
 }
 
+/// What a replica tells of its primary.
+fn primary_of(world: &World, upstream: &Upstream, out: &mut Fields<'_>) {
+    let config = &world.config;
+    let offset = world.replication.offset();
+    let up = upstream.is_connected();
+    out.add("master_host", &upstream.host);
+    out.add("master_port", upstream.port);
+    out.add("master_link_status", if up { "up" } else { "down" });
+    out.add("master_last_io_seconds_ago", if up { seconds_since(upstream.heard_at) as i64 } else { -1 });
+    let transfer = match upstream.stage {
+        Stage::Sync(transfer) => Some(transfer),
+        _ => None,
+    };
+    out.add("master_sync_in_progress", transfer.is_some() as u8);
+    out.add("slave_read_repl_offset", offset + upstream.unapplied);
+    out.add("slave_repl_offset", offset);
+    if let Some(transfer) = transfer {
+        // Without a known end: 0, as for one that is streamed.
+        let total = transfer.total.unwrap_or(0) as i64;
+        let share = if total > 0 { transfer.read as f64 * 100.0 / total as f64 } else { 0.0 };
+        out.add("master_sync_total_bytes", total);
+        out.add("master_sync_read_bytes", transfer.read);
+        out.add("master_sync_left_bytes", total - transfer.read as i64);
+        out.add("master_sync_perc", format_args!("{share:.2}"));
+        out.add("master_sync_last_io_seconds_ago", seconds_since(transfer.heard_at));
+    }
+    if !up {
+        let down = upstream.down_since.map_or(-1, |since| seconds_since(since) as i64);
+        out.add("master_link_down_since_seconds", down);
+    }
+    out.add("slave_priority", config.replica_priority);
+    out.add("slave_read_only", config.replica_read_only as u8);
+    out.add("replica_announced", config.replica_announced as u8);
+}
+
 fn replication(world: &World, out: &mut Fields<'_>) {
-    out.add("role", "master");
-    out.add("connected_slaves", 0);
-    out.add("master_failover_state", "no-failover");
-    out.add("master_replid", &world.identity.replication_id);
-    out.add("master_replid2", "0".repeat(40));
-    out.add("master_repl_offset", 0);
-    out.add("second_repl_offset", -1);
-    out.add("repl_backlog_active", 0);
+    let replication = &world.replication;
+    let now = Clock::Real.micros() / 1000;
+    out.add("role", if replication.is_replica() { "slave" } else { "master" });
+    if let Some(upstream) = &replication.upstream {
+        primary_of(world, upstream, out);
+    }
+    out.add("connected_slaves", replication.replicas.len());
+    if world.config.min_replicas_to_write > 0 && world.config.min_replicas_max_lag > 0 {
+        out.add("min_slaves_good_slaves", replication.good_replicas(&world.config, now));
+    }
+    for (at, replica) in replication.replicas.iter().enumerate() {
+        let lag = if replica.is_online() { replica.lag_seconds(now) } else { 0 };
+        let line = format!(
+            "ip={},port={},state={},offset={},lag={lag}",
+            replica.address,
+            replica.port,
+            replica.stage_name(),
+            replica.acked
+        );
+        out.add(&format!("slave{at}"), line);
+    }
+    out.add("master_failover_state", Failover::state_name(replication.failover.as_ref()));
+    out.add("master_replid", &replication.id);
+    out.add("master_replid2", &replication.second_id);
+    out.add("master_repl_offset", replication.end(&world.stream));
+    out.add("second_repl_offset", replication.second_offset);
+    let backlog = replication.backlog();
+    out.add("repl_backlog_active", backlog.is_active() as u8);
     out.add("repl_backlog_size", world.config.repl_backlog_size);
-    out.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+    out.add("repl_backlog_first_byte_offset", if backlog.is_active() { backlog.first() + 1 } else { 0 });
+    out.add("repl_backlog_histlen", backlog.len());
 }
 
 fn cpu(_: &World, out: &mut Fields<'_>) {

@@ -94,6 +94,8 @@ fn bgsave(ctx: &mut ServerCtx<'_>) -> CommandResult {
         ctx.reply.simple("Background saving scheduled");
         return Ok(Flow::Done);
     }
+    ctx.world.stamp_history();
+    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     persistence.save_in_background(keyspace, config).map_err(|_| FAILED)?;
     ctx.reply.simple("Background saving started");
     Ok(Flow::Done)
@@ -103,6 +105,7 @@ fn save(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if ctx.world.persistence.is_saving() {
         return Err(IN_PROGRESS);
     }
+    ctx.world.stamp_history();
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     let saved = persistence.save(keyspace, config);
     ctx.world.review_restrictions();
@@ -128,6 +131,9 @@ pub(super) fn reload(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if flushes && ctx.world.persistence.is_saving() {
         let World { persistence, keyspace, .. } = &mut *ctx.world;
         persistence.cancel_save(keyspace);
+    }
+    if saves {
+        ctx.world.stamp_history();
     }
     let World { persistence, keyspace, config, .. } = &mut *ctx.world;
     if saves {

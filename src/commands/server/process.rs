@@ -222,10 +222,27 @@ fn module_guard(ctx: &ServerCtx<'_>) -> Result<(), CommandError> {
 }
 
 fn role(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let replication = &ctx.world.replication;
+    if let Some(upstream) = &replication.upstream {
+        ctx.reply.array(5);
+        ctx.reply.bulk(b"slave");
+        ctx.reply.bulk(upstream.host.as_bytes());
+        ctx.reply.integer(upstream.port.into());
+        ctx.reply.bulk(upstream.stage_name().as_bytes());
+        ctx.reply.integer(if upstream.is_connected() { replication.offset() as i64 } else { -1 });
+        return Ok(Flow::Done);
+    }
     ctx.reply.array(3);
     ctx.reply.bulk(b"master");
-    ctx.reply.integer(0);
-    ctx.reply.array(0);
+    ctx.reply.integer(replication.end(&ctx.world.stream) as i64);
+    let online = || replication.replicas.iter().filter(|replica| replica.is_online());
+    ctx.reply.array(online().count());
+    for replica in online() {
+        ctx.reply.array(3);
+        ctx.reply.bulk(replica.address.as_bytes());
+        ctx.reply.bulk(replica.port.to_string().as_bytes());
+        ctx.reply.bulk(replica.acked.to_string().as_bytes());
+    }
     Ok(Flow::Done)
 }
 

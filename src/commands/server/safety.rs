@@ -41,18 +41,30 @@ const BASE: CommandSpec = CommandSpec {
     ..CommandSpec::BASE
 };
 
-/// There are none in this version.
-const REPLICAS: i64 = 0;
-
 const NO_AOF: CommandError = CommandError::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
+const WAIT_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+     writable (which is not the default) writes to replicas are just local and are not propagated.",
+);
+const WAITAOF_ON_REPLICA: CommandError = CommandError::new(
+    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+     propagated.",
+);
+
 fn wait(ctx: &mut SessionCtx<'_>) -> CommandResult {
-    let replicas = ctx.args.i64(1)?;
+    if ctx.world.replication.is_replica() {
+        return Err(WAIT_ON_REPLICA);
+    }
+    let wanted = ctx.args.i64(1)?;
     let deadline = deadline(ctx, 2)?;
-    if REPLICAS >= replicas || over(ctx, deadline) {
-        ctx.reply.integer(REPLICAS);
+    let offset = ctx.session.awaits.map_or(ctx.session.replicated_to, |awaits| awaits.replicated);
+    let have = ctx.world.replication.acknowledged(offset) as i64;
+    if have >= wanted || over(ctx, deadline) {
+        ctx.reply.integer(have);
         return Ok(Flow::Done);
     }
+    await_replicas(ctx);
     Ok(Flow::Block)
 }
 
@@ -62,20 +74,35 @@ fn waitaof(ctx: &mut SessionCtx<'_>) -> CommandResult {
         _ => return Err(CommandError::new("ERR value is out of range, value must between 0 and 1")),
     };
     let replicas = ctx.args.non_negative(2)?;
+    if ctx.world.replication.is_replica() {
+        return Err(WAITAOF_ON_REPLICA);
+    }
     let deadline = deadline(ctx, 3)?;
     if local > 0 && !ctx.world.config.appendonly {
         return Err(NO_AOF);
     }
-    let offset = ctx.session.awaits.map_or(ctx.session.wrote_to, |awaits| awaits.offset);
+    let (offset, replicated) = match ctx.session.awaits {
+        Some(awaits) => (awaits.offset, awaits.replicated),
+        None => (ctx.session.wrote_to, ctx.session.replicated_to),
+    };
     let safe = i64::from(ctx.world.persistence.aof.durable().is_some_and(|durable| durable >= offset));
-    if (safe >= local && REPLICAS >= replicas) || over(ctx, deadline) {
+    let have = ctx.world.replication.synced(replicated) as i64;
+    if (safe >= local && have >= replicas) || over(ctx, deadline) {
         ctx.reply.array(2);
         ctx.reply.integer(safe);
-        ctx.reply.integer(REPLICAS);
+        ctx.reply.integer(have);
         return Ok(Flow::Done);
     }
-    ctx.world.awaiting_safety.push(ctx.session.id);
+    await_replicas(ctx);
     Ok(Flow::Block)
+}
+
+/// The request runs again when there is news; replicas are asked how far they are, the first time.
+fn await_replicas(ctx: &mut SessionCtx<'_>) {
+    ctx.world.awaiting_safety.push(ctx.session.id);
+    if ctx.session.awaits.as_mut().is_some_and(|awaits| !std::mem::replace(&mut awaits.asked, true)) {
+        ctx.world.replication.wants_acks |= ctx.world.replication.has_replicas();
+    }
 }
 
 /// Until when to wait: argument `i` in milliseconds from now; `None` for 0: for ever. Of a client that waits already it is
@@ -96,7 +123,8 @@ fn deadline(ctx: &SessionCtx<'_>, i: usize) -> Result<Option<UnixMillis>, Comman
 fn over(ctx: &mut SessionCtx<'_>, deadline: Option<UnixMillis>) -> bool {
     let over = !ctx.may_block || deadline.is_some_and(|at| ctx.world.keyspace.env.now() >= at);
     if !over && ctx.session.awaits.is_none() {
-        ctx.session.awaits = Some(Awaits { offset: ctx.session.wrote_to, deadline });
+        ctx.session.awaits =
+            Some(Awaits { offset: ctx.session.wrote_to, replicated: ctx.session.replicated_to, deadline, asked: false });
     }
     over
 }

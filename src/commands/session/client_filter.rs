@@ -62,7 +62,12 @@ impl ClientType {
     }
 
     fn of(session: &Session) -> Self {
-        if session.subscriptions.is_some() { ClientType::PubSub } else { ClientType::Normal }
+        match () {
+            () if session.is_primary => ClientType::Primary,
+            () if session.is_replica() => ClientType::Replica,
+            () if session.subscriptions.is_some() => ClientType::PubSub,
+            () => ClientType::Normal,
+        }
     }
 }
 

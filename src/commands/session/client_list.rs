@@ -212,6 +212,8 @@ fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Optio
 pub(super) fn flag_letters(world: &World, session: &Session) -> String {
     let tracker = world.tracking.of(session.id);
     let letters = [
+        (session.is_primary, 'M'),
+        (session.is_replica(), 'S'),
         (session.monitor, 'O'),
         (session.subscriptions.is_some(), 'P'),
         (session.transaction.is_some(), 'x'),

@@ -169,7 +169,7 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
     reply.bulk(b"mode");
     reply.bulk(if ctx.world.cluster.is_some() { b"cluster" } else { b"standalone" });
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(if ctx.world.replication.is_replica() { b"replica" } else { b"master" });
     reply.bulk(b"modules");
     reply.array(0);
     Ok(Flow::Done)

@@ -65,9 +65,9 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
             continue;
         };
         let limit = reference_limit(input.len() - at);
-        let len = 3 + common_prefix(&input[from + 3..], &input[at + 3..at + limit]);
+        let len = common_len(input, from, at, limit);
         writer.expect_reference(at - flushed)?;
-        writer.literals(&input[flushed..at])?;
+        writer.literals(input, flushed, at)?;
         writer.reference(at - from, len)?;
         at += len;
         flushed = at;
@@ -79,7 +79,7 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
         }
     }
     writer.expect_end(at - flushed)?;
-    writer.literals(&input[flushed..])?;
+    writer.literals(input, flushed, input.len())?;
     Some(writer.len)
 }
 
@@ -183,10 +183,24 @@ impl Writer<'_> {
         Some(())
     }
 
-    fn literals(&mut self, bytes: &[u8]) -> Option<()> {
-        for run in bytes.chunks(LITERALS_MAX) {
-            self.put(&[run.len() as u8 - 1])?;
-            self.put(run)?;
+    /// Writes `input[from..to]`. A run is copied as if it were of full length where there is room for that: what is behind its
+    /// end is written over, and a copy of a length that is known beforehand takes two instructions.
+    #[inline]
+    fn literals(&mut self, input: &[u8], mut from: usize, to: usize) -> Option<()> {
+        while from < to {
+            let run = (to - from).min(LITERALS_MAX);
+            match (self.out.get_mut(self.len..self.len + 1 + LITERALS_MAX), input.get(from..from + LITERALS_MAX)) {
+                (Some([control, room @ ..]), Some(text)) => {
+                    *control = run as u8 - 1;
+                    room.copy_from_slice(text);
+                    self.len += 1 + run;
+                }
+                _ => {
+                    self.put(&[run as u8 - 1])?;
+                    self.put(&input[from..from + run])?;
+                }
+            }
+            from += run;
         }
         Some(())
     }
@@ -208,8 +222,12 @@ fn reference_limit(left: usize) -> usize {
 }
 
 /// The three bytes at a position.
+#[inline(always)]
 fn key(input: &[u8], at: usize) -> u32 {
-    u32::from(input[at]) << 16 | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2])
+    match input.get(at..at + 4) {
+        Some(four) => u32::from_be_bytes(four.try_into().expect("four bytes")) >> 8,
+        None => u32::from(input[at]) << 16 | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2]),
+    }
 }
 
 /// liblzf's hash of three bytes, on which it depends what is found.
@@ -217,18 +235,22 @@ fn hash(key: u32) -> usize {
     ((key >> (24 - HASH_BITS)).wrapping_sub(key.wrapping_mul(5)) & ((1 << HASH_BITS) - 1)) as usize
 }
 
-/// How many leading bytes `a` shares with `b`, looking at no more than all of `b`.
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let mut len = 0;
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
-        let difference = word(a) ^ word(b);
+/// How many bytes from `from` on are those from `at` on: three for certain, and no more than `limit`, up to which there is input.
+#[inline]
+fn common_len(input: &[u8], from: usize, at: usize, limit: usize) -> usize {
+    let word = |at: usize| u64::from_le_bytes(input[at..at + 8].try_into().expect("eight bytes"));
+    let mut len = 3;
+    while len + 8 <= limit {
+        let difference = word(from + len) ^ word(at + len);
         if difference != 0 {
             return len + (difference.trailing_zeros() / 8) as usize;
         }
         len += 8;
     }
-    len + a[len..].iter().zip(&b[len..]).take_while(|(a, b)| a == b).count()
+    while len < limit && input[from + len] == input[at + len] {
+        len += 1;
+    }
+    len
 }
 
 #[cfg(test)]

@@ -227,6 +227,31 @@ pub struct Loaded {
     /// Keys left out because they held nothing.
     pub empty: u64,
     pub bytes: u64,
+    /// The database that the stream of changes was at (replication).
+    pub stream_db: Option<DbIndex>,
+    /// The history of which the data are a moment (replication).
+    pub history: SavedHistory,
+}
+
+/// Name and offset of a history, as files tell them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SavedHistory {
+    pub id: [u8; 40],
+    pub offset: Option<u64>,
+}
+
+impl Default for SavedHistory {
+    fn default() -> Self {
+        SavedHistory { id: [0; 40], offset: None }
+    }
+}
+
+impl SavedHistory {
+    /// Name and offset, if both are known.
+    pub fn place(&self) -> Option<(&str, u64)> {
+        let id = std::str::from_utf8(&self.id).ok().filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        Some((id, self.offset?))
+    }
 }
 
 /// Fills the keyspace from a file, and returns the libraries of functions in it, too. Returns none if there is no such file.
@@ -320,12 +345,12 @@ impl FileLoad {
 pub const STEP: usize = 64;
 
 /// Puts entries into the keyspace.
-struct Filling<'a> {
-    keyspace: &'a mut Keyspace,
-    now: UnixMillis,
-    manner: Manner,
-    loaded: &'a mut Loaded,
-    libraries: &'a mut Vec<Library>,
+pub(super) struct Filling<'a> {
+    pub keyspace: &'a mut Keyspace,
+    pub now: UnixMillis,
+    pub manner: Manner,
+    pub loaded: &'a mut Loaded,
+    pub libraries: &'a mut Vec<Library>,
 }
 
 impl Sink for Filling<'_> {
@@ -341,6 +366,16 @@ impl Sink for Filling<'_> {
                 let bytes = text.parse::<f64>().unwrap_or(0.0);
                 info!("RDB memory usage when created {:.2} Mb", bytes / (1024.0 * 1024.0));
             }
+            b"repl-stream-db" => {
+                let db = text.parse::<u32>().ok().filter(|db| (*db as usize) < self.keyspace.databases());
+                self.loaded.stream_db = db.map(DbIndex);
+            }
+            b"repl-id" => {
+                if let Ok(id) = value.try_into() {
+                    self.loaded.history.id = id;
+                }
+            }
+            b"repl-offset" => self.loaded.history.offset = text.parse().ok(),
             b"aof-base" if value == b"1" => info!("RDB is base AOF"),
             _ => {}
         }

@@ -6,6 +6,7 @@
 
 pub mod decode;
 pub mod encode;
+pub mod feed;
 pub mod format;
 mod legacy;
 pub mod load;

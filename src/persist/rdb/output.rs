@@ -2,7 +2,7 @@
 //! afterwards, the header tells the version that turned out to be needed, and the checksum is put together at the end.
 
 use super::encode::Out;
-use super::format::{HEADER_LEN, VERSION_MAX, opcode};
+use super::format::{HEADER_LEN, opcode};
 use crate::ds::algo::crc64::{Crc64, checksum, combine};
 use crate::persist::snapshot::sink::Sink;
 use std::io;
@@ -24,8 +24,9 @@ impl<S: Sink + ?Sized> Output<S> {
     /// Begins a file; `with_checksum` is `rdbchecksum`.
     pub fn new(sink: Box<S>, with_checksum: bool) -> Self {
         let crc = with_checksum.then(Crc64::new);
+        let version = sink.announces();
         let mut out = Output { buffer: Vec::with_capacity(CHUNK), crc, summed: 0, error: None, sink };
-        out.write(&header(VERSION_MAX));
+        out.write(&header(version));
         out
     }
 
@@ -41,7 +42,7 @@ impl<S: Sink + ?Sized> Output<S> {
     pub fn finish(mut self, version: u16) -> io::Result<u64> {
         self.put(&[opcode::EOF]);
         self.flush();
-        let header = header(if self.sink.patches_header() { version } else { VERSION_MAX });
+        let header = header(if self.sink.patches_header() { version } else { self.sink.announces() });
         let sum = self.crc.as_ref().map_or(0, |crc| combine(checksum(&header), crc.value(), self.summed));
         self.write(&sum.to_le_bytes());
         let result = match self.error.take() {

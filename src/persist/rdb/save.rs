@@ -4,20 +4,32 @@ use super::encode::{Access, Encoder, Out};
 use super::format::{VERSION_ACCESS, VERSION_FUNCTIONS, VERSION_WRITTEN_MIN, opcode, version_of};
 use super::output::Output;
 use crate::keyspace::{Entry, Keyspace};
-use crate::persist::snapshot::sink::FileSink;
+use crate::persist::snapshot::sink::{FileSink, MemorySink};
 use crate::types::DbIndex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What is said about the data set at the head of a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     pub unix_seconds: i64,
     /// Bytes of memory in use.
     pub used_memory: u64,
     /// The file is the base of an append-only file.
     pub aof_base: bool,
+    /// The place in the history that the data are at.
+    pub place: Option<Place>,
+}
+
+/// A place in the history that replicas follow.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Name of the history.
+    pub id: String,
+    pub offset: u64,
+    /// The database that the next request is for, if it does not name one.
+    pub db: DbIndex,
 }
 
 /// How a file is written.
@@ -69,17 +81,35 @@ pub fn save_file(folder: &Path, name: &str, keyspace: &Keyspace, options: Option
     out.finish(writer.version).map(|_| writer.keys)
 }
 
+/// A file without entries: libraries of functions only.
+///
+/// # Errors
+/// None that are known.
+pub fn head_only(options: Options) -> io::Result<Vec<u8>> {
+    let memory = MemorySink::default();
+    let mut out = Output::new(Box::new(memory.clone()), options.checksum);
+    write_head(&mut Encoder::new(options.compression), &options, &mut out);
+    out.finish(version_of_head(&options))?;
+    Ok(memory.take())
+}
+
 /// Writes what stands before the first entry, behind the header.
 pub fn write_head(encoder: &mut Encoder, options: &Options, out: &mut impl Out) {
-    let facts = options.facts;
+    let facts = &options.facts;
     let number = |n: i64| n.to_string().into_bytes();
-    for (name, value) in [
+    let mut said = vec![
         ("redis-ver", crate::config::REDIS_VERSION.as_bytes().to_vec()),
         ("redis-bits", number(64)),
         ("ctime", number(facts.unix_seconds)),
         ("used-mem", number(facts.used_memory as i64)),
-        ("aof-base", number(facts.aof_base.into())),
-    ] {
+    ];
+    if let Some(Place { id, offset, db }) = &facts.place {
+        said.push(("repl-stream-db", number(db.0.into())));
+        said.push(("repl-id", id.as_bytes().to_vec()));
+        said.push(("repl-offset", number(*offset as i64)));
+    }
+    said.push(("aof-base", number(facts.aof_base.into())));
+    for (name, value) in said {
         out.put(&[opcode::AUX]);
         encoder.text(name.as_bytes(), out);
         encoder.text(&value, out);

@@ -1,6 +1,6 @@
 //! Where a snapshot goes: a file, or whatever else implements [`Sink`].
 
-use crate::persist::rdb::format::HEADER_LEN;
+use crate::persist::rdb::format::{HEADER_LEN, VERSION_MAX};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,14 @@ pub trait Sink: Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// True if the header can be changed at the end, when it is known which version of the format the content needs.
-    /// Otherwise the newest is announced.
+    /// Otherwise it tells what `announces` says.
     fn patches_header(&self) -> bool {
         false
+    }
+
+    /// The version that the header tells before it is known which one is needed.
+    fn announces(&self) -> u16 {
+        VERSION_MAX
     }
 
     /// Everything has been taken: makes it last. `header` takes the place of the first bytes if that was promised.

@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod notifications;
 mod pubsub;
+mod roles;
 mod safety;
 mod saving;
 mod scan;

@@ -1,0 +1,154 @@
+//! Real servers as replicas: a full sync while writes of all types go on, connections that are cut and go on where they
+//! were, and at the end the same data. Left out where there is no redis-server; `REDSTART_PEER` names another one.
+
+use crate::support::client::Client;
+use crate::support::generate::{FAMILIES, Generator, Row};
+use crate::support::reply::Reply;
+use crate::support::spawn::{Server, peer};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pairs of a replica's data with the primary's.
+struct Pair {
+    primary: Server,
+    replica: Server,
+    /// Connections that only look.
+    looks: (Client, Client),
+}
+
+impl Pair {
+    fn start(settings: &[&str]) -> Option<Pair> {
+        let peer = peer()?;
+        let debug = ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+        let primary = Server::ours(&[&debug, settings].concat());
+        let replica = Server::start(&peer, &debug[..2]).unwrap_or_else(|error| panic!("the peer does not start: {error}"));
+        let looks = (primary.client(), replica.client());
+        Some(Pair { primary, replica, looks })
+    }
+
+    fn follow(&mut self) {
+        let port = self.primary.port();
+        assert_eq!(self.looks.1.run(&format!("REPLICAOF 127.0.0.1 {port}")).to_string(), "OK");
+    }
+
+    /// Waits until the replica is in step.
+    fn settle(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let here = self.looks.0.run("INFO replication").to_string();
+            let there = self.looks.1.run("INFO replication").to_string();
+            let offset = field(&here, "master_repl_offset");
+            if there.contains("master_link_status:up") && offset == field(&there, "slave_repl_offset") {
+                return;
+            }
+            let logs = (self.primary.log(), self.replica.log());
+            assert!(Instant::now() < deadline, "{here}\n{there}\n{}\n{}", logs.0, logs.1);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn compare(&mut self, what: &str) {
+        self.settle();
+        let digests = [self.looks.0.run("DEBUG DIGEST").to_string(), self.looks.1.run("DEBUG DIGEST").to_string()];
+        if digests[0] == digests[1] {
+            return;
+        }
+        for db in 0..16 {
+            self.looks.0.run(&format!("SELECT {db}"));
+            self.looks.1.run(&format!("SELECT {db}"));
+            let here: BTreeSet<Vec<u8>> = keys(&mut self.looks.0);
+            let there: BTreeSet<Vec<u8>> = keys(&mut self.looks.1);
+            let show = |keys: Vec<&Vec<u8>>| {
+                keys.iter().take(5).map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>()
+            };
+            assert_eq!(show(here.difference(&there).collect()), show(there.difference(&here).collect()), "{what}: keys of {db}");
+            for key in &here {
+                let ask = [b"DEBUG".to_vec(), b"DIGEST-VALUE".to_vec(), key.clone()];
+                let (ours, theirs) = (self.looks.0.call(&ask).unwrap(), self.looks.1.call(&ask).unwrap());
+                assert_eq!(ours.to_string(), theirs.to_string(), "{what}: {}", String::from_utf8_lossy(key));
+            }
+        }
+        panic!("{what}: digests differ and no value does: {digests:?}");
+    }
+}
+
+fn keys(client: &mut Client) -> BTreeSet<Vec<u8>> {
+    let Reply::Array(keys) = client.run("KEYS *") else { return BTreeSet::new() };
+    keys.into_iter().filter_map(|key| if let Reply::Bulk(key) = key { Some(key) } else { None }).collect()
+}
+
+fn field<'t>(info: &'t str, name: &str) -> &'t str {
+    info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':')).unwrap_or("?")
+}
+
+/// Commands that the replica does not have: what they do could not be followed.
+fn unknown(client: &mut Client) -> BTreeSet<&'static str> {
+    let names = FAMILIES.iter().flat_map(|family| family.rows).map(Row::name);
+    let is_unknown = |client: &mut Client, name: &str| {
+        client.run(&format!("COMMAND INFO {name}")).items().is_none_or(|found| found.iter().all(Reply::is_null))
+    };
+    names.filter(|name| is_unknown(client, name)).collect()
+}
+
+/// Sends made-up requests of all families until `enough` says so, or so many.
+fn load(client: &mut Client, seed: u64, left_out: &BTreeSet<&str>, count: usize, mut enough: impl FnMut() -> bool) {
+    let mut generator = Generator::new(seed, &[], left_out);
+    let mut sent = 0;
+    while sent < count && !enough() {
+        let mut batch = Vec::new();
+        while batch.len() < 200 {
+            batch.extend(generator.unit());
+        }
+        sent += batch.len();
+        let (_, ended) = client.pipeline(&batch);
+        ended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+}
+
+/// A full sync in the midst of writes, cut connections, and the same data at the end.
+fn follow(settings: &[&str]) {
+    let Some(mut pair) = Pair::start(settings) else { return };
+    let mut left_out = unknown(&mut pair.looks.1);
+    left_out.extend(["DEBUG", "SHUTDOWN", "FLUSHALL", "CLIENT", "RESET", "QUIT", "HELLO", "OBJECT"]);
+    let mut client = pair.primary.client();
+    client.run("DEBUG POPULATE 20000 filler 100");
+    load(&mut client, 1, &left_out, 20_000, || false);
+    pair.follow();
+    let (mut watch, deadline) = (pair.replica.client(), Instant::now() + PATIENCE);
+    load(&mut client, 2, &left_out, usize::MAX, || {
+        watch.run("INFO replication").to_string().contains("master_link_status:up") || Instant::now() > deadline
+    });
+    load(&mut client, 3, &left_out, 20_000, || false);
+    pair.compare("after the full sync");
+    for seed in 4..7 {
+        assert_eq!(client.run("CLIENT KILL TYPE replica").to_string(), "(integer) 1", "{}", pair.primary.log());
+        load(&mut client, seed, &left_out, 4000, || false);
+        pair.compare("after a cut");
+    }
+    let stats = client.run("INFO stats").to_string();
+    assert_eq!(field(&stats, "sync_full"), "1", "{stats}");
+    assert_eq!(field(&stats, "sync_partial_ok"), "3", "{stats}");
+    // Deadlines that pass here, and that a replica hears of.
+    for n in 0..100 {
+        client.run(&format!("SET short:{n} v PX {}", 1 + n));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while client.run("EXISTS short:99").to_string() != "(integer) 0" && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    load(&mut client, 7, &left_out, 4000, || false);
+    assert_eq!(client.run("WAIT 1 10000").to_string(), "(integer) 1");
+    pair.compare("at the end");
+}
+
+#[test]
+fn a_real_server_follows_without_a_file() {
+    follow(&["--repl-diskless-sync", "yes", "--repl-backlog-size", "64mb"]);
+}
+
+#[test]
+fn a_real_server_follows_by_way_of_a_file() {
+    follow(&["--repl-diskless-sync", "no", "--repl-backlog-size", "64mb"]);
+}
