@@ -10,7 +10,7 @@ mod node;
 mod slot_set;
 mod state;
 
-pub use bus::{Link, LinkId, Published, TICK_MILLIS, Wanted, Wish, message};
+pub use bus::{FailoverKind, Following, Link, LinkId, Published, TICK_MILLIS, Wanted, Wish, message};
 pub use describe::Reader;
 pub use file::{Broken, Refusal};
 pub use node::{NAME_LEN, Node, NodeFlags, NodeId};

@@ -2,13 +2,13 @@
 //! subscribers and waiting clients.
 
 use super::{Engine, Mailbox};
-use crate::cluster::{LinkId, NodeId, Wish};
+use crate::cluster::{Following, LinkId, NodeId, Wish};
 use crate::dispatch::publish;
 use crate::keyspace::Event;
 use crate::resp::request::OwnedRequest;
-use crate::session::{Session, Topic};
+use crate::session::{Pause, Session, Topic};
 use crate::types::DbIndex;
-use crate::world::World;
+use crate::world::{Order, World};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -70,15 +70,20 @@ impl Mailbox {
     /// Looks after the other nodes; tells to which of them to connect.
     pub fn bus_tick(&self) -> Vec<Wish> {
         self.with_bus(|world| {
+            let following = following(world);
             let World { cluster: Some(cluster), keyspace, config, .. } = world else { return Vec::new() };
             let now = keyspace.env.now();
-            cluster.look_after_nodes(now, &mut keyspace.env.rng, config)
+            cluster.look_after_nodes(following, now, &mut keyspace.env.rng, config)
         })
     }
 
     fn with_bus<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
         self.with(|engine| {
             engine.world.keyspace.refresh_clock();
+            let offset = engine.world.replication.offset();
+            if let Some(cluster) = &mut engine.world.cluster {
+                cluster.offset = offset as i64;
+            }
             let result = f(&mut engine.world);
             if engine.obey_bus() {
                 engine.finish_turn(self);
@@ -93,6 +98,14 @@ impl Engine {
     fn obey_bus(&mut self) -> bool {
         let world = &mut self.world;
         let Some(wanted) = world.cluster.as_mut().map(|cluster| cluster.take_wanted()) else { return false };
+        world.settle_cluster_role();
+        if let Some(until) = wanted.pause_until {
+            world.set_pause(Some(Pause { until, all: false }));
+        }
+        if wanted.resume {
+            world.set_pause(None);
+            world.orders.push_back(Order::Resume);
+        }
         if wanted.save {
             // A failure is in the log.
             let _ = world.save_cluster();
@@ -110,8 +123,17 @@ impl Engine {
             world.redirect_waiting();
             end_foreign_channels(world);
         }
-        wanted.save || wanted.review || !wanted.publish.is_empty()
+        wanted.save || wanted.review || !wanted.publish.is_empty() || !world.orders.is_empty()
     }
+}
+
+/// How well this replica keeps up with its primary.
+fn following(world: &World) -> Following {
+    let silence = world.replication.upstream.as_ref().map(|upstream| match upstream.down_since {
+        Some(down) if !upstream.is_connected() => down.elapsed(),
+        _ => upstream.heard_at.elapsed(),
+    });
+    Following { silence_millis: silence.map_or(0, |silence| silence.as_millis() as i64) }
 }
 
 /// Deletes the keys of a slot that is another node's now.

@@ -4,11 +4,13 @@
 //! The view knows connections by numbers; sockets live in `net::bus`, which brings whole messages (`receive`), has the passing of
 //! time noticed (`watch`), and does what is left in `Wanted`.
 
+mod failover;
 mod gossip;
 pub mod message;
 mod receive;
 mod watch;
 
+pub use failover::{FailoverKind, Following};
 pub use watch::{TICK_MILLIS, Wish};
 
 use super::{Cluster, Node, NodeFlags, NodeId};
@@ -59,6 +61,9 @@ pub struct Wanted {
     pub publish: Vec<Published>,
     /// Slots that another node has now: their keys are to go.
     pub lost: BTreeSet<u16>,
+    /// Clients that write are to wait until then, or not any more.
+    pub pause_until: Option<UnixMillis>,
+    pub resume: bool,
 }
 
 /// The state of the bus.
@@ -79,6 +84,8 @@ pub(super) struct Bus {
     /// Slots whose owner has ceased to claim them.
     unclaimed: BTreeSet<u16>,
     pub(super) is_open: bool,
+    election: failover::Election,
+    manual: failover::Manual,
 }
 
 impl Bus {
@@ -93,6 +100,8 @@ impl Bus {
         self.connecting.clear();
         self.forgotten.clear();
         self.unclaimed.clear();
+        self.election = Default::default();
+        self.manual = Default::default();
     }
 }
 
@@ -255,7 +264,7 @@ impl Cluster {
             ip: self.announced_ip.clone(),
             flags: me.flags.0,
             is_down: !self.is_healthy(),
-            message_flags: message::FLAG_EXTENSIONS,
+            message_flags: message::FLAG_EXTENSIONS | if self.is_paused() { message::FLAG_PAUSED } else { 0 },
         }
     }
 
@@ -270,7 +279,11 @@ impl Cluster {
 
     /// Sends a message to every node that can be reached.
     fn broadcast(&mut self, kind: Kind, body: &Body<'_>) {
-        let message = message::encode(&self.header(kind), body);
+        self.broadcast_as(self.header(kind), body);
+    }
+
+    fn broadcast_as(&mut self, header: Header, body: &Body<'_>) {
+        let (kind, message) = (header.kind, message::encode(&header, body));
         let fits = |node: &&Node| !node.flags.has(NodeFlags::MYSELF | NodeFlags::HANDSHAKE);
         let links: Vec<LinkId> = self.nodes().filter(fits).filter_map(|node| node.link).collect();
         links.into_iter().for_each(|link| self.send(link, kind, message.clone()));

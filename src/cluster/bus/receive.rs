@@ -41,6 +41,10 @@ impl Cluster {
                     node.epoch = header.config_epoch;
                     self.bus.wanted.save = true;
                 }
+                if header.message_flags & message::FLAG_PAUSED != 0 {
+                    let id = node.id;
+                    self.note_paused_primary(id, header.offset as i64);
+                }
             }
         }
         let moment = Moment { link, now, config, rng };
@@ -53,10 +57,13 @@ impl Cluster {
                 let (channel, message) = (channel.to_vec(), message.to_vec());
                 self.bus.wanted.publish.push(Published { shard, channel, message });
             }
-            (Body::Update { epoch, node: Some(id), slots }, Some(_)) => self.receive_update(id, epoch, &slots),
-            (Body::Nothing, Some(sender)) if header.kind == Kind::VoteRequest => {
-                self.vote_if_right(sender, &header, now, config);
-            }
+            (Body::Update { epoch, node: Some(id), slots }, Some(_)) => self.receive_update(id, epoch, &slots, moment.config),
+            (Body::Nothing, Some(sender)) => match header.kind {
+                Kind::VoteRequest => self.vote_if_right(sender, &header, now, moment.config),
+                Kind::Vote => self.count_vote(sender, header.current_epoch),
+                Kind::FailoverStart => self.hold_still_for(sender, link, now, moment.rng),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -130,7 +137,7 @@ impl Cluster {
             self.note_answer(sender, now, config);
         }
         self.follow_role(sender, header);
-        self.follow_slots(sender, header);
+        self.follow_slots(sender, header, config);
         self.settle_epochs(sender, header);
         self.hear_news(Some(sender), entries, now, config);
         self.hear_extensions(sender, extensions, now);
@@ -262,9 +269,9 @@ impl Cluster {
         }
     }
 
-    fn make_primary(&mut self, id: NodeId) {
+    pub(super) fn make_primary(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| !node.is_primary()) else { return };
-        if node.primary.take().is_some() {
+        if node.primary.take().is_some() && id != self.me {
             node.flags.set(NodeFlags::MIGRATE_TO);
         }
         node.flags.clear(NodeFlags::REPLICA);
@@ -273,7 +280,7 @@ impl Cluster {
     }
 
     /// The slots that the sender, or its primary, claims.
-    fn follow_slots(&mut self, sender: NodeId, header: &Header) {
+    fn follow_slots(&mut self, sender: NodeId, header: &Header, config: &Config) {
         let Some(node) = self.node(sender) else { return };
         let owner = if node.is_primary() { Some(sender) } else { node.primary };
         let Some(owner) = owner.and_then(|owner| self.node(owner)) else { return };
@@ -281,7 +288,7 @@ impl Cluster {
             return;
         }
         if owner.id == sender {
-            self.take_claims(sender, header.config_epoch, &header.slots);
+            self.take_claims(sender, header.config_epoch, &header.slots, config);
         }
         // Who claims what a newer epoch gave to another is told so.
         let newer = header.slots.iter().filter_map(|slot| {
@@ -303,19 +310,22 @@ impl Cluster {
         self.send(link, Kind::Update, message);
     }
 
-    fn receive_update(&mut self, id: NodeId, epoch: u64, slots: &SlotSet) {
+    fn receive_update(&mut self, id: NodeId, epoch: u64, slots: &SlotSet, config: &Config) {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.epoch < epoch) else { return };
         node.epoch = epoch;
         self.bus.wanted.save = true;
         self.make_primary(id);
-        self.take_claims(id, epoch, slots);
+        self.take_claims(id, epoch, slots, config);
     }
 
     /// Gives slots to a node that claims them, where nobody has them, or who has them has an older epoch.
-    fn take_claims(&mut self, sender: NodeId, epoch: u64, slots: &SlotSet) {
+    fn take_claims(&mut self, sender: NodeId, epoch: u64, slots: &SlotSet, config: &Config) {
         if sender == self.me {
             return;
         }
+        // The one whose loss decides whom this node follows next.
+        let home = self.myself().primary.unwrap_or(self.me);
+        let mut taken_from_home = 0;
         for slot in 0..SLOTS {
             let owner = self.owner(slot);
             if !slots.contains(slot) {
@@ -338,11 +348,25 @@ impl Cluster {
                 if owner == Some(self.me) {
                     self.bus.wanted.lost.insert(slot);
                 }
+                taken_from_home += (owner == Some(home)) as usize;
                 self.unassign(slot);
                 self.assign(slot, sender);
                 self.bus.unclaimed.remove(&slot);
                 (self.bus.wanted.save, self.bus.wanted.review) = (true, true);
             }
+        }
+        let home_is_empty = self.node(home).is_none_or(|home| home.slots.is_empty());
+        let took_over = taken_from_home > 0 && home_is_empty && home != sender;
+        if took_over && (config.cluster_allow_replica_migration || slots.len() == taken_from_home) {
+            tracing::info!("Configuration change detected. Reconfiguring myself as a replica of {sender}");
+            self.follow(sender);
+            // All data come from there.
+            self.bus.wanted.lost.clear();
+        } else if let Some(grand) =
+            self.node(home).and_then(|home| home.primary).filter(|grand| *grand != self.me && home != self.me)
+        {
+            tracing::info!("I'm a sub-replica! Reconfiguring myself as a replica of grandmaster {grand}");
+            self.follow(grand);
         }
     }
 

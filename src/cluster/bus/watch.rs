@@ -1,6 +1,7 @@
 //! What a node does about the others as time passes: connect, ask, and find out who is gone.
 
 use super::LinkId;
+use super::failover::Following;
 use super::message::{Body, Kind};
 use crate::clock::Rng;
 use crate::cluster::{Cluster, NodeFlags, NodeId};
@@ -20,7 +21,7 @@ pub struct Wish {
 
 impl Cluster {
     /// Looks after the other nodes; tells to which of them connections are to be made.
-    pub fn look_after_nodes(&mut self, now: UnixMillis, rng: &mut Rng, config: &Config) -> Vec<Wish> {
+    pub fn look_after_nodes(&mut self, following: Following, now: UnixMillis, rng: &mut Rng, config: &Config) -> Vec<Wish> {
         const HANDSHAKE_MILLIS_MIN: i64 = 1000;
         self.bus.ticks += 1;
         self.bus.forgotten.retain(|_, until| now < *until);
@@ -45,6 +46,7 @@ impl Cluster {
             self.ask_someone(now, rng);
         }
         self.find_the_silent(now, rng, config);
+        self.look_after_failover(following, now, rng, config);
         wishes
     }
 

@@ -183,8 +183,8 @@ fn slots(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.reply.array(ranges.len());
     for (first, last, owner) in ranges {
         let owner = cluster.node(owner);
-        let replicas: Vec<&Node> =
-            owner.map_or_else(Vec::new, |owner| cluster.replicas_of(owner.id).filter(|node| can_be_read(node)).collect());
+        let replicas: Vec<&Node> = owner
+            .map_or_else(Vec::new, |owner| cluster.replicas_of(owner.id).filter(|node| can_be_read(cluster, node)).collect());
         ctx.reply.array(2 + owner.is_some() as usize + replicas.len());
         ctx.reply.integer(first.into());
         ctx.reply.integer(last.into());
@@ -207,8 +207,9 @@ fn owned_ranges(cluster: &Cluster) -> Vec<(u16, u16, NodeId)> {
 }
 
 /// True for a replica that has the data.
-fn can_be_read(node: &Node) -> bool {
-    !node.flags.has(NodeFlags::FAILED) && node.replication_offset != 0
+fn can_be_read(cluster: &Cluster, node: &Node) -> bool {
+    let offset = if node.id == cluster.me() { cluster.offset } else { node.replication_offset };
+    !node.flags.has(NodeFlags::FAILED) && offset != 0
 }
 
 fn node_of_slot(reply: &mut ReplyWriter<'_>, cluster: &Cluster, node: &Node, kind: ClusterEndpoint, tls: bool) {
@@ -228,7 +229,7 @@ fn node_of_slot(reply: &mut ReplyWriter<'_>, cluster: &Cluster, node: &Node, kin
 }
 
 fn shards(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    let (kind, offset) = (ctx.world.config.cluster_preferred_endpoint_type, ctx.world.stream.end() as i64);
+    let (kind, offset) = (ctx.world.config.cluster_preferred_endpoint_type, ctx.world.replication.offset() as i64);
     let cluster = ctx.world.cluster.as_deref().ok_or(error::NO_CLUSTER)?;
     let mut shards: BTreeMap<NodeId, Vec<&Node>> = BTreeMap::new();
     cluster.nodes().for_each(|node| shards.entry(node.shard).or_default().push(node));

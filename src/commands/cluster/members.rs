@@ -2,11 +2,12 @@
 //! word counts: BUMPEPOCH, SET-CONFIG-EPOCH.
 
 use super::{BASE, CHANGES, changed, unknown_node, view, view_mut};
-use crate::cluster::NodeId;
+use crate::cluster::{FailoverKind, NodeFlags, NodeId};
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::resp::number;
+use crate::types::DbIndex;
 use crate::world::World;
 use std::net::IpAddr;
 
@@ -84,8 +85,6 @@ const ROW: CommandSpec = CommandSpec { flags: CHANGES, ..BASE };
 
 /// What needs other nodes is refused by a version that cannot talk to them.
 const NO_BUS: CommandError = CommandError::new("ERR This node has no cluster bus: it is not spoken over TLS");
-/// … and by one that cannot follow another.
-const NO_REPLICAS: CommandError = CommandError::new("ERR This version of a node cannot be a replica");
 
 fn bumpepoch(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let cluster = view_mut(ctx)?;
@@ -134,7 +133,13 @@ fn reset(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if cluster.myself().is_primary() && ctx.world.keyspace.total_keys() != 0 {
         return Err(CommandError::new("ERR CLUSTER RESET can't be called with master nodes containing keys"));
     }
+    let was_replica = cluster.myself().is_replica();
     view_mut(ctx)?.reset(hard);
+    ctx.world.settle_cluster_role();
+    if was_replica {
+        // The data were its primary's.
+        ctx.world.keyspace.flush(DbIndex(0), true);
+    }
     ctx.world.end_shard_channels(ctx.session, |_| true);
     changed(ctx)
 }
@@ -203,7 +208,11 @@ fn replicate(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if me.is_primary() && (!me.slots.is_empty() || ctx.world.keyspace.total_keys() != 0) {
         return Err(CommandError::new("ERR To set a master the node must be empty and without assigned slots."));
     }
-    Err(NO_REPLICAS)
+    let id = node.id;
+    view_mut(ctx)?.follow(id);
+    ctx.world.settle_cluster_role();
+    ctx.world.end_shard_channels(ctx.session, |_| true);
+    changed(ctx)
 }
 
 fn failover(ctx: &mut ServerCtx<'_>) -> CommandResult {
@@ -217,7 +226,22 @@ fn failover(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if cluster.myself().is_primary() {
         return Err(CommandError::new("ERR You should send CLUSTER FAILOVER to a replica"));
     }
-    Err(NO_REPLICAS)
+    let primary = cluster.myself().primary.and_then(|primary| cluster.node(primary));
+    let Some(primary) = primary else {
+        return Err(CommandError::new("ERR I'm a replica but my master is unknown to me"));
+    };
+    let kind = match ctx.args.len() {
+        3 if ctx.args.is(2, "FORCE") => FailoverKind::Forced,
+        3 => FailoverKind::Takeover,
+        _ => FailoverKind::Agreed,
+    };
+    if kind == FailoverKind::Agreed && (primary.flags.has(NodeFlags::FAILED) || primary.link.is_none()) {
+        return Err(CommandError::new("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE"));
+    }
+    let World { cluster: Some(cluster), keyspace, .. } = &mut *ctx.world else { return Err(error::NO_CLUSTER) };
+    cluster.start_failover(kind, keyspace.env.now(), &mut keyspace.env.rng);
+    ctx.world.settle_cluster_role();
+    changed(ctx)
 }
 
 /// The refusal of a subcommand with arguments that it does not take.
