@@ -309,7 +309,7 @@ mod tests {
     fn what_is_not_understood_is_refused_with_its_line() {
         let good = format!("{A} :1@2,,shard-id={B} myself,master - 0 0 0 connected");
         assert!(parse(&good).is_ok());
-        let spoilt = [
+        let spoilt: [(&str, usize); 19] = [
             ("", 0),
             ("vars currentEpoch", 1),
             ("vars currentEpoch x", 1),

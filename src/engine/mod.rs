@@ -7,6 +7,7 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod bus;
 mod clients;
 mod config;
 pub mod cron;

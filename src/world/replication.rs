@@ -58,6 +58,8 @@ impl World {
         self.leave_upstream();
         self.config.replicaof = None;
         self.replication.lead(&mut self.stream);
+        // The history is kept for those who followed the old primary, and come now.
+        self.replication.alone_since = Clock::Real.micros() / 1000;
         self.drop_replicas();
         self.adopt_config();
         self.orders.push_back(Order::ChangeRole);

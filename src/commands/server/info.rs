@@ -191,7 +191,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     let closing = world.sessions.iter().filter(|session| session.closing || session.is_replica()).count();
     let links = || world.sessions.iter().filter_map(|session| session.link.as_ref()).map(|link| link.buffers());
     out.add("connected_clients", world.sessions.len() - closing);
-    out.add("cluster_connections", 0);
+    out.add("cluster_connections", world.cluster.as_ref().map_or(0, |cluster| cluster.links().count()));
     out.add("maxclients", world.config.maxclients);
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
