@@ -73,6 +73,7 @@ impl Engine {
         if fails {
             self.release_figures();
         }
+        self.world.persistence.aof.note_held(self.held.queue.len());
     }
 
     /// True if the replies to a batch tell of the data. Others need not wait while the disk fails: otherwise nobody could ask
@@ -110,6 +111,7 @@ impl Engine {
             self.held.bytes -= reply.out.len();
             send(&mut self.world, reply);
         }
+        self.world.persistence.aof.note_held(self.held.queue.len());
         if self.held.bytes < HELD_MAX && !self.held.batches.is_empty() {
             std::mem::take(&mut self.held.batches).into_iter().for_each(|batch| mailbox.send_home(batch));
             mailbox.ring_remotes();

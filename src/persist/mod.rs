@@ -60,6 +60,8 @@ pub struct Background {
     pub extra_bytes: usize,
     /// Numbers the temporary files.
     files: u64,
+    /// Snapshots begun, for whatever purpose: Redis forks for each.
+    pub begun: u64,
 }
 
 /// Data on their way into the keyspace, as INFO tells of them. While there is one, clients are told to wait.
@@ -172,6 +174,7 @@ impl Persistence {
         match started {
             Ok(mut snapshot) => {
                 info!("Background saving started");
+                self.background.begun += 1;
                 snapshot.follow(watch);
                 self.snapshot = Some(snapshot);
                 Ok(())
@@ -276,6 +279,7 @@ impl Persistence {
         let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
         match started {
             Ok(mut snapshot) => {
+                self.background.begun += 1;
                 snapshot.follow(watch);
                 self.snapshot = Some(snapshot);
             }

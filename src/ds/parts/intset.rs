@@ -112,15 +112,28 @@ impl Intset {
         out.extend_from_slice(&(encoding as u32).to_le_bytes());
         out.extend_from_slice(&(self.len() as u32).to_le_bytes());
         match encoding {
-            RedisEncoding::Int16 => self.iter().for_each(|value| out.extend_from_slice(&(value as i16).to_le_bytes())),
-            RedisEncoding::Int32 => self.iter().for_each(|value| out.extend_from_slice(&(value as i32).to_le_bytes())),
-            RedisEncoding::Int64 => self.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes())),
+            RedisEncoding::Int16 => self.each(|value| out.extend_from_slice(&(value as i16).to_le_bytes())),
+            RedisEncoding::Int32 => self.each(|value| out.extend_from_slice(&(value as i32).to_le_bytes())),
+            RedisEncoding::Int64 => self.each(|value| out.extend_from_slice(&value.to_le_bytes())),
+        }
+    }
+
+    /// Calls `f` with all members, ascending: quicker than the iterator where the width is a usual one.
+    fn each(&self, mut f: impl FnMut(i64)) {
+        let (base, offsets) = (self.base(), self.offsets());
+        let mut tell = |offset: u64| f(base.wrapping_add(offset as i64));
+        match self.width() {
+            1 => offsets.iter().for_each(|&byte| tell(byte.into())),
+            2 => offsets.as_chunks().0.iter().for_each(|&two| tell(u16::from_le_bytes(two).into())),
+            4 => offsets.as_chunks().0.iter().for_each(|&four| tell(u32::from_le_bytes(four).into())),
+            width => offsets.chunks_exact(width).for_each(|offset| tell(read_unsigned(offset))),
         }
     }
 
     /// The narrowest of Redis' encodings that holds every member.
     pub fn redis_encoding(&self) -> RedisEncoding {
-        let holds = |low: i64, high: i64| self.min().is_none_or(|v| v >= low) && self.max().is_none_or(|v| v <= high);
+        let (min, max) = (self.min().unwrap_or(0), self.max().unwrap_or(0));
+        let holds = |low: i64, high: i64| min >= low && max <= high;
         if holds(i16::MIN.into(), i16::MAX.into()) {
             RedisEncoding::Int16
         } else if holds(i32::MIN.into(), i32::MAX.into()) {

@@ -59,7 +59,7 @@ pub struct Snapshot {
     thread: Option<JoinHandle<io::Result<u64>>>,
     /// The process that others see, where there is one.
     stand_in: Watch,
-    /// Somebody ended that process: by this signal, or 0.
+    /// Somebody ended that process: by this signal.
     ended_by: Option<i32>,
 }
 

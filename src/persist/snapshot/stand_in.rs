@@ -34,12 +34,11 @@ pub fn wait() {
 pub struct Watch(Arc<Mutex<Option<StandIn>>>);
 
 impl Watch {
-    /// The signal by which somebody has ended the child, or 0 if it ended in another way; none if nobody has.
+    /// The signal by which somebody has ended the child; none if nobody has. (That it ends by itself is no wish of anybody's.)
     pub fn ended(&self) -> Option<i32> {
         // Whoever holds it is about to start or to end it.
         let mut stand_in = self.0.try_lock().ok()?;
-        let status = stand_in.as_mut()?.0.try_wait().ok().flatten()?;
-        Some(status.signal().unwrap_or(0))
+        stand_in.as_mut()?.0.try_wait().ok().flatten()?.signal()
     }
 
     fn set(&self, stand_in: Option<StandIn>) {
