@@ -212,6 +212,14 @@ impl World {
             warn!("The data are still being loaded: nothing is saved.");
             return Ok(());
         }
+        if self.persistence.aof.state() == aof::State::WaitsForRewrite {
+            // There is no complete file yet.
+            if !wanted.force {
+                warn!("Writing initial AOF, can't exit.");
+                return Err(std::io::Error::other("the first append-only file is being written"));
+            }
+            warn!("Writing initial AOF. Exit anyway.");
+        }
         if self.persistence.aof.state() != aof::State::Off {
             info!("Calling fsync() on the AOF file.");
             self.persistence.aof.flush(&mut self.stream, true);

@@ -421,7 +421,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
-    out.zeros(&["latest_fork_usec", "total_forks"]);
+    out.zeros(&["latest_fork_usec"]);
+    out.add("total_forks", world.persistence.background.begun);
     out.add("migrate_cached_sockets", world.migration.connections.len());
     out.add("slave_expires_tracked_keys", world.keyspace.env.own_deadlines.keys.len());
     out.add("active_defrag_hits", stats.defrag_hits);
