@@ -11,11 +11,11 @@ mod script;
 mod tracking;
 mod transaction;
 
-use crate::commands::session::description;
 use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, SessionCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::commands::session::description;
 use crate::config::PropagationErrorBehavior;
 use crate::keyspace::lazyfree::Garbage;
 use crate::keyspace::value::{ValueType, type_of};
