@@ -28,6 +28,7 @@
 //! | `persist` | RDB files |
 //! | `check` | redis-check-rdb and redis-check-aof |
 //! | `migration` | sending keys to another server (MIGRATE) |
+//! | `cluster` | a node's view of its cluster: nodes, slots, health, nodes.conf |
 //! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
@@ -59,6 +60,7 @@
 pub mod acl;
 pub mod check;
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod commands;
 pub mod config;

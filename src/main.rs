@@ -71,6 +71,9 @@ fn refuse(text: &str) -> ExitCode {
 const RESERVED_FILES: u64 = 32;
 
 fn serve(config: Config, started: Instant) -> ExitCode {
+    if config.disable_thp {
+        sys::process::decline_huge_pages();
+    }
     let log = match logging::start(&config) {
         Ok(log) => log,
         Err(error) => return refuse(&format!("Can't open the log file {}: {error}", config.logfile)),
@@ -147,13 +150,18 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let pidfile = config.pidfile.clone();
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
+    let mode = if world.config.cluster_enabled { "cluster" } else { "standalone" };
     if world.config.always_show_logo {
         // Test suites recognise the process by this line.
-        info!("Redstart {} ~ standalone ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+        info!("Redstart {} ~ {mode} ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     }
-    info!("Running mode=standalone, port={port}. PID: {}", std::process::id());
+    info!("Running mode={mode}, port={port}. PID: {}", std::process::id());
     if let Err(errors) = world.load_users() {
         warn!("{errors}");
+        return ExitCode::FAILURE;
+    }
+    if let Err(reason) = world.join_cluster() {
+        warn!("{reason}");
         return ExitCode::FAILURE;
     }
     info!("Server initialized");

@@ -17,6 +17,7 @@ use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
 use crate::persist::Persistence;
 use crate::persist::disk::Disk;
+use crate::scripting::Scripting;
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -182,6 +183,10 @@ impl Builder {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
                 return;
             }
+            if let Err(reason) = world.join_cluster() {
+                let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
+                return;
+            }
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -317,12 +322,18 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 }
 
 /// A fresh world.
-pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
+pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
     let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
     let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
+    if config.cluster_enabled {
+        config.databases = 1;
+    }
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let scripting = Scripting::default();
+    let mut persistence = Persistence::new(Clock::Real.micros() / 1_000_000);
+    persistence.functions = scripting.libraries.sources();
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
@@ -340,8 +351,9 @@ pub fn world(config: Config, clock: Clock, tcp_port: u16, executable: String) ->
         replication: Default::default(),
         slow: SlowRecords::default(),
         recent: Default::default(),
-        persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
-        scripting: Default::default(),
+        persistence,
+        scripting,
+        cluster: None,
         migration: Default::default(),
         scheduled_end: None,
         awaiting_safety: Vec::new(),
@@ -416,6 +428,7 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     };
     let outcome = match started {
         Ok(Ok(())) => {
+            mailbox.with(|engine| engine.world.claim_slots());
             local::spawn(cron::run(mailbox.clone()));
             loaded(Ok(()));
             ended.await.ok()

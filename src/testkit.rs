@@ -20,6 +20,7 @@
 //! `# config NAME VALUE`, `# encoding KEY NAME` and `# fresh` are directives; other `#` lines are comments.
 
 use crate::clock::{Clock, ManualClock};
+use crate::cluster::Cluster;
 use crate::command::context::BlockOn;
 use crate::config::Config;
 use crate::dispatch;
@@ -27,7 +28,7 @@ use crate::keyspace::Effect;
 use crate::resp::request::OwnedRequest;
 use crate::server;
 use crate::session::{Origin, Session};
-use crate::stream::Consumer;
+use crate::stream::{Consumer, Targets};
 use crate::types::ClientId;
 use crate::world::World;
 use std::cell::RefCell;
@@ -59,6 +60,10 @@ impl Default for Kit {
 struct Tape(Rc<RefCell<Vec<u8>>>);
 
 impl Consumer for Tape {
+    fn target(&self) -> Targets {
+        Targets::ALL
+    }
+
     fn append(&mut self, bytes: &[u8], _end: u64) {
         self.0.borrow_mut().extend_from_slice(bytes);
     }
@@ -67,8 +72,36 @@ impl Consumer for Tape {
 impl Kit {
     /// An empty server with one client.
     pub fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// A node of a cluster with one client. `view` is what it knows of the cluster, in the form of nodes.conf.
+    ///
+    /// # Panics
+    /// If the view is not understood.
+    pub fn node(view: &str) -> Self {
+        let mut kit = Self::with(Config { cluster_enabled: true, ..Config::default() });
+        match Cluster::read(view) {
+            Ok(cluster) => kit.world.become_node(cluster),
+            Err((line, reason)) => panic!("line {line} of the view: {reason}"),
+        }
+        kit.settle_cluster();
+        kit
+    }
+
+    /// Lets so much time pass that a node knows how its cluster is.
+    pub fn settle_cluster(&mut self) {
+        const PATIENCE_MILLIS: i64 = 10_000;
+        for _ in 0..2 {
+            self.world.keyspace.refresh_clock();
+            self.world.review_cluster();
+            self.advance(PATIENCE_MILLIS);
+        }
+    }
+
+    fn with(config: Config) -> Self {
         let clock = ManualClock::at(START_MILLIS);
-        let mut world = server::world(Config::default(), Clock::Manual(clock.clone()), 0, String::new());
+        let mut world = server::world(config, Clock::Manual(clock.clone()), 0, String::new());
         let propagated = Rc::new(RefCell::new(Vec::new()));
         let events = Rc::new(RefCell::new(Vec::new()));
         world.stream.attach(Box::new(Tape(propagated.clone())));

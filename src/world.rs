@@ -1,12 +1,14 @@
 //! `World`: everything that belongs to "one Redis" — databases, clients, configuration, counters — in one value without
 //! globals, so that a process can hold several.
 
+mod cluster;
 pub mod commandlog;
 mod failover;
 mod replication;
 mod users;
 
 use crate::acl::Acl;
+use crate::cluster::Cluster;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandSpec, Flag};
 use crate::command::table::CommandTable;
@@ -57,6 +59,8 @@ pub struct World {
     pub recent: Box<Recent>,
     pub persistence: Persistence,
     pub scripting: Scripting,
+    /// There is one on a node of a cluster.
+    pub cluster: Option<Box<Cluster>>,
     /// Keys on their way to other servers.
     pub migration: Migration,
     /// A signal asked for the end, and nothing has been done about it yet.
@@ -196,6 +200,7 @@ impl World {
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
         self.review_restrictions();
+        self.adopt_cluster_config();
     }
 
     /// Saves the data before the server ends, if that is wanted or the configuration has save points.
@@ -285,7 +290,8 @@ impl World {
         if !follows {
             self.keyspace.env.own_deadlines.keys.clear();
         }
-        self.is_restricted = self.persistence.loading.is_some()
+        self.is_restricted = self.cluster.is_some()
+            || self.persistence.loading.is_some()
             || self.refused_writes().is_some()
             || self.is_stale()
             || self.replication.lacking
@@ -298,14 +304,7 @@ impl World {
     /// # Errors
     /// One cannot be loaded, or is there already.
     pub fn adopt_libraries(&mut self, codes: &[Library], merge: bool) -> Result<(), String> {
-        let adopted = self.scripting.restore_libraries(codes, false, merge);
-        self.functions_changed();
-        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
-    }
-
-    /// Lets files hold the libraries of functions as they are now.
-    pub fn functions_changed(&mut self) {
-        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
+        self.scripting.restore_libraries(codes, false, merge).map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -427,6 +426,8 @@ pub enum Order {
     ConfigChanged(Vec<&'static str>),
     /// End a client's wait, as a timeout would or with an error.
     Unblock { client: ClientId, error: bool },
+    /// End a client's wait with this error: its keys are another node's now.
+    Redirect { client: ClientId, error: CommandError },
     /// Clients are no longer paused: go on with their requests.
     Resume,
     /// Send keys to another server; the client waits.

@@ -72,6 +72,12 @@ errors! {
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     EXECABORT = "EXECABORT Transaction discarded because of previous errors.";
     LOADING = "LOADING Redis is loading the dataset in memory";
+    CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
+    SLOT_IN_MOTION = "TRYAGAIN Multiple keys request during rehashing of slot";
+    CLUSTER_DOWN = "CLUSTERDOWN The cluster is down";
+    CLUSTER_DOWN_FOR_WRITES = "CLUSTERDOWN The cluster is down and only accepts read commands";
+    SLOT_NOT_SERVED = "CLUSTERDOWN Hash slot not served";
+    NO_CLUSTER = "ERR This instance has cluster support disabled";
     BUSYKEY = "BUSYKEY Target key name already exists.";
     NOT_HLL = "WRONGTYPE Key is not a valid HyperLogLog string value.";
     CORRUPT_HLL = "INVALIDOBJ Corrupted HLL object detected";

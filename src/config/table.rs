@@ -95,7 +95,7 @@ pub const DIRECTIVES: &[Directive] = &[
     choice("sanitize-dump-payload", pick!(sanitize_dump_payload: SanitizeDumpPayload))
         .no_effect("every payload is checked in full"),
     string("dbfilename", field!(dbfilename)).keeps_empty().check(check::is_db_filename).protected(),
-    boolean("rdb-del-sync-files", field!(rdb_del_sync_files)).no_effect("a full sync leaves no file behind"),
+    boolean("rdb-del-sync-files", field!(rdb_del_sync_files)),
     boolean("rdb-save-incremental-fsync", field!(rdb_save_incremental_fsync)),
     int("rdb-key-save-delay", field!(rdb_key_save_delay), INT_MIN, INT).hidden(),
     int("key-load-delay", field!(key_load_delay), INT_MIN, INT).hidden(),
@@ -180,7 +180,7 @@ pub const DIRECTIVES: &[Directive] = &[
     boolean("jemalloc-bg-thread", field!(jemalloc_bg_thread)).no_effect("jemalloc is not used"),
     choice("oom-score-adj", pick!(oom_score_adj: OomScoreAdj)),
     special("oom-score-adj-values", special::OOM_SCORE_ADJ_VALUES).multi(),
-    boolean("disable-thp", field!(disable_thp)).immutable().no_effect("huge pages only help here: nothing forks"),
+    boolean("disable-thp", field!(disable_thp)).immutable(),
     // Encodings
     int("hash-max-listpack-entries", field!(hash_max_listpack_entries), 0, i64::MAX).alias("hash-max-ziplist-entries"),
     memory("hash-max-listpack-value", field!(hash_max_listpack_value), 0, LONG).alias("hash-max-ziplist-value"),

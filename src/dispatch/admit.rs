@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::session::multi::Queued;
 use crate::world::World;
 
-use super::{permit, script, transaction};
+use super::{permit, route, script, transaction};
 
 /// Refuses what may not run now.
 #[inline]
@@ -38,6 +38,8 @@ pub fn admit(
 /// Refuses what adds while memory is short, and what writes on a replica.
 fn admit_writer(world: &World, session: &Session, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
     if world.memory_short && spec.has(Flag::DenyOom) {
+        // Where there is no place for a key that belongs elsewhere, the client is told where.
+        route::admit(world, session, spec, args)?;
         return Err(error::OOM);
     }
     if world.read_only && effective_flags(world, session, spec, args) & Flag::Write.bit() != 0 {
@@ -58,6 +60,7 @@ pub fn admit_special(
         return Err(error::NOT_IN_MULTI);
     }
     if world.is_restricted {
+        route::admit(world, session, spec, args)?;
         admit_restricted(world, session, spec, args)?;
     }
     if spec.name == "EXEC" {

@@ -7,6 +7,7 @@ pub mod memory;
 mod monitor;
 mod permit;
 pub mod publish;
+mod route;
 mod script;
 mod tracking;
 mod transaction;
@@ -127,11 +128,17 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return after(session, start, Step::Next);
     }
     let step = run(world, session, args, at, start, false);
+    end_asking(session, spec);
     if session.tracking {
         tracking::after_command(world, session, spec, args);
     }
     monitor::show(world, session, spec, args);
     step
+}
+
+/// What ASKING allows is over with the request behind it, or with the transaction that it is part of.
+fn end_asking(session: &mut Session, spec: &CommandSpec) {
+    session.asking &= session.transaction.is_some() || spec.name == "ASKING";
 }
 
 /// Executes a request of a replica. It reads the history and nothing else: a reply would stand in the middle of that, so one
@@ -188,7 +195,9 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     let mut is_exec = false;
     if let Some(at) = command {
         world.stats.per_command[at as usize].rejected += 1;
-        is_exec = world.commands.get(at).spec.name == "EXEC";
+        let spec = world.commands.get(at).spec;
+        is_exec = spec.name == "EXEC";
+        end_asking(session, spec);
     }
     let refusal = transaction::refuse(world, session, refusal, is_exec);
     fail(world, session, start, &refusal, None);
@@ -449,7 +458,9 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
-        session.replicated_to = world.replication.end(&world.stream);
+        if world.replication.is_fed() {
+            session.replicated_to = world.replication.end(&world.stream);
+        }
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -1,13 +1,13 @@
 //! MULTI: queueing requests, and running the queue as one execution unit that propagates as one transaction.
 
-use super::{Open, Ran, fail, invoke, monitor, permit, publish, script, tracking};
+use super::{Open, Ran, fail, invoke, monitor, permit, publish, route, script, tracking};
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
-use crate::keyspace::effects::Propagated;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
 use crate::session::{Session, Transaction};
+use crate::stream::{Part, Targets};
 use crate::world::World;
 use std::time::Instant;
 
@@ -34,6 +34,9 @@ pub fn refuse(world: &mut World, session: &mut Session, refusal: CommandError, i
         return refusal;
     }
     world.end_transaction(session);
+    if route::is_redirection(&refusal) {
+        return refusal;
+    }
     let text = refusal.as_bytes();
     let reason = text.strip_prefix(b"ERR ").unwrap_or(text);
     CommandError::bytes([b"EXECABORT Transaction discarded because of: ", reason].concat())
@@ -44,7 +47,7 @@ struct Run {
     transaction: Box<Transaction>,
     /// The request that runs.
     next: usize,
-    unit: Propagated,
+    unit: Vec<Part>,
     flow: Flow,
 }
 
@@ -138,7 +141,7 @@ fn conclude_one(world: &mut World, session: &mut Session, run: &mut Run, open: O
     }
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_part(world, session, args, changed, unit);
+        publish::close_part(world, session, args, changed, Targets::ALL, unit);
     }
     if session.tracking {
         tracking::note_keys(world, session, spec, args);

@@ -1,5 +1,7 @@
 //! The typed values. They know neither RESP nor keys.
 pub mod algo;
+#[cfg(test)]
+mod fuzz;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;

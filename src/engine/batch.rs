@@ -228,6 +228,7 @@ impl Batch {
         self.decoder.shift(&mut self.spans);
         self.input.copy_within(start..self.filled, 0);
         self.filled -= start;
+        self.wanted = self.wanted.saturating_sub(start);
         self.requests.clear();
         self.next = 0;
     }

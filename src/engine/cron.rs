@@ -55,6 +55,14 @@ pub async fn run(mailbox: Mailbox) {
 const EXPIRE_SHARE_PERCENT: u64 = 25;
 const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
 
+/// Takes in blocks that other threads freed, in a moment; what is left waits for the next tick, or until memory is short.
+fn take_in_freed() {
+    const PAGES: usize = 4;
+    const BUDGET: Duration = Duration::from_micros(200);
+    let start = Instant::now();
+    while crate::raw::alloc::collect(PAGES) == PAGES && start.elapsed() < BUDGET {}
+}
+
 impl Engine {
     /// One tick.
     pub fn tick(&mut self, period: Duration) {
@@ -87,6 +95,7 @@ impl Engine {
         }
         self.expire_own();
         self.world.carry_failover_on();
+        self.world.look_after_cluster();
         self.save_if_due();
         self.world.keyspace.maintain_tables();
         self.world.limit_tracking(None);
@@ -96,7 +105,7 @@ impl Engine {
         self.look_after_replication();
         crate::dispatch::memory::refresh(&mut self.world);
         self.consider_defrag();
-        crate::raw::alloc::collect(64);
+        take_in_freed();
         let nanos = start.elapsed().as_nanos() as u64;
         self.world.stats.cron_nanos += nanos;
         self.world.stats.engine_loop_nanos += nanos;
@@ -145,15 +154,19 @@ impl Engine {
             self.start_scheduled_rewrite(false);
             return;
         }
+        // Taken in any case: what was slow before somebody began to watch is not to be told.
+        let slowest = persistence.aof.take_slowest();
         let threshold = config.latency_monitor_threshold;
         if threshold <= 0 {
             return;
         }
-        let (write, sync) = persistence.aof.take_slowest();
         let seconds = keyspace.env.now_micros / 1_000_000;
-        let always = config.appendfsync == AppendFsync::Always;
-        for (event, millis) in [("aof-write-alone", write), ("aof-write", write), ("aof-fsync-always", sync)] {
-            if i64::from(millis) >= threshold && (always || event != "aof-fsync-always") {
+        let beside = if persistence.is_busy() { "aof-write-active-child" } else { "aof-write-alone" };
+        let sync = if config.appendfsync == AppendFsync::Always { slowest.sync } else { 0 };
+        let events =
+            [(beside, slowest.write), ("aof-write", slowest.write), ("aof-fsync-always", sync), ("aof-rename", slowest.rename)];
+        for (event, millis) in events {
+            if i64::from(millis) >= threshold {
                 slow.latency.record(event, seconds, millis);
             }
         }

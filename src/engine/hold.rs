@@ -46,12 +46,13 @@ impl Held {
     }
 
     /// Keeps a batch from its client, which may thus not send more.
-    pub(super) fn keep_batch(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
-        if self.bytes < HELD_MAX {
-            return Some(batch);
-        }
+    pub(super) fn keep_batch(&mut self, batch: Box<Batch>) {
         self.batches.push(batch);
-        None
+    }
+
+    /// True if clients are kept from sending more.
+    pub(super) fn keeps_batches(&self) -> bool {
+        !self.batches.is_empty()
     }
 }
 
@@ -60,6 +61,33 @@ impl Engine {
     #[inline]
     pub(super) fn holds_replies(&self) -> bool {
         self.world.persistence.aof.holds_replies(&self.world.config) || !self.held.is_empty()
+    }
+
+    /// True if clients that write are not to send more for now: a snapshot cannot keep up with them.
+    #[inline]
+    pub(super) fn writers_wait(&self) -> bool {
+        self.world.persistence.snapshot.as_ref().is_some_and(|snapshot| snapshot.holds_writers())
+    }
+
+    /// True if the client of this batch, which was run, is not to send more for now.
+    #[inline]
+    pub(super) fn is_to_wait(&self, batch: &Batch, writers_wait: bool) -> bool {
+        self.held.bytes >= HELD_MAX || (writers_wait && self.writes(batch))
+    }
+
+    fn writes(&self, batch: &Batch) -> bool {
+        batch.requests.iter().filter_map(|request| request.command()).any(|at| {
+            let spec = self.world.commands.get(at).spec;
+            spec.has(Flag::Write) || matches!(spec.group, Group::Transactions | Group::Scripting)
+        })
+    }
+
+    /// Lets clients send again that were kept from it, if there is no reason for that any more.
+    pub(super) fn release_batches(&mut self, mailbox: &Mailbox) {
+        if self.held.bytes < HELD_MAX && self.held.keeps_batches() && !self.writers_wait() {
+            std::mem::take(&mut self.held.batches).into_iter().for_each(|batch| mailbox.send_home(batch));
+            mailbox.ring_remotes();
+        }
     }
 
     /// Sends the replies of this turn if all is safe; else keeps them until it is. The stream has been flushed.
@@ -115,10 +143,7 @@ impl Engine {
             self.held.bytes -= reply.out.len();
             send(&mut self.world, reply);
         }
-        if self.held.bytes < HELD_MAX && !self.held.batches.is_empty() {
-            std::mem::take(&mut self.held.batches).into_iter().for_each(|batch| mailbox.send_home(batch));
-            mailbox.ring_remotes();
-        }
+        self.release_batches(mailbox);
     }
 
     /// Looks at what the append-only file's writer reports.

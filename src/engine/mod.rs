@@ -565,13 +565,14 @@ impl Engine {
         }
         self.world.stream.flush();
         self.send_replies();
-        let mut remote = false;
+        let (mut remote, writers_wait) = (false, self.writers_wait());
         for batch in batches.drain(..) {
             // An empty batch stands where one was parked.
             if !batch.requests.is_empty() || batch.filled != 0 {
                 remote |= batch.thread != 0;
-                if let Some(batch) = self.held.keep_batch(batch) {
-                    mailbox.send_home(batch);
+                match self.is_to_wait(&batch, writers_wait) {
+                    true => self.held.keep_batch(batch),
+                    false => mailbox.send_home(batch),
                 }
             }
         }
@@ -944,6 +945,10 @@ impl Engine {
             }
             Order::ReplicaJoined(client) => self.welcome_replica(client),
             Order::Acknowledged => self.retry_awaiting_safety(mailbox),
+            Order::Redirect { client, error } => {
+                self.unblock(client, Some(error));
+                self.run_resumed(mailbox);
+            }
             Order::Resume => self.resume(mailbox),
             Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),

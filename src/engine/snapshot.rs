@@ -57,6 +57,7 @@ pub async fn run(mailbox: Mailbox) {
 impl Engine {
     /// One slice.
     fn carry_snapshot_on(&mut self, mailbox: &Mailbox) -> Next {
+        self.release_batches(mailbox);
         let World { persistence, keyspace, stats, .. } = &mut self.world;
         let Some(snapshot) = &mut persistence.snapshot else {
             self.snapshot = Pace::default();
@@ -76,6 +77,7 @@ impl Engine {
         {
             self.snapshot = Pace::default();
             keyspace.refresh_clock();
+            self.release_batches(mailbox);
             finished(&mut self.world, &snapshot, result);
             // Another may have begun.
             self.finish_turn(mailbox);

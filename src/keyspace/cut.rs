@@ -8,9 +8,8 @@
 //!
 //! Large collections would hold up whoever meets them. The walk passes them by and comes back when it has seen all tables.
 //! Who writes to one meanwhile begins a cut of the collection itself, in no time again: fields and members are in tables
-//! of the same kind. From then on it bears a label by which it is found wherever it goes: under another key, into
-//! another database, or out of the keyspace, which leaves it to the cut. (Lists and streams have no such tables: the first
-//! writer waits until the nodes are copied.)
+//! of the same kind, and lists and streams do the like with their nodes. From then on it bears a label by which it is found
+//! wherever it goes: under another key, into another database, or out of the keyspace, which leaves it to the cut.
 //!
 //! A database that is flushed leaves its table to the cut. Databases that change places take their tables along.
 
@@ -18,7 +17,7 @@ use super::db::{Db, Keyspace};
 use super::lazyfree::Garbage;
 use super::value::{Entry, Object, free_effort};
 use crate::ds::object::Variant;
-use crate::ds::parts::quicklist::Quicklist;
+use crate::ds::parts::quicklist::{NodeView, Quicklist};
 use crate::ds::stream::{Stream, StreamId};
 use crate::raw::entry::{Payload, PayloadMut, Value};
 use crate::raw::field::Field;
@@ -40,12 +39,12 @@ pub trait Recorder {
     fn member(&mut self, member: &[u8]);
     /// A member of the sorted set.
     fn scored(&mut self, member: &[u8], score: f64);
-    /// Some nodes of the list from the `nth` on; true if those were the last.
-    fn list_nodes(&mut self, list: &Quicklist, nth: usize, max: usize) -> bool;
-    /// Some nodes of the stream behind `after`; when there is none left, what follows them, and `None`.
-    fn stream_nodes(&mut self, stream: &Stream, after: Option<StreamId>, max: usize) -> Option<StreamId>;
+    /// A node of the list.
+    fn list_node(&mut self, node: NodeView<'_>);
+    /// A node of the stream, and the id it is kept by.
+    fn stream_node(&mut self, base: StreamId, node: &[u8]);
     /// The collection is complete.
-    fn close(&mut self);
+    fn close(&mut self, head: &Head);
     /// The collection turned out to be another than its head said: what was recorded is worth nothing.
     fn contradiction(&mut self);
     /// True while nothing more should be brought that can wait.
@@ -56,8 +55,9 @@ pub trait Recorder {
 
 /// What is told of a large collection ahead of its elements.
 pub struct Head {
-    /// As the recorder wants it.
+    /// What goes ahead of the elements and what comes after them, as the recorder wants it.
     pub bytes: Vec<u8>,
+    pub rest: Vec<u8>,
     /// The nearest deadline of a field.
     pub nearest: Option<i64>,
     /// Elements or nodes.
@@ -120,8 +120,6 @@ struct Large {
     place: Place,
     open: bool,
     recorded: u64,
-    /// Of a list or stream: the nodes behind which to go on.
-    after: Option<StreamId>,
 }
 
 enum Place {
@@ -229,33 +227,20 @@ impl Cut {
 
     fn add(&mut self, origin: DbIndex, place: Place) -> u32 {
         let label = self.large.len() as u32;
-        self.large.push(Large { origin, head: None, place, open: false, recorded: 0, after: None });
+        self.large.push(Large { origin, head: None, place, open: false, recorded: 0 });
         self.queue.push_back(label);
         label
     }
 
-    /// Makes a large collection fit to be changed: by a cut of its own, or by recording what is left of it.
+    /// Makes a large collection fit to be changed, by a cut of its own.
     fn protect(&mut self, label: u32, entry: &mut Entry) {
         let large = &mut self.large[label as usize];
-        let Payload::Boxed(..) = entry.payload() else { return };
         if large.head.is_none() {
             large.head = Some(self.recorder.head(entry));
         }
-        let whole = match entry.payload_mut() {
-            PayloadMut::Boxed(Object::Hash(fields)) => begin(fields.cut(), label),
-            PayloadMut::Boxed(Object::Set(members)) => begin(members.cut(), label),
-            PayloadMut::Boxed(Object::SortedSet(members)) => begin(members.cut(), label),
-            _ => true,
-        };
-        if !whole {
-            return;
+        if let PayloadMut::Boxed(object) = entry.payload_mut() {
+            begin(object, label);
         }
-        if large.open {
-            while !advance(large, &mut *self.recorder, entry, usize::MAX) {}
-        } else {
-            self.recorder.entry(large.origin, entry);
-        }
-        large.place = Place::Recorded;
     }
 
     /// Walks on by a number of buckets, more or less. Values that are no longer needed go to `garbage`.
@@ -316,23 +301,20 @@ impl Cut {
         let mut place = std::mem::replace(&mut large.place, Place::Recorded);
         let found = match &mut place {
             Place::Live(db, key) => {
-                let table = &mut dbs[db.at()].table;
                 if large.head.is_none()
                     && let Some(keys) = untouched.get_mut(db)
                 {
-                    // From here on the cut is the collection's own; only lists and streams are still to be looked up.
-                    let boxed = table.get(table.hash(key), key).is_some_and(|entry| has_table(&entry));
-                    if boxed {
-                        keys.remove(key);
-                    }
+                    // From here on the cut is the collection's own.
+                    keys.remove(key);
                 }
+                let table = &mut dbs[db.at()].table;
                 record_at(table, key, large, label, recorder, buckets)
             }
             Place::Left(walk, key) => match &mut walks[*walk].table {
                 Whereabouts::Left(table) => record_at(table, key, large, label, recorder, buckets),
                 Whereabouts::Live(_) => None,
             },
-            Place::Orphan(Value::Boxed(_, object)) => Some(advance_object(large, recorder, object, buckets)),
+            Place::Orphan(Value::Boxed(_, object)) => Some(advance(large, recorder, object, buckets)),
             Place::Orphan(_) => None,
             Place::Recorded => Some(true),
         };
@@ -341,25 +323,22 @@ impl Cut {
             debug_assert!(false, "a large collection of the cut is gone");
             recorder.contradiction();
         }
-        let done = found.unwrap_or(true);
-        if done && let Place::Live(db, key) = &large.place {
-            let key: &[u8] = key;
-            if let Some(keys) = untouched.get_mut(db)
-                && keys.get(key) == Some(&label)
-            {
-                keys.remove(key);
-            }
-        }
-        done
+        found.unwrap_or(true)
     }
 }
 
-/// Begins a collection's own cut, unless it has one. The collection is not to be recorded whole.
-fn begin<T: Item>(mut table: CutOf<'_, T>, label: u32) -> bool {
-    if table.label().is_none() {
-        table.begin(label);
+/// Begins a collection's own cut, unless it has one.
+fn begin(object: &mut Object, label: u32) {
+    if label_of_object(object).is_some() {
+        return;
     }
-    false
+    match object {
+        Object::Hash(fields) => fields.cut().begin(label),
+        Object::Set(members) => members.cut().begin(label),
+        Object::SortedSet(members) => members.cut().begin(label),
+        Object::List(list) => list.cut().begin(label),
+        Object::Stream(stream) => stream.cut().begin(label),
+    }
 }
 
 /// Records some of the large collection under a key. `None` if it is not there.
@@ -375,29 +354,19 @@ fn record_at(
     found.with_mut(|entry| {
         if large.head.is_none() {
             large.head = Some(recorder.head(entry));
-            match entry.payload_mut() {
-                PayloadMut::Boxed(Object::Hash(fields)) => begin(fields.cut(), label),
-                PayloadMut::Boxed(Object::Set(members)) => begin(members.cut(), label),
-                PayloadMut::Boxed(Object::SortedSet(members)) => begin(members.cut(), label),
-                _ => false,
-            };
+            if let PayloadMut::Boxed(object) = entry.payload_mut() {
+                begin(object, label);
+            }
         }
-        match entry.payload() {
-            Payload::Boxed(..) => Some(advance(large, recorder, entry, buckets)),
+        match entry.payload_mut() {
+            PayloadMut::Boxed(object) => Some(advance(large, recorder, object, buckets)),
             _ => None,
         }
     })
 }
 
-fn advance(large: &mut Large, recorder: &mut dyn Recorder, entry: &mut Entry, buckets: usize) -> bool {
-    match entry.payload_mut() {
-        PayloadMut::Boxed(object) => advance_object(large, recorder, object, buckets),
-        _ => true,
-    }
-}
-
 /// Records some of a collection. True when that was the last of it.
-fn advance_object(large: &mut Large, recorder: &mut dyn Recorder, object: &mut Object, buckets: usize) -> bool {
+fn advance(large: &mut Large, recorder: &mut dyn Recorder, object: &mut Object, buckets: usize) -> bool {
     let Some(head) = &large.head else { return true };
     if !large.open {
         recorder.open(large.origin, head);
@@ -411,15 +380,26 @@ fn advance_object(large: &mut Large, recorder: &mut dyn Recorder, object: &mut O
             elements_of(members.cut(), buckets, recorded, &mut |member| recorder.scored(member.bytes(), member.score()))
         }
         Object::List(list) => {
-            let nodes = buckets.saturating_mul(NODES_PER_BUCKET);
-            let done = recorder.list_nodes(list, *recorded as usize, nodes);
-            *recorded = recorded.saturating_add(nodes as u64).min(elements);
+            let mut cut = list.cut();
+            let done = cut.step(buckets.saturating_mul(NODES_PER_BUCKET), &mut |node| {
+                *recorded += 1;
+                recorder.list_node(node);
+            });
+            if done {
+                cut.end();
+            }
             done
         }
         Object::Stream(stream) => {
-            large.after = recorder.stream_nodes(stream, large.after, buckets.saturating_mul(NODES_PER_BUCKET));
-            *recorded = elements;
-            large.after.is_none()
+            let mut cut = stream.cut();
+            let done = cut.step(buckets.saturating_mul(NODES_PER_BUCKET), &mut |base, node| {
+                *recorded += 1;
+                recorder.stream_node(base, node);
+            });
+            if done {
+                cut.end();
+            }
+            done
         }
     };
     if done {
@@ -427,7 +407,7 @@ fn advance_object(large: &mut Large, recorder: &mut dyn Recorder, object: &mut O
             debug_assert!(false, "a collection of {elements} elements was recorded with {recorded}");
             recorder.contradiction();
         }
-        recorder.close();
+        recorder.close(head);
     }
     done
 }
@@ -457,11 +437,6 @@ fn is_large(entry: &Entry) -> bool {
     }
 }
 
-/// True for collections that can have a cut of their own.
-fn has_table(entry: &Entry) -> bool {
-    matches!(entry.payload(), Payload::Boxed(_, Object::Hash(_) | Object::Set(_) | Object::SortedSet(_)))
-}
-
 fn label_of(payload: Payload<'_, Object>) -> Option<u32> {
     match payload {
         Payload::Boxed(_, object) => label_of_object(object),
@@ -474,7 +449,8 @@ fn label_of_object(object: &Object) -> Option<u32> {
         Object::Hash(fields) => fields.table().cut_label(),
         Object::Set(members) => members.0.cut_label(),
         Object::SortedSet(members) => members.index().cut_label(),
-        Object::List(_) | Object::Stream(_) => None,
+        Object::List(list) => list.cut_label(),
+        Object::Stream(stream) => stream.cut_label(),
     }
 }
 
@@ -484,7 +460,8 @@ fn end_own_cut(object: &mut Object) {
         Object::Hash(fields) => fields.cut().end(),
         Object::Set(members) => members.cut().end(),
         Object::SortedSet(members) => members.cut().end(),
-        Object::List(_) | Object::Stream(_) => {}
+        Object::List(list) => list.cut().end(),
+        Object::Stream(stream) => stream.cut().end(),
     }
 }
 

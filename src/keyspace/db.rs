@@ -6,6 +6,7 @@ use super::evict::Evictor;
 use super::fields::FieldDeadlines;
 use super::handle::Handle;
 use super::lazyfree::{Garbage, LazyFree};
+use super::slot_index::SlotIndex;
 use super::value::Entry;
 use crate::clock::{Clock, Rng};
 use crate::raw::table::{Ref, Slot, Table};
@@ -234,6 +235,27 @@ pub struct DbMeta {
     pub sweep_at: usize,
     /// Where eviction goes on to look for keys with a deadline.
     pub evict_at: usize,
+    /// The keys of each slot, on a node of a cluster.
+    pub slots: Option<Box<SlotIndex>>,
+}
+
+impl DbMeta {
+    /// A key was added.
+    #[inline]
+    pub(super) fn key_arrived(&mut self, key: &[u8]) {
+        if let Some(slots) = &mut self.slots {
+            slots.arrived(key);
+        }
+    }
+
+    /// An entry was taken out of the table.
+    #[inline]
+    pub(super) fn entry_left(&mut self, entry: &Entry) {
+        self.volatile -= entry.deadline().is_some() as usize;
+        if let Some(slots) = &mut self.slots {
+            slots.left(entry.key());
+        }
+    }
 }
 
 /// All databases and what they share.
@@ -244,8 +266,8 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Values of more allocations than this are freed on another thread in any case: about half a millisecond of work.
-const HUGE_EFFORT: usize = 10_000;
+/// Values of more allocations than this are freed on another thread in any case: at most half a millisecond of work.
+const HUGE_EFFORT: usize = 2_000;
 /// Values of more allocations than this are freed on another thread where laziness is asked for.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
@@ -434,6 +456,9 @@ impl Keyspace {
         db.meta.ttl_mean = 0.0;
         db.meta.sweep_at = 0;
         db.meta.fields.clear();
+        if let Some(slots) = &mut db.meta.slots {
+            slots.clear();
+        }
         let keys = table.len() as u64;
         let table = match &mut self.env.cut {
             Some(cut) => cut.flushed(index, table),
@@ -516,13 +541,14 @@ impl Keyspace {
                 before_change(&mut table.slot(hash, entry.key()), meta, &mut self.env);
             }
             if let Some(old) = table.remove(hash, entry.key()) {
-                meta.volatile -= old.deadline().is_some() as usize;
+                meta.entry_left(&old);
                 meta.fields.left(&old);
                 discard(&mut self.env, old, false);
             }
         }
         meta.volatile += entry.deadline().is_some() as usize;
         meta.fields.arrived(&entry);
+        meta.key_arrived(entry.key());
         table.insert_unique(hash, entry);
         true
     }
@@ -533,6 +559,22 @@ impl Keyspace {
         for db in &mut self.dbs {
             db.table.maintain(BUCKETS);
         }
+    }
+
+    /// Keeps account of the keys of each slot from now on: the server is a node of a cluster, which has one database.
+    pub fn index_slots(&mut self) {
+        let Db { table, meta } = &mut self.dbs[0];
+        meta.slots = Some(Box::new(SlotIndex::new(table)));
+    }
+
+    /// True on a node of a cluster.
+    pub fn is_node(&self) -> bool {
+        self.dbs[0].meta.slots.is_some()
+    }
+
+    /// Number of keys in a slot, on a node of a cluster.
+    pub fn keys_in_slot(&self, slot: u16) -> usize {
+        self.dbs[0].meta.slots.as_ref().map_or(0, |slots| slots.count(slot))
     }
 
     /// Keys in all databases.
@@ -624,7 +666,7 @@ fn is_past(db: &Db, env: &Env, key: &[u8]) -> bool {
 
 /// Accounts for an entry that was removed because its deadline passed.
 pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
-    meta.volatile -= 1;
+    meta.entry_left(&entry);
     meta.fields.left(&entry);
     env.stats.expired += 1;
     let key = entry.key();

@@ -75,7 +75,7 @@ impl Keyspace {
             before_change(&mut table.slot(hash, &key), meta, env);
         }
         if let Some(entry) = table.remove(hash, &key) {
-            meta.volatile -= entry.deadline().is_some() as usize;
+            meta.entry_left(&entry);
             meta.fields.left(&entry);
             env.stats.evicted += 1;
             env.effects.propagate_before(db, || OwnedRequest::build([if lazily { &b"UNLINK"[..] } else { b"DEL" }, &key]));

@@ -141,7 +141,7 @@ impl Handle<'_> {
         env.effects.changed_itself(meta.index, key, Event::HEXPIRED, !empty);
         if empty {
             let entry = found.remove();
-            meta.volatile -= entry.deadline().is_some() as usize;
+            meta.entry_left(&entry);
             discard(env, entry, false);
             env.effects.went_away(meta.index, key, Event::DEL);
         }

@@ -107,6 +107,7 @@ impl<'a> Handle<'a> {
                 };
                 entry.set_clock(self.env.fresh_clock());
                 place.insert(entry);
+                self.meta.key_arrived(self.key);
                 self.meta.volatile += deadline.is_some() as usize;
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
             }
@@ -324,7 +325,7 @@ impl<'a> Handle<'a> {
         }
         if empty {
             let entry = found.remove();
-            meta.volatile -= entry.deadline().is_some() as usize;
+            meta.entry_left(&entry);
             discard(env, entry, false);
             env.effects.went_away(meta.index, self.key, Event::DEL);
         }
@@ -369,7 +370,7 @@ impl<'a> Handle<'a> {
     pub fn take(self, event: Event) -> Option<Entry> {
         let Slot::Occupied(found) = self.slot else { return None };
         let entry = found.remove();
-        self.meta.volatile -= entry.deadline().is_some() as usize;
+        self.meta.entry_left(&entry);
         self.meta.fields.left(&entry);
         self.env.effects.modified(self.meta.index, self.key, event, false);
         Some(entry)
@@ -379,7 +380,7 @@ impl<'a> Handle<'a> {
     pub(super) fn detach(self) -> Option<Entry> {
         let Slot::Occupied(found) = self.slot else { return None };
         let entry = found.remove();
-        self.meta.volatile -= entry.deadline().is_some() as usize;
+        self.meta.entry_left(&entry);
         self.meta.fields.left(&entry);
         Some(entry)
     }
@@ -406,6 +407,7 @@ impl<'a> Handle<'a> {
             }
             Slot::Vacant(place) => {
                 place.insert(entry);
+                self.meta.key_arrived(self.key);
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
                 None
             }
@@ -432,6 +434,7 @@ impl<'a> Handle<'a> {
                 entry.set_clock(self.env.fresh_clock());
                 self.meta.fields.arrived(&entry);
                 place.insert(entry);
+                self.meta.key_arrived(self.key);
                 self.env.effects.noticed(self.meta.index, self.key, Event::NEW);
             }
         }

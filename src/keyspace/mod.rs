@@ -13,6 +13,7 @@ pub mod fields;
 pub mod handle;
 pub mod lazyfree;
 pub mod relocate;
+pub mod slot_index;
 pub mod value;
 pub mod watched;
 

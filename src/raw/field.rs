@@ -1,5 +1,8 @@
 //! A field of a large hash with its value and, if it has one, its deadline, in one allocation behind one pointer:
-//! `[flags][deadline, 8 bytes, if flagged][varint name length][name][varint value length][value]`.
+//! `[varint: name length and flag][deadline, 8 bytes, if flagged][name][varint value length][value]`.
+//!
+//! The flag is the lowest bit of the first varint: a byte of its own would take a field and value of 15 bytes each, to
+//! name a common case, from 32 bytes to the next size of 40.
 
 use super::relocate::{self, Relocate, Tally};
 use super::table::Item;
@@ -7,8 +10,11 @@ use super::varint;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Slot tag and flag: the field has a deadline.
+/// Slot tag, and flag in the head: the field has a deadline.
 pub const TAG_TTL: u8 = 1;
+
+/// Bytes of a deadline.
+const DEADLINE: usize = 8;
 
 /// An owned field.
 pub struct Field(NonNull<u8>);
@@ -51,17 +57,15 @@ impl Field {
         unsafe {
             let Some(block) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
             let at = block.as_ptr();
-            at.write(deadline.map_or(0, |_| TAG_TTL));
-            let mut offset = 1;
+            let mut offset = varint::write(at, head(name.len(), deadline.is_some()));
             if let Some(deadline) = deadline {
-                at.add(1).cast::<i64>().write_unaligned(deadline);
-                offset = 9;
+                at.add(offset).cast::<i64>().write_unaligned(deadline);
+                offset += DEADLINE;
             }
-            for part in [name, value] {
-                offset += varint::write(at.add(offset), part.len());
-                std::ptr::copy_nonoverlapping(part.as_ptr(), at.add(offset), part.len());
-                offset += part.len();
-            }
+            std::ptr::copy_nonoverlapping(name.as_ptr(), at.add(offset), name.len());
+            offset += name.len();
+            offset += varint::write(at.add(offset), value.len());
+            std::ptr::copy_nonoverlapping(value.as_ptr(), at.add(offset), value.len());
             Field(block)
         }
     }
@@ -69,23 +73,30 @@ impl Field {
     /// The name.
     #[inline]
     pub fn name(&self) -> &[u8] {
-        self.part(self.head())
+        let (at, len) = self.name_at();
+        // SAFETY: `new` wrote as many bytes there.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(at), len) }
     }
 
     /// The value.
     #[inline]
     pub fn value(&self) -> &[u8] {
-        let name = self.name();
-        self.part(self.head() + varint::len(name.len()) + name.len())
+        let (at, len) = self.name_at();
+        // SAFETY: `new` wrote a length and as many bytes behind the name.
+        unsafe {
+            let at = self.0.as_ptr().add(at + len);
+            let (len, width) = varint::read(at);
+            std::slice::from_raw_parts(at.add(width), len)
+        }
     }
 
     /// The deadline in Unix milliseconds.
     #[inline]
     pub fn deadline(&self) -> Option<i64> {
-        // SAFETY: the flag byte is there, and says whether the deadline is.
+        // SAFETY: the head is there, and its flag says whether the deadline is.
         unsafe {
-            let flagged = self.0.as_ptr().read() & TAG_TTL != 0;
-            flagged.then(|| self.0.as_ptr().add(1).cast::<i64>().read_unaligned())
+            let (head, width) = varint::read(self.0.as_ptr());
+            is_flagged(head).then(|| self.0.as_ptr().add(width).cast::<i64>().read_unaligned())
         }
     }
 
@@ -106,17 +117,12 @@ impl Field {
         self.layout().size()
     }
 
-    fn head(&self) -> usize {
-        if self.deadline().is_some() { 9 } else { 1 }
-    }
-
+    /// Where the name is, and its length.
     #[inline]
-    fn part(&self, offset: usize) -> &[u8] {
-        // SAFETY: `new` wrote a length and as many bytes at this offset.
-        unsafe {
-            let (len, width) = varint::read(self.0.as_ptr().add(offset));
-            std::slice::from_raw_parts(self.0.as_ptr().add(offset + width), len)
-        }
+    fn name_at(&self) -> (usize, usize) {
+        // SAFETY: a field starts with its head.
+        let (head, width) = unsafe { varint::read(self.0.as_ptr()) };
+        (width + if is_flagged(head) { DEADLINE } else { 0 }, head >> 1)
     }
 
     fn layout(&self) -> Layout {
@@ -132,8 +138,17 @@ impl Relocate for Field {
     }
 }
 
+/// What a field starts with.
+fn head(name: usize, has_deadline: bool) -> usize {
+    name << 1 | usize::from(has_deadline)
+}
+
+fn is_flagged(head: usize) -> bool {
+    head & usize::from(TAG_TTL) != 0
+}
+
 fn size(name: usize, value: usize, has_deadline: bool) -> usize {
-    1 + if has_deadline { 8 } else { 0 } + varint::len(name) + name + varint::len(value) + value
+    varint::len(head(name, has_deadline)) + if has_deadline { DEADLINE } else { 0 } + name + varint::len(value) + value
 }
 
 fn layout(size: usize) -> Layout {
@@ -154,12 +169,22 @@ mod tests {
 
     #[test]
     fn fields_hold_what_they_were_given() {
-        for (name, value, deadline) in [("", "", None), ("f", "v", Some(-1)), ("name", &"x".repeat(300), Some(i64::MAX))] {
+        for (name, value, deadline) in
+            [("", "", None), ("f", "v", Some(-1)), ("name", &"x".repeat(300), Some(i64::MAX)), (&"n".repeat(70), "", Some(7))]
+        {
             let mut field = Field::new(name.as_bytes(), value.as_bytes(), deadline);
             assert_eq!((field.name(), field.value(), field.deadline()), (name.as_bytes(), value.as_bytes(), deadline));
             assert!(field.overwrite(&vec![b'y'; value.len()]));
             assert!(!field.overwrite(&vec![b'y'; value.len() + 1]));
             assert_eq!(field.value(), vec![b'y'; value.len()]);
         }
+    }
+
+    /// Two bytes are all that a field takes beside its name and value, as long as these are short.
+    #[test]
+    fn short_fields_take_two_bytes_more() {
+        assert_eq!(Field::new(&[b'n'; 15], &[b'v'; 15], None).memory_bytes(), 32);
+        assert_eq!(Field::new(&[b'n'; 63], &[b'v'; 127], None).memory_bytes(), 192);
+        assert_eq!(Field::new(&[b'n'; 15], &[b'v'; 15], Some(1)).memory_bytes(), 40);
     }
 }

@@ -106,6 +106,18 @@ pub struct Table<T: Item> {
     items: PhantomData<T>,
 }
 
+/// The hash function of a table, apart from it.
+#[derive(Clone, Copy)]
+pub struct KeyHash(RapidSecrets);
+
+impl KeyHash {
+    /// What [`Table::hash`] gives for this key.
+    #[inline]
+    pub fn of(&self, key: &[u8]) -> u64 {
+        rapidhash_v3_micro_inline::<true, false>(key, &self.0)
+    }
+}
+
 /// A borrowed item.
 pub struct Ref<'a, T: Item> {
     item: ManuallyDrop<T>,
@@ -201,6 +213,11 @@ impl<T: Item> Table<T> {
         rapidhash_v3_micro_inline::<true, false>(key, &self.secrets)
     }
 
+    /// The hash function of this table.
+    pub fn key_hash(&self) -> KeyHash {
+        KeyHash(self.secrets)
+    }
+
     /// Asks for the bucket of a key without waiting for it: the first step of a batch of lookups.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
@@ -231,6 +248,25 @@ impl<T: Item> Table<T> {
         let place = self.find(hash, key)?;
         // SAFETY: `find` returns a used slot of this table.
         Some(self.borrow(unsafe { place.bucket.as_ref() }.word(place.slot)))
+    }
+
+    /// Shows `f` all items whose keys have this hash: as good as always one, if it comes from a key that is there.
+    pub fn items_of_hash(&self, hash: u64, f: &mut dyn FnMut(&T)) {
+        if self.len == 0 {
+            return;
+        }
+        let mut at = Some(self.bucket(self.bucket_of(hash)));
+        while let Some(bucket) = at {
+            // SAFETY: a bucket of this table, to which nobody writes while the table is borrowed.
+            let bucket = unsafe { bucket.as_ref() };
+            for slot in Slots(bucket.matches(fingerprint(hash))) {
+                let item = self.borrow(bucket.word(slot));
+                if self.hash(item.key()) == hash {
+                    f(&item);
+                }
+            }
+            at = bucket.child();
+        }
     }
 
     /// The place of a key, to change, insert or remove its item.

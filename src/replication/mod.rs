@@ -55,6 +55,8 @@ pub struct Replication {
     pub transfer: Option<usize>,
     /// No PING, so that the offset stands still while another server takes over.
     pub quiet: bool,
+    /// A data file was made for replicas.
+    pub left_file: bool,
     /// Offset of the data file that is being written, if it was begun for replicas.
     pub save_offset: Option<u64>,
     /// When cron last came by, in real milliseconds, and how often it has.
@@ -93,6 +95,7 @@ impl Default for Replication {
             lags: false,
             transfer: None,
             quiet: false,
+            left_file: false,
             save_offset: None,
             looked_at: 0,
             seconds: 0,
@@ -122,6 +125,12 @@ impl Replication {
     /// The offset of the history: bytes handed out so far.
     pub fn offset(&self) -> u64 {
         self.history.borrow().end()
+    }
+
+    /// True while the write stream goes into the history.
+    #[inline]
+    pub fn is_fed(&self) -> bool {
+        self.feed.is_some()
     }
 
     /// The offset behind everything that was written, handed out or not.

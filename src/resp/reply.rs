@@ -79,6 +79,15 @@ impl Output {
         self.references.clear();
     }
 
+    /// Drops everything, also memory that is worth more elsewhere.
+    pub fn forget(&mut self) {
+        const KEPT_MAX: usize = 64 * 1024;
+        self.clear();
+        if self.bytes.capacity() > KEPT_MAX {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// The whole text in one piece. For tests, scripts and threads that write for us.
     pub fn flatten(&self) -> Vec<u8> {
         let mut whole = Vec::with_capacity(self.len());

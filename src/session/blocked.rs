@@ -118,6 +118,11 @@ impl Blocked {
         self.clients.get(&client).into_iter().flat_map(|waiting| waiting.keys.iter().map(|key| &**key))
     }
 
+    /// The clients that wait.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.clients.keys().copied()
+    }
+
     /// True if this client waits.
     pub fn contains(&self, client: ClientId) -> bool {
         self.clients.contains_key(&client)

@@ -100,6 +100,10 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Takes part in client-side caching; how, `Tracking` knows.
     pub tracking: bool,
+    /// Its next request may use a slot that is being imported (ASKING).
+    pub asking: bool,
+    /// Reads from a replica of a cluster's node (READONLY).
+    pub reads_replica: bool,
     /// Is shown every command (MONITOR).
     pub monitor: bool,
     /// Bytes of memory of the requests that run at the moment.
@@ -178,6 +182,7 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.no_touch = false;
         self.no_evict = false;
+        (self.asking, self.reads_replica) = (false, false);
         self.awaits = None;
     }
 }

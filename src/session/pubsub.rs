@@ -157,6 +157,11 @@ impl PubSub {
         self.topics[topic as usize].get(name).map_or(0, Subscribers::len)
     }
 
+    /// The clients that listen to this, in order.
+    pub fn listeners(&self, topic: Topic, name: &[u8]) -> Vec<ClientId> {
+        self.topics[topic as usize].get(name).map_or_else(Vec::new, |subscribers| subscribers.keys().copied().collect())
+    }
+
     /// Number of clients that listen to anything.
     pub fn clients(&self) -> usize {
         self.clients

@@ -1,4 +1,4 @@
-//! What files need beyond the standard library: telling the kernel how long files are going to be used.
+//! What files need beyond the standard library: locks, and telling the kernel how long files are going to be used.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -24,4 +24,19 @@ pub fn forget_cached(file: &File, len: u64) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (file.as_raw_fd(), len);
+}
+
+/// Locks a file against other processes until it is closed. False if another has it.
+///
+/// # Errors
+/// The system's: this file cannot be locked.
+pub fn try_lock(file: &File) -> std::io::Result<bool> {
+    // SAFETY: a plain system call on an open descriptor.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match std::io::Error::last_os_error() {
+        error if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+        error => Err(error),
+    }
 }

@@ -31,6 +31,16 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
+/// Declines huge pages for the whole process where the system gives them unasked: a page of 2 MB is resident as a whole for
+/// the first byte in it, and making one is felt by whoever waits.
+pub fn decline_huge_pages() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call takes four numbers. Where the kernel does not know it nothing happens.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
+}
+
 /// Raises the limit of open files to `wanted` if the system lets us; returns the limit that holds.
 pub fn raise_open_files(wanted: u64) -> u64 {
     // SAFETY: both calls only read and write the struct that they are given.

@@ -213,6 +213,7 @@ impl World {
             return;
         }
         if by_file {
+            self.replication.left_file = true;
             self.replication.save_offset = Some(self.replication.offset());
             self.attach_to_save();
         }

@@ -1,5 +1,7 @@
 //! Every bug leaves a test here that tells its story in its first line.
 
+mod lua;
+
 use crate::support::client::{Client, PATIENCE};
 use crate::support::spawn::Server;
 use redstart::testkit::{Kit, check};

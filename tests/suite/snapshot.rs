@@ -358,6 +358,88 @@ fn a_large_collection_is_recorded_while_it_changes() {
     same(&content_of_file(&sink.take()), &model, 0, 0);
 }
 
+/// The same of a list and of a stream, whose nodes have an order: written to at both ends and inside, trimmed, moved, emptied.
+#[test]
+fn long_lists_and_streams_are_recorded_while_they_change() {
+    let mut kit = Kit::new();
+    kit.run("XGROUP CREATE stream group 0 MKSTREAM");
+    for n in 0..30_000 {
+        kit.run(&format!("RPUSH list element{n}-{}", "x".repeat(n % 50)));
+        kit.run(&format!("XADD stream {}-1 field value{n}", n + 1));
+    }
+    kit.run("XREADGROUP GROUP group me COUNT 100 STREAMS stream >");
+    let model = content_of(&kit);
+    let (mut snapshot, sink) = begin(&mut kit, true);
+    for line in ["LPUSH list new", "RPUSH list new", "LSET list 15000 changed", "LINSERT list BEFORE element20000- in"] {
+        kit.run(line);
+    }
+    for line in ["XADD stream * new entry", "XDEL stream 20000-1", "XTRIM stream MAXLEN 25000", "XACK stream group 5501-1"] {
+        kit.run(line);
+    }
+    for _ in 0..20 {
+        assert!(snapshot.step(&mut kit.world.keyspace, Duration::ZERO));
+    }
+    for line in ["LTRIM list 10 20000", "RENAME list other", "LREM other 0 element15001-x", "RPOPLPUSH other list"] {
+        kit.run(line);
+    }
+    for line in ["XDEL stream 29999-1", "XTRIM stream MINID 28000", "MOVE stream 1", "XGROUP DESTROY stream group", "DEL other"] {
+        kit.run(line);
+    }
+    assert!(!snapshot.is_walked());
+    kit.run("SELECT 1");
+    kit.run("XTRIM stream MAXLEN 0");
+    kit.run("DEL stream");
+    snapshot.complete(&mut kit.world.keyspace).expect("memory does not fail");
+    same(&content_of_file(&sink.take()), &model, 0, 0);
+}
+
+/// Takes nothing before it is told to.
+struct Gated(std::sync::mpsc::Receiver<()>, MemorySink);
+
+impl sink::Sink for Gated {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        // Once the other side is gone this does not wait.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn finish(&mut self, header: &[u8; 9]) -> std::io::Result<()> {
+        self.1.finish(header)
+    }
+
+    fn abandon(&mut self) {
+        self.1.abandon();
+    }
+}
+
+/// What is recorded ahead of the walk is bounded: whoever writes faster than the disk takes it is made to wait.
+#[test]
+fn writers_are_held_while_too_much_waits_for_the_disk() {
+    let mut kit = Kit::new();
+    let value = "v".repeat(100_000);
+    for n in 0..1000 {
+        kit.run(&format!("SET key{n} {value}"));
+    }
+    let model = content_of(&kit);
+    let (gate, closed) = std::sync::mpsc::channel();
+    let (sink, options) = (MemorySink::default(), kit.world.persistence.options(&kit.world.keyspace, &kit.world.config, false));
+    let gated = Box::new(Gated(closed, sink.clone()));
+    let mut snapshot = start(&mut kit.world.keyspace, Purpose::Rdb, options, 0, gated).expect("a thread");
+    let held_at = (0..1000).find(|n| {
+        kit.run(&format!("SET key{n} x"));
+        snapshot.holds_writers()
+    });
+    assert!(held_at.is_some_and(|n| (500..800).contains(&n)), "{held_at:?}");
+    drop(gate);
+    while snapshot.holds_writers() {
+        snapshot.step(&mut kit.world.keyspace, Duration::from_millis(1));
+        std::thread::yield_now();
+    }
+    kit.run("SET key999 x");
+    snapshot.complete(&mut kit.world.keyspace).expect("memory does not fail");
+    same(&content_of_file(&sink.take()), &model, 0, 0);
+}
+
 #[test]
 fn snapshots_hold_the_data_of_their_moment() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());

@@ -78,6 +78,9 @@ fn flushdb(ctx: &mut KeysCtx<'_>) -> CommandResult {
 }
 
 fn swapdb(ctx: &mut KeysCtx<'_>) -> CommandResult {
+    if ctx.db.keyspace.is_node() {
+        return Err(CommandError::new("ERR SWAPDB is not allowed in cluster mode"));
+    }
     let index = |i, refusal| ctx.args.i64(i).ok().and_then(|n| i32::try_from(n).ok()).ok_or(CommandError::new(refusal));
     let a = index(1, "ERR invalid first DB index")?;
     let b = index(2, "ERR invalid second DB index")?;

@@ -84,6 +84,9 @@ fn copy(ctx: &mut KeysCtx<'_>) -> CommandResult {
 }
 
 fn move_(ctx: &mut KeysCtx<'_>) -> CommandResult {
+    if ctx.db.keyspace.is_node() {
+        return Err(CommandError::new("ERR MOVE is not allowed in cluster mode"));
+    }
     let key = ctx.args.get(1);
     let from = Place { db: ctx.db.index, key };
     let to = Place { db: database(&ctx.db, ctx.args, 2)?, key };

@@ -6,7 +6,7 @@
 use crate::command::context::KeysCtx;
 use crate::command::spec::*;
 use crate::commands::scan_options::{self, ScanOptions, Scanned};
-use crate::ds::algo::glob;
+use crate::ds::algo::{glob, hash_slot};
 use crate::keyspace::Entry;
 use crate::keyspace::value::type_of;
 use crate::resp::reply::{Output, ReplyWriter};
@@ -95,7 +95,10 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let mut cursor = scan_options::cursor(ctx.args.get(1))?;
     let options = ScanOptions::parse(ctx.args, 2, Scanned::Keys)?;
     let now = ctx.db.now();
-    let table = &ctx.db.keyspace.db(ctx.db.index).table;
+    let db = ctx.db.keyspace.db(ctx.db.index);
+    let table = &db.table;
+    // On a node of a cluster a pattern may show that only one slot's keys can match.
+    let slot = db.meta.slots.as_ref().zip(options.pattern.and_then(hash_slot::of_pattern));
     // The cursor comes first in the reply and is known last.
     let mut names = Output::default();
     let mut writer = ReplyWriter::new(&mut names, ctx.reply.is_resp3());
@@ -103,7 +106,7 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let (mut seen, mut named) = (0, 0);
     let mut buckets_left = options.buckets_max();
     loop {
-        cursor = table.scan(cursor, &mut |entry| {
+        let mut show = |entry: &Entry| {
             seen += 1;
             if !options.matches(entry.key()) || options.value_type.is_some_and(|wanted| type_of(entry) != wanted) {
                 return;
@@ -114,7 +117,11 @@ fn scan(ctx: &mut KeysCtx<'_>) -> CommandResult {
                 writer.bulk(entry.key());
                 named += 1;
             }
-        });
+        };
+        cursor = match slot {
+            Some((slots, slot)) => slots.scan(table, slot, cursor, options.count, &mut show),
+            None => table.scan(cursor, &mut show),
+        };
         buckets_left -= 1;
         if cursor == 0 || seen >= options.count || buckets_left == 0 {
             break;

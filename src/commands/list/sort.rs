@@ -6,6 +6,7 @@
 use crate::command::context::{KeysCtx, Selected};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::ds::algo::hash_slot;
 use crate::ds::hash::Hash;
 use crate::ds::list::{End, List};
 use crate::ds::object::Typed;
@@ -78,7 +79,8 @@ struct Options<'a> {
 }
 
 fn sort_with(ctx: &mut KeysCtx<'_>, may_store: bool) -> CommandResult {
-    let mut options = parse(ctx.args, may_store, ctx.rights.reads_every_key)?;
+    let slot = ctx.db.keyspace.is_node().then(|| hash_slot::of_key(ctx.args.get(1)));
+    let mut options = parse(ctx.args, may_store, slot, ctx.rights.reads_every_key)?;
     let collection = match ctx.db.read(ctx.args.get(1)) {
         Some(entry) => Collection::of(entry).ok_or(error::WRONGTYPE)?,
         None => Collection::None,
@@ -300,7 +302,7 @@ fn field_of(hash: &Hash, field: &[u8], now: UnixMillis) -> Option<Vec<u8>> {
 }
 
 /// `any_key`: keys that patterns name may be read, whichever they are (CVE-2023-41053).
-fn parse(args: Args<'_>, may_store: bool, any_key: bool) -> Result<Options<'_>, CommandError> {
+fn parse(args: Args<'_>, may_store: bool, slot: Option<u16>, any_key: bool) -> Result<Options<'_>, CommandError> {
     let mut options = Options {
         by: None,
         unsorted: false,
@@ -330,12 +332,18 @@ fn parse(args: Args<'_>, may_store: bool, any_key: bool) -> Result<Options<'_>, 
             let pattern = args.get(i + 1);
             options.by = Some(pattern);
             let unsorted = !pattern.contains(&b'*');
+            if !unsorted && leaves_slot(pattern, slot) {
+                return Err(denied_in_cluster("BY"));
+            }
             if !unsorted && !any_key {
                 return Err(denied("BY"));
             }
             options.unsorted |= unsorted;
             i += 1;
         } else if args.is(i, "GET") && left >= 1 {
+            if args.get(i + 1) != b"#" && leaves_slot(args.get(i + 1), slot) {
+                return Err(denied_in_cluster("GET"));
+            }
             if !any_key {
                 return Err(denied("GET"));
             }
@@ -347,6 +355,17 @@ fn parse(args: Args<'_>, may_store: bool, any_key: bool) -> Result<Options<'_>, 
         i += 1;
     }
     Ok(options)
+}
+
+/// True if a pattern can name keys outside of the slot of the sorted key, on a node of a cluster.
+fn leaves_slot(pattern: &[u8], slot: Option<u16>) -> bool {
+    slot.is_some_and(|slot| hash_slot::of_pattern(pattern) != Some(slot))
+}
+
+fn denied_in_cluster(option: &str) -> CommandError {
+    CommandError::text(format!(
+        "ERR {option} option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots."
+    ))
 }
 
 fn denied(option: &str) -> CommandError {

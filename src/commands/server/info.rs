@@ -158,7 +158,7 @@ fn server(world: &World, out: &mut Fields<'_>) {
     out.add("redis_git_sha1", "00000000");
     out.add("redis_git_dirty", 0);
     out.add("redis_build_id", "0");
-    out.add("redis_mode", "standalone");
+    out.add("redis_mode", if world.cluster.is_some() { "cluster" } else { "standalone" });
     out.add("server_name", "redstart");
     out.add("redstart_version", env!("CARGO_PKG_VERSION"));
     out.add("os", process::system_name());

@@ -78,7 +78,7 @@ fn bgsave(ctx: &mut ServerCtx<'_>) -> CommandResult {
         _ => return Err(error::SYNTAX),
     };
     let in_transaction = ctx.world.in_transaction;
-    let World { persistence, keyspace, config, .. } = &mut *ctx.world;
+    let persistence = &mut ctx.world.persistence;
     if persistence.is_saving() {
         return Err(IN_PROGRESS);
     }

@@ -167,7 +167,7 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
     reply.bulk(b"id");
     reply.integer(ctx.session.id.0 as i64);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(if ctx.world.cluster.is_some() { b"cluster" } else { b"standalone" });
     reply.bulk(b"role");
     reply.bulk(if ctx.world.replication.is_replica() { b"replica" } else { b"master" });
     reply.bulk(b"modules");
@@ -209,6 +209,9 @@ fn select(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let index = ctx.args.i64(1)?;
     if i32::try_from(index).is_err() {
         return Err(CommandError::new("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
+    if index != 0 && ctx.world.keyspace.is_node() {
+        return Err(CommandError::new("ERR SELECT is not allowed in cluster mode"));
     }
     match u32::try_from(index) {
         Ok(index) if (index as usize) < ctx.world.keyspace.databases() => ctx.session.db = DbIndex(index),

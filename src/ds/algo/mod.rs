@@ -4,5 +4,6 @@ pub mod bits;
 pub mod crc64;
 pub mod geohash;
 pub mod glob;
+pub mod hash_slot;
 pub mod lcs;
 pub mod lzf;

@@ -101,14 +101,34 @@ impl Intset {
 
     /// The set in Redis' layout, in the narrowest of its encodings.
     pub fn to_redis_bytes(&self) -> Vec<u8> {
-        let width = self.redis_encoding() as usize;
-        let mut out = Vec::with_capacity(REDIS_HEADER_LEN + self.len() * width);
-        out.extend_from_slice(&(width as u32).to_le_bytes());
-        out.extend_from_slice(&(self.len() as u32).to_le_bytes());
-        for value in self.iter() {
-            out.extend_from_slice(&value.to_le_bytes()[..width]);
-        }
+        let mut out = Vec::with_capacity(REDIS_HEADER_LEN + self.len() * self.redis_encoding() as usize);
+        self.write_redis_bytes(&mut out);
         out
+    }
+
+    /// As `to_redis_bytes`, behind what is in `out`.
+    pub fn write_redis_bytes(&self, out: &mut Vec<u8>) {
+        let encoding = self.redis_encoding();
+        out.extend_from_slice(&(encoding as u32).to_le_bytes());
+        out.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        match encoding {
+            RedisEncoding::Int16 => self.each(|value| out.extend_from_slice(&(value as i16).to_le_bytes())),
+            RedisEncoding::Int32 => self.each(|value| out.extend_from_slice(&(value as i32).to_le_bytes())),
+            RedisEncoding::Int64 => self.each(|value| out.extend_from_slice(&value.to_le_bytes())),
+        }
+    }
+
+    /// Calls `f` with each member in ascending order; the width is looked at once, not per member.
+    #[inline]
+    fn each(&self, mut f: impl FnMut(i64)) {
+        let (base, offsets) = (self.base(), self.offsets());
+        let mut at = |offset: u64| f(base.wrapping_add(offset as i64));
+        match self.width() {
+            1 => offsets.iter().for_each(|&byte| at(byte.into())),
+            2 => offsets.as_chunks().0.iter().for_each(|&two| at(u16::from_le_bytes(two).into())),
+            4 => offsets.as_chunks().0.iter().for_each(|&four| at(u32::from_le_bytes(four).into())),
+            _ => offsets.as_chunks().0.iter().for_each(|&eight| at(u64::from_le_bytes(eight))),
+        }
     }
 
     /// The narrowest of Redis' encodings that holds every member.

@@ -9,6 +9,7 @@
 //! Nodes further from both ends than a set depth can be held compressed, by a [`Codec`] the caller chooses.
 
 mod cursor;
+mod cut;
 mod node;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use super::element::Element;
 use super::listpack::{Direction, Listpack};
 use crate::raw::relocate::{Relocate, Tally};
 pub use cursor::Cursor;
+pub use cut::CutOf;
 use node::Node;
 pub use node::{Codec, NodeView};
 
@@ -49,13 +51,22 @@ impl Default for Limits {
 }
 
 /// A list of elements. Elements longer than [`super::listpack::TEXT_LEN_MAX`] must not be given to it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Quicklist {
     nodes: VecDeque<Node>,
     /// Elements of each node; never 0.
     counts: VecDeque<u32>,
     len: usize,
     limits: Limits,
+    /// The nodes as they were once, while somebody walks them.
+    cut: Option<Box<cut::Cut>>,
+}
+
+impl Clone for Quicklist {
+    /// A copy of its own, with no part in the cut.
+    fn clone(&self) -> Quicklist {
+        Quicklist { nodes: self.nodes.clone(), counts: self.counts.clone(), cut: None, ..*self }
+    }
 }
 
 /// Where an element is: a node, and an index within it.
@@ -78,10 +89,10 @@ impl Quicklist {
         list
     }
 
-    /// The listpack, when the list is nothing else.
+    /// The listpack, when the list is nothing else, nor bound to stay a list of nodes by a cut of it.
     pub fn as_single_listpack(&self) -> Option<&Listpack> {
         match (self.nodes.len(), self.nodes.front()) {
-            (1, Some(Node::Pack(pack))) => Some(pack),
+            (1, Some(Node::Pack(pack))) if self.cut.is_none() => Some(pack),
             _ => None,
         }
     }
@@ -161,12 +172,6 @@ impl Quicklist {
         self.nodes.iter().zip(&self.counts).map(|(node, &count)| node.view(count as usize))
     }
 
-    /// Some of the nodes, from one on.
-    pub fn nodes_from(&self, nth: usize) -> impl Iterator<Item = NodeView<'_>> {
-        let nth = nth.min(self.nodes.len());
-        self.nodes.range(nth..).zip(self.counts.range(nth..)).map(|(node, &count)| node.view(count as usize))
-    }
-
     /// Bytes allocated, the deques' spare room included, this struct not. Visits every node.
     pub fn memory_bytes(&self) -> usize {
         let nodes: usize = self.nodes.iter().map(Node::memory_bytes).sum();
@@ -244,6 +249,7 @@ impl Quicklist {
         let text_len = element.text_len();
         match &self.nodes[node] {
             Node::Plain(_) if self.is_large(text_len) => {
+                self.before_change(node);
                 self.nodes[node] = Node::plain(element);
                 self.settle(node);
             }
@@ -330,8 +336,7 @@ impl Quicklist {
             left -= self.counts[end] as usize;
             end += 1;
         }
-        self.len -= self.counts.drain(node..end).map(|count| count as usize).sum::<usize>();
-        self.nodes.drain(node..end);
+        self.len -= self.drop_nodes(node..end);
         if left > 0 {
             self.shrink(node, 0, left);
         }
@@ -510,6 +515,7 @@ impl Quicklist {
         if self.nodes[node].find(value).is_none() {
             return 0;
         }
+        self.before_change(node);
         let hits = match &self.nodes[node] {
             Node::Plain(_) => 1,
             _ => self.edit(node, |pack| pack.remove_value(value, limit, direction)).unwrap_or(0),
@@ -529,11 +535,13 @@ impl Quicklist {
 
     /// Makes two nodes of one; both have elements.
     fn split(&mut self, node: usize, offset: usize) {
+        self.before_change(node);
         self.unpack(node);
         let count = self.counts[node] as usize;
         debug_assert!(offset > 0 && offset < count);
         if let Node::Pack(pack) = &mut self.nodes[node] {
             let right = pack.split_off(offset);
+            self.note_added(node + 1);
             self.nodes.insert(node + 1, Node::Pack(right));
             self.counts[node] = offset as u32;
             self.counts.insert(node + 1, (count - offset) as u32);
@@ -577,6 +585,7 @@ impl Quicklist {
 
     /// Changes a node's listpack; a compressed node is compressed again afterwards. Nothing for a plain node.
     fn edit<R>(&mut self, node: usize, f: impl FnOnce(&mut Listpack) -> R) -> Option<R> {
+        self.before_change(node);
         let was_packed = self.unpack(node);
         let result = match &mut self.nodes[node] {
             Node::Pack(pack) => Some(f(pack)),
@@ -595,12 +604,15 @@ impl Quicklist {
     }
 
     fn put_node(&mut self, index: usize, node: Node, count: usize) {
+        self.note_added(index);
         self.nodes.insert(index, node);
         self.counts.insert(index, count as u32);
         self.len += count;
     }
 
     fn take_node(&mut self, index: usize) -> Node {
+        self.before_change(index);
+        self.note_removed(index);
         let count = self.counts.remove(index).expect("a node at the index");
         self.len -= count as usize;
         let node = self.nodes.remove(index).expect("a node at the index");

@@ -4,6 +4,7 @@
 //! touches the last node only. What a node looks like is in `node`, groups are in `group`, and the counters that tell
 //! how far a group lags are in [`Counters`].
 
+mod cut;
 mod group;
 mod id;
 mod node;
@@ -18,6 +19,7 @@ pub use value::StreamValue;
 use crate::ds::parts::corrupt::Corrupt;
 use crate::ds::parts::listpack::Listpack;
 
+pub use cut::CutOf;
 pub use group::{Consumer, ConsumerId, Group, Nack};
 pub use id::{IdText, StreamId};
 pub use node::{Entry, Pairs};
@@ -142,12 +144,21 @@ impl Counters {
 }
 
 /// A stream. See the module's page.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Stream {
     nodes: BTreeMap<StreamId, Listpack>,
     counters: Counters,
     /// The consumer groups by name.
     pub groups: BTreeMap<Box<[u8]>, Group>,
+    /// The nodes as they were once, while somebody walks them.
+    cut: Option<Box<cut::Cut>>,
+}
+
+impl Clone for Stream {
+    /// A copy of its own, with no part in the cut.
+    fn clone(&self) -> Stream {
+        Stream { nodes: self.nodes.clone(), counters: self.counters, groups: self.groups.clone(), cut: None }
+    }
 }
 
 impl Stream {
@@ -210,9 +221,15 @@ impl Stream {
         match last.filter(|(master, last)| has_room(last.get(), master, bytes, limits)) {
             Some((master, mut last)) => {
                 let base = *last.key();
+                if let Some(cut) = &mut self.cut {
+                    cut.keep_copy(base, last.get());
+                }
                 node::append(last.get_mut(), &master, base, id, fields, bytes);
             }
             None => {
+                if let Some(cut) = &mut self.cut {
+                    cut.note_added(id);
+                }
                 self.nodes.insert(id, node::create(fields, bytes));
             }
         }
@@ -251,6 +268,9 @@ impl Stream {
         let Some(master) = node::master(node) else { return false };
         let found = node::entries(node, base, master).take_while(|entry| entry.id <= id).find(|entry| entry.id == id);
         let Some(at) = found.filter(|entry| !entry.is_deleted()).map(|entry| entry.at) else { return false };
+        if let Some(cut) = &mut self.cut {
+            cut.keep_copy(base, node);
+        }
         if master.live <= 1 {
             self.nodes.remove(&base);
         } else {
@@ -283,7 +303,10 @@ impl Stream {
                 Keep::From(id) => node::last(first.get(), base, &master).is_none_or(|last| last.id < id),
             };
             if whole {
-                first.remove();
+                let gone = first.remove();
+                if let Some(cut) = &mut self.cut {
+                    cut.keep_gone(base, gone);
+                }
                 self.counters.len = len.saturating_sub(master.live);
                 removed += master.live;
                 continue;
@@ -300,6 +323,9 @@ impl Stream {
                 .filter(|entry| !entry.is_deleted());
             let gone: Vec<_> = live.map(|entry| entry.at).take(usize::try_from(excess).unwrap_or(usize::MAX)).collect();
             let count = gone.len() as u64;
+            if let Some(cut) = &mut self.cut {
+                cut.keep_copy(base, first.get());
+            }
             // Flags keep their size, so the positions hold until the counts are written.
             gone.into_iter().for_each(|at| node::flag_deleted(first.get_mut(), at));
             if count == master.live {
@@ -344,12 +370,6 @@ impl Stream {
     /// The nodes as they are saved, with the ids they are kept by.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &[u8])> {
         self.nodes.iter().map(|(&base, node)| (base, node.as_bytes()))
-    }
-
-    /// The nodes behind one, or all.
-    pub fn nodes_after(&self, after: Option<StreamId>) -> impl Iterator<Item = (StreamId, &[u8])> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.nodes.range((start, Bound::Unbounded)).map(|(&base, node)| (base, node.as_bytes()))
     }
 
     /// Appends a node from a data file, after checking all of it. Nodes come in order; their entries are counted, and

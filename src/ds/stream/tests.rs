@@ -69,7 +69,29 @@ fn check(stream: &Stream, model: &BTreeMap<StreamId, Fields>, rng: &mut Rng) {
 fn agrees_with_a_model() {
     let rng = &mut Rng(0xfeed_5eed);
     let (mut stream, mut model) = (Stream::new(), BTreeMap::new());
+    // A cut under way: what it is to show and has shown, and how many there were.
+    let (mut expected, mut shown, mut cuts, mut emptied) = (None, Vec::new(), 0, 0);
     for step in 0..12_000 {
+        match (&expected, rng.below(3)) {
+            (None, 0) if rng.below(8) == 0 => {
+                expected = Some(stream.nodes().map(|(base, node)| (base, node.to_vec())).collect::<Vec<_>>());
+                stream.cut().begin(3);
+                assert_eq!((stream.cut_label(), stream.clone().cut_label()), (Some(3), None));
+            }
+            (Some(whole), 0) if stream.cut().step(rng.below(4) as usize, &mut |base, node| shown.push((base, node.to_vec()))) => {
+                assert_eq!(&std::mem::take(&mut shown), whole);
+                stream.cut().end();
+                expected = None;
+                cuts += 1;
+            }
+            _ => {}
+        }
+        if model.is_empty() && rng.below(4) == 0 {
+            // What XSETID does: ids that were there before come again.
+            let back = StreamId::new(stream.counters().last_id.ms.saturating_sub(rng.below(60)), 0);
+            stream.set_counters(back, stream.counters().entries_added, StreamId::MIN);
+            emptied += 1;
+        }
         match rng.below(40) {
             0 => {
                 let most = rng.below(model.len() as u64 + 2);
@@ -120,6 +142,7 @@ fn agrees_with_a_model() {
         }
     }
     check(&stream, &model, rng);
+    assert!(cuts > 100 && emptied > 10, "{cuts} {emptied}");
     let left = model.len() as u64;
     assert_eq!(stream.trim(Keep::Len(0), false, None), left);
     check(&stream, &BTreeMap::new(), rng);

@@ -44,6 +44,7 @@ impl Typed for StreamValue {
     }
 
     fn free_effort(&self) -> usize {
-        self.node_count()
+        let of_groups = |group: &super::Group| 1 + 2 * group.pending().len() + group.consumer_count();
+        self.node_count() + self.groups.values().map(of_groups).sum::<usize>()
     }
 }

@@ -18,6 +18,7 @@ mod writer;
 use crate::keyspace::Keyspace;
 use crate::keyspace::cut::Progress;
 use crate::persist::rdb::save::Options;
+use crate::raw::alloc;
 use sink::Sink;
 use std::io;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub queued_max: usize,
     /// Makes a sink that waits for somebody give up.
     pub stop: Option<Arc<AtomicBool>>,
+    /// As many may wait before those who cause it have to.
+    ahead_max: usize,
     walked: bool,
     broken: bool,
     shared: Arc<Shared>,
@@ -61,6 +64,11 @@ pub struct Snapshot {
 
 /// Buckets walked between two looks at the clock: about 10 µs of work.
 const BUCKETS_PER_LOOK: usize = 8;
+/// What is recorded ahead of the walk waits in memory. Clients that write have to wait from this many bytes on, or this
+/// share of all memory if that is more: the disk is slower than they are. (A replica's link may be slower by far; there
+/// memory is spent, as nobody should wait for a replica.)
+const AHEAD_MAX: usize = 64 << 20;
+const AHEAD_SHARE: usize = 16;
 
 /// Starts a snapshot of the keyspace as it is now. `key_delay` is `rdb-key-save-delay`.
 ///
@@ -89,6 +97,10 @@ pub fn start(
         keys: keyspace.total_keys() as u64,
         queued_max: 0,
         stop: None,
+        ahead_max: match purpose {
+            Purpose::FullSync => usize::MAX,
+            _ => AHEAD_MAX.max(alloc::used() / AHEAD_SHARE),
+        },
         walked: false,
         broken: false,
         shared,
@@ -167,6 +179,11 @@ impl Snapshot {
     /// Bytes that wait for the writer.
     pub fn queued(&self) -> usize {
         self.shared.queued.load(Ordering::Relaxed)
+    }
+
+    /// True while clients had better not write: what they change has to be recorded first, and too much of that waits.
+    pub fn holds_writers(&self) -> bool {
+        !self.walked && self.queued() + self.shared.aside.load(Ordering::Relaxed) > self.ahead_max
     }
 
     /// Keys written.

@@ -2,8 +2,8 @@
 
 use super::frames::{FULL, Frames};
 use super::writer::{Message, Shared};
-use crate::ds::parts::quicklist::Quicklist;
-use crate::ds::stream::{Stream, StreamId};
+use crate::ds::parts::quicklist::NodeView;
+use crate::ds::stream::StreamId;
 use crate::keyspace::cut::{Head, Recorder};
 use crate::keyspace::{Entry, Env, Keyspace};
 use crate::persist::rdb::encode::{Access, Encoder, Out, kind_of};
@@ -136,15 +136,16 @@ impl Recorder for Transcript {
         let kind = self.encoder.entry(entry, access, out);
         out.keys += 1;
         self.need(kind);
-        if !self.is_open {
-            self.settle();
+        match self.is_open {
+            true => self.shared.aside.store(self.aside.size(), Ordering::Relaxed),
+            false => self.settle(),
         }
     }
 
     fn head(&mut self, entry: &Entry) -> Head {
         use crate::ds::object::Object;
         use crate::raw::entry::Payload;
-        let mut bytes = Vec::new();
+        let (mut bytes, mut rest) = (Vec::new(), Vec::new());
         let kind = self.encoder.head(entry, self.access_of(entry), &mut bytes);
         self.need(kind);
         let (mut nearest, mut elements) = (None, 0);
@@ -157,7 +158,10 @@ impl Recorder for Transcript {
                 Object::Set(members) => members.0.len(),
                 Object::SortedSet(members) => members.len(),
                 Object::List(list) => list.node_count(),
-                Object::Stream(stream) => stream.node_count(),
+                Object::Stream(value) => {
+                    stream::write_rest(&mut self.encoder, value, &mut rest);
+                    value.node_count()
+                }
             };
         }
         if let Some(nearest) = nearest {
@@ -165,7 +169,7 @@ impl Recorder for Transcript {
         }
         self.encoder.len(elements as u64, &mut bytes);
         debug_assert_eq!(kind, kind_of(entry));
-        Head { bytes, nearest, elements: elements as u64 }
+        Head { bytes, rest, nearest, elements: elements as u64 }
     }
 
     fn open(&mut self, db: DbIndex, head: &Head) {
@@ -194,34 +198,22 @@ impl Recorder for Transcript {
         self.settle();
     }
 
-    fn list_nodes(&mut self, list: &Quicklist, nth: usize, max: usize) -> bool {
-        for view in list.nodes_from(nth).take(max) {
-            self.encoder.node(view, &mut self.out);
-            self.settle();
-        }
-        list.node_count() <= nth.saturating_add(max)
-    }
-
-    fn stream_nodes(&mut self, value: &Stream, after: Option<StreamId>, max: usize) -> Option<StreamId> {
-        let mut last = None;
-        let mut nodes = value.nodes_after(after);
-        for (base, node) in nodes.by_ref().take(max) {
-            stream::write_node(&mut self.encoder, base, node, &mut self.out);
-            last = Some(base);
-            self.settle();
-        }
-        if nodes.next().is_some() {
-            return last;
-        }
-        stream::write_rest(&mut self.encoder, value, &mut self.out);
+    fn list_node(&mut self, node: NodeView<'_>) {
+        self.encoder.node(node, &mut self.out);
         self.settle();
-        None
     }
 
-    fn close(&mut self) {
+    fn stream_node(&mut self, base: StreamId, node: &[u8]) {
+        stream::write_node(&mut self.encoder, base, node, &mut self.out);
+        self.settle();
+    }
+
+    fn close(&mut self, head: &Head) {
+        self.out.put(&head.rest);
         self.is_open = false;
         if let Some(db) = self.aside_db.take() {
             self.out.append(&mut self.aside);
+            self.shared.aside.store(0, Ordering::Relaxed);
             self.db = Some(db);
         }
         self.settle();

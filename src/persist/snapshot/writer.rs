@@ -26,6 +26,8 @@ pub enum Message {
 pub struct Shared {
     /// Bytes on their way to the writer.
     pub queued: AtomicUsize,
+    /// Bytes that the engine has set aside until a collection is complete.
+    pub aside: AtomicUsize,
     /// Keys written.
     pub keys: AtomicU64,
     /// The writer failed: what is sent is dropped.

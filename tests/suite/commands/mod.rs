@@ -2,6 +2,7 @@
 
 mod acl;
 mod bitmaps;
+mod cluster;
 mod dump;
 mod eviction;
 mod expiry;

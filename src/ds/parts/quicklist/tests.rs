@@ -69,6 +69,54 @@ fn check(list: &Quicklist, model: &VecDeque<Vec<u8>>) {
     }
 }
 
+/// What a node holds, compressed or not.
+fn node_texts(view: NodeView<'_>) -> Vec<Vec<u8>> {
+    match view {
+        NodeView::Pack { pack, count } => {
+            assert_eq!(pack.len(), count);
+            pack.iter().map(|element| element.to_vec()).collect()
+        }
+        NodeView::Plain(text) => vec![text.to_vec()],
+        NodeView::Packed { data, plain_len, count } => {
+            let plain = (RUNS.expand)(data, plain_len).unwrap();
+            let pack = Listpack::from_bytes_validated(&plain).unwrap();
+            assert_eq!(pack.len(), count);
+            pack.iter().map(|element| element.to_vec()).collect()
+        }
+    }
+}
+
+/// A cut under way: what it is to show, and what it has shown.
+#[derive(Default)]
+struct CutModel {
+    runs: bool,
+    expected: Vec<Vec<Vec<u8>>>,
+    shown: Vec<Vec<Vec<u8>>>,
+    finished: usize,
+}
+
+impl CutModel {
+    fn go_on(&mut self, list: &mut Quicklist, random: u64) {
+        if !self.runs {
+            if random.is_multiple_of(8) {
+                self.runs = true;
+                self.expected = list.nodes().map(node_texts).collect();
+                self.shown.clear();
+                list.cut().begin(7);
+            }
+            return;
+        }
+        assert_eq!(list.cut_label(), Some(7));
+        assert!(list.as_single_listpack().is_none());
+        if list.cut().step(random as usize % 3, &mut |view| self.shown.push(node_texts(view))) {
+            list.cut().end();
+            assert_eq!(self.shown, self.expected);
+            self.runs = false;
+            self.finished += 1;
+        }
+    }
+}
+
 fn limits_to_try() -> Vec<Limits> {
     let base = Limits::default();
     vec![
@@ -87,9 +135,12 @@ fn agrees_with_a_deque() {
     let mut random = xorshift(11);
     for limits in limits_to_try() {
         let (mut list, mut model) = (Quicklist::new(limits), VecDeque::new());
-        let mut peak = 0;
+        let (mut peak, mut cut) = (0, CutModel::default());
         for round in 0..2500 {
             let raw = random();
+            if raw % 5 < 3 {
+                cut.go_on(&mut list, raw >> 16);
+            }
             let text = match random() % 20 {
                 0..8 => (raw % 10).to_string().into_bytes(),
                 8..18 => vec![b'a' + (raw % 4) as u8; 1 + (raw >> 8) as usize % 120],
@@ -184,8 +235,14 @@ fn agrees_with_a_deque() {
         }
         check(&list, &model);
         assert!(peak > 200, "{peak}");
+        while cut.runs {
+            cut.go_on(&mut list, 1);
+        }
+        assert!(cut.finished > 5 && !cut.runs, "{}", cut.finished);
+        list.cut().begin(0);
         for other in limits_to_try() {
             let mut copy = list.clone();
+            assert_eq!(copy.cut_label(), None);
             copy.set_limits(other);
             check(&copy, &model);
         }
