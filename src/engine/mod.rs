@@ -564,20 +564,29 @@ impl Engine {
             self.world.sessions.put_back(session);
         }
         self.world.stream.flush();
-        self.send_replies();
-        let (mut remote, writers_wait) = (false, self.writers_wait());
+        if batches.iter().any(|batch| batch.thread != 0) {
+            // These carry their replies, which leave before anything that was pushed to the same client later, and before the
+            // order to close it.
+            self.send_batches_home(batches, mailbox);
+            self.send_replies();
+            mailbox.ring_remotes();
+        } else {
+            self.send_replies();
+            self.send_batches_home(batches, mailbox);
+        }
+    }
+
+    fn send_batches_home(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
+        let writers_wait = self.writers_wait();
         for batch in batches.drain(..) {
             // An empty batch stands where one was parked.
-            if !batch.requests.is_empty() || batch.filled != 0 {
-                remote |= batch.thread != 0;
-                match self.is_to_wait(&batch, writers_wait) {
-                    true => self.held.keep_batch(batch),
-                    false => mailbox.send_home(batch),
-                }
+            if batch.requests.is_empty() && batch.filled == 0 {
+                continue;
             }
-        }
-        if remote {
-            mailbox.ring_remotes();
+            match self.is_to_wait(&batch, writers_wait) {
+                true => self.held.keep_batch(batch),
+                false => mailbox.send_home(batch),
+            }
         }
     }
 
