@@ -367,8 +367,7 @@ impl Mailbox {
 
     /// Sends a batch that was run back to its connection.
     #[inline]
-    fn send_home(&self, mut batch: Box<Batch>) {
-        batch.compact();
+    fn send_home(&self, batch: Box<Batch>) {
         if batch.thread != 0 {
             let remotes = self.0.remotes.borrow();
             return remotes[batch.thread as usize - 1].orders.push(ToConnection::Return(batch));
@@ -485,6 +484,9 @@ impl Engine {
             self.count_batches(batches);
         }
         for i in 0..batches.len() {
+            if i % PREFETCH_WINDOW == 0 && batches[i].thread != 0 {
+                Batch::prefetch(&batches[i..batches.len().min(i + PREFETCH_WINDOW)]);
+            }
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
             if session.closing {
