@@ -480,6 +480,7 @@ impl Engine {
 
     fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
+        self.world.last_ended = None;
         if self.world.limits_client_memory {
             self.count_batches(batches);
         }
