@@ -406,6 +406,7 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
+        last_ended: None,
     };
     world.adopt_config();
     world
