@@ -63,7 +63,7 @@ fn the_title_follows_its_template() {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         text.trim_end_matches('\0').to_owned()
     };
-    assert!(title().ends_with(&format!("redstart 127.0.0.1:{}", server.port())), "{}", title());
+    assert!(title().ends_with(&format!(" 127.0.0.1:{}", server.port())), "{}", title());
     let long = "x".repeat(200);
     client.run(&format!("CONFIG SET proc-title-template \"{long} {{port}} {{config-file}}\""));
     assert_eq!(title(), format!("{long} {} -", server.port()));
