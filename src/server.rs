@@ -20,6 +20,7 @@ use crate::net::tls::{self, Tls};
 use crate::net::{io_thread, local, runtime};
 use crate::persist::Persistence;
 use crate::persist::disk::Disk;
+use crate::scripting::Scripting;
 use crate::session::Registry;
 use crate::stats::Stats;
 use crate::stream::WriteStream;
@@ -339,6 +340,9 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
     let seed = clock::entropy();
     let keyspace = Keyspace::new(config.databases.max(1) as usize, clock, seed);
     let config_file = config.config_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let scripting = Scripting::default();
+    let mut persistence = Persistence::new(Clock::Real.micros() / 1_000_000);
+    persistence.functions = scripting.libraries.sources();
     let mut world = World {
         keyspace,
         sessions: Registry::default(),
@@ -356,8 +360,8 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         replication: Default::default(),
         slow: SlowRecords::default(),
         recent: Default::default(),
-        persistence: Persistence::new(Clock::Real.micros() / 1_000_000),
-        scripting: Default::default(),
+        persistence,
+        scripting,
         cluster: None,
         migration: Default::default(),
         scheduled_end: None,
@@ -508,6 +512,11 @@ impl Outside for Surroundings {
                 mailbox.post(Event::Migrated(Box::new(outcome)));
             }
         });
+    }
+
+    fn role_changed(&self, config: &Config) {
+        // A refusal is in the log.
+        let _ = self.oom_score.apply(config);
     }
 
     fn tls_to_others(&self, config: &Config) -> Result<Arc<rustls::ClientConfig>, String> {

@@ -12,6 +12,8 @@ pub struct CommandStats {
     pub nanos: u64,
     /// Calls that were measured. Commands of constant time are not, unless someone asks for it.
     pub measured: u64,
+    /// Time of the last call that was measured.
+    pub last_nanos: u64,
     /// Durations of the measured calls, while `latency-tracking` is on.
     pub durations: Option<Histogram>,
     /// Refused before it ran.
@@ -145,6 +147,7 @@ impl Stats {
         let command = &mut self.per_command[at as usize];
         command.nanos += nanos;
         command.measured += 1;
+        command.last_nanos = nanos;
         if tracking {
             command.durations.get_or_insert_default().record(nanos, 1);
         }

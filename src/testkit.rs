@@ -28,7 +28,7 @@ use crate::keyspace::Effect;
 use crate::resp::request::OwnedRequest;
 use crate::server;
 use crate::session::{Origin, Session};
-use crate::stream::Consumer;
+use crate::stream::{Consumer, Targets};
 use crate::types::ClientId;
 use crate::world::World;
 use std::cell::RefCell;
@@ -60,6 +60,10 @@ impl Default for Kit {
 struct Tape(Rc<RefCell<Vec<u8>>>);
 
 impl Consumer for Tape {
+    fn target(&self) -> Targets {
+        Targets::ALL
+    }
+
     fn append(&mut self, bytes: &[u8], _end: u64) {
         self.0.borrow_mut().extend_from_slice(bytes);
     }

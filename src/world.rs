@@ -305,14 +305,7 @@ impl World {
     /// # Errors
     /// One cannot be loaded, or is there already.
     pub fn adopt_libraries(&mut self, codes: &[Library], merge: bool) -> Result<(), String> {
-        let adopted = self.scripting.restore_libraries(codes, false, merge);
-        self.functions_changed();
-        adopted.map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
-    }
-
-    /// Lets files hold the libraries of functions as they are now.
-    pub fn functions_changed(&mut self) {
-        self.persistence.functions = self.scripting.libraries.iter().map(|(_, library)| library.code.clone()).collect();
+        self.scripting.restore_libraries(codes, false, merge).map_err(|refusal| String::from_utf8_lossy(&refusal).into_owned())
     }
 
     /// Notes a command that took long, for SLOWLOG and LATENCY.
@@ -418,6 +411,9 @@ pub trait Outside {
 
     /// Has a job done on a thread that may wait, and its outcome brought to the engine.
     fn migrate(&self, job: Job, connections: Connections);
+
+    /// The server follows another one now, or none any more.
+    fn role_changed(&self, config: &Config);
 
     /// What TLS connections to other servers begin with.
     ///

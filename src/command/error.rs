@@ -42,6 +42,7 @@ macro_rules! errors {
 errors! {
     MISCONF_RDB = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     NOREPLICAS = "NOREPLICAS Not enough good replicas to write.";
+    REPLICA_BESIDE_HISTORY = "ERR Replica can't interact with the keyspace";
     WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     SYNTAX = "ERR syntax error";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";

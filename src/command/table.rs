@@ -171,13 +171,26 @@ impl CommandTable {
 /// Up to 16 bytes as two words, lower-case letters made upper case.
 #[inline]
 fn pack(name: &[u8]) -> Packed {
-    let word = |bytes: &[u8]| {
-        let mut padded = [0u8; 8];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        upper(u64::from_le_bytes(padded))
-    };
-    let first = name.len().min(8);
-    (word(&name[..first]), word(&name[first..]))
+    match name.split_first_chunk::<8>() {
+        Some((first, rest)) => (upper(u64::from_le_bytes(*first)), upper(short_word(rest))),
+        None => (upper(short_word(name)), 0),
+    }
+}
+
+/// Up to 8 bytes as a word: put together of pieces that may overlap, as copying so few would cost more.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last));
+        return u64::from(u32::from_le_bytes(*first)) | last << (8 * (len.min(8) - 4));
+    }
+    match bytes {
+        [] => 0,
+        [a] => u64::from(*a),
+        [a, b] => u64::from(u16::from_le_bytes([*a, *b])),
+        [a, b, c, ..] => u64::from(u32::from_le_bytes([*a, *b, *c, 0])),
+    }
 }
 
 /// Upper-cases eight ASCII bytes at once; other bytes stay.
@@ -200,6 +213,15 @@ mod tests {
         for b in 0..=255u8 {
             let word = upper(u64::from_le_bytes([b; 8]));
             assert_eq!(word, u64::from_le_bytes([b.to_ascii_uppercase(); 8]), "byte {b}");
+        }
+    }
+
+    #[test]
+    fn short_words_are_their_bytes() {
+        for len in 0..=8 {
+            let mut padded = [0; 8];
+            padded[..len].copy_from_slice(&b"abcdefgh"[..len]);
+            assert_eq!(short_word(&padded[..len]), u64::from_le_bytes(padded), "{len} bytes");
         }
     }
 

@@ -50,6 +50,11 @@ impl<'a> Expiry<'a> {
         if self.absolute { Ok(millis) } else { millis.checked_add(now).ok_or_else(refuse) }
     }
 
+    /// True for PXAT: the deadline itself.
+    pub fn is_deadline(&self) -> bool {
+        self.absolute && !self.seconds
+    }
+
     /// True for EXAT and PXAT.
     pub fn is_absolute(&self) -> bool {
         self.absolute

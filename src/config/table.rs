@@ -90,7 +90,7 @@ pub const DIRECTIVES: &[Directive] = &[
     choice("sanitize-dump-payload", pick!(sanitize_dump_payload: SanitizeDumpPayload))
         .no_effect("every payload is checked in full"),
     string("dbfilename", field!(dbfilename)).keeps_empty().check(check::is_db_filename).protected(),
-    boolean("rdb-del-sync-files", field!(rdb_del_sync_files)).no_effect("a full sync leaves no file behind"),
+    boolean("rdb-del-sync-files", field!(rdb_del_sync_files)),
     boolean("rdb-save-incremental-fsync", field!(rdb_save_incremental_fsync)),
     int("rdb-key-save-delay", field!(rdb_key_save_delay), INT_MIN, INT).hidden(),
     int("key-load-delay", field!(key_load_delay), INT_MIN, INT).hidden(),

@@ -16,13 +16,15 @@ use crate::command::context::{BlockOn, KeysCtx, Rights, Selected, ServerCtx, Ses
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flag, Flow, Group, Handler};
 use crate::command::table::CommandTable;
+use crate::commands::session::description;
+use crate::config::PropagationErrorBehavior;
 use crate::keyspace::lazyfree::Garbage;
 use crate::keyspace::value::{ValueType, type_of};
 use crate::resp::reply::{Mark, ReplyWriter};
 use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
 use crate::stats::ERROR_CODES_MAX;
-use crate::world::World;
+use crate::world::{Order, Shutdown, World};
 use std::time::Instant;
 
 /// What happens to the client's next request.
@@ -108,6 +110,9 @@ pub fn execute(world: &mut World, session: &mut Session, args: Args<'_>, command
 /// Executes an admitted request while clients are paused or monitored, or the client is inside MULTI, a subscriber or tracking.
 #[cold]
 fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
+    if session.is_replica() {
+        return execute_for_replica(world, session, args, at, start);
+    }
     let spec = world.commands.get(at).spec;
     let admitted = admit::admit_special(world, session, spec, world.commands.get(at), args);
     if let Err(refusal) = admitted.and_then(|()| script::admit_while_busy(world, spec)) {
@@ -134,6 +139,35 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
 /// What ASKING allows is over with the request behind it, or with the transaction that it is part of.
 fn end_asking(session: &mut Session, spec: &CommandSpec) {
     session.asking &= session.transaction.is_some() || spec.name == "ASKING";
+}
+
+/// Executes a request of a replica. It reads the history and nothing else: a reply would stand in the middle of that, so one
+/// that would get a reply is disconnected.
+#[cold]
+fn execute_for_replica(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start: Mark) -> Step {
+    let mode = std::mem::replace(&mut session.reply_mode, ReplyMode::On);
+    let step = match world.commands.get(at).spec.run {
+        Handler::Keys(_) => refuse(world, session, start, error::REPLICA_BESIDE_HISTORY, Some(at)),
+        _ => run(world, session, args, at, start, false),
+    };
+    session.reply_mode = mode;
+    if session.out.len_since(start) == 0 {
+        return step;
+    }
+    let name = world.commands.get(at).name.to_ascii_lowercase();
+    let reply = session.out.flatten();
+    if let Some(failure) = reply.get(start.position()..).filter(|reply| reply.starts_with(b"-")) {
+        let failure = String::from_utf8_lossy(failure).trim_end().to_owned();
+        tracing::warn!(
+            "== CRITICAL == This master is sending an error to its replica: '{failure}' after processing the command '{name}'"
+        );
+    }
+    session.out.rewind(start);
+    let client = description(world, session, args);
+    let client = String::from_utf8_lossy(&client).into_owned();
+    tracing::warn!("Replica generated a reply to command '{name}', disconnecting it: {client}");
+    session.closing = true;
+    Step::Close
 }
 
 /// Ends the conversation with a browser that was made to send commands in the body of a form: it gets no answer, and nothing
@@ -251,6 +285,11 @@ fn complain(world: &mut World, session: &Session, args: Args<'_>) {
         String::from_utf8_lossy(args.get(0)).to_ascii_lowercase()
     );
     world.stats.unexpected_errors += 1;
+    let is_fatal = world.config.propagation_error_behavior != PropagationErrorBehavior::Ignore;
+    if is_fatal && world.config.replica_read_only {
+        tracing::warn!("The data may not be those of the master any more, and propagation-error-behavior wants the end then.");
+        world.orders.push_back(Order::Shutdown(Shutdown { insist: true, force: true, ..Shutdown::default() }));
+    }
 }
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
@@ -419,7 +458,9 @@ fn conclude(
     if changed || !world.keyspace.env.effects.is_quiet() {
         publish::close_unit(world, session, args, changed, !spec.has(Flag::TouchesArbitraryKeys));
         session.wrote_to = world.stream.end();
-        session.replicated_to = world.replication.end(&world.stream);
+        if world.replication.is_fed() {
+            session.replicated_to = world.replication.end(&world.stream);
+        }
     }
     let step = after(session, start, step);
     if world.sessions.has_late() {

@@ -7,6 +7,7 @@ use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Event};
 use crate::resp::request::{Args, OwnedRequest};
 use crate::session::Session;
+use crate::stream::{Part, Targets};
 use crate::types::{ClientId, DbIndex};
 use crate::world::{Order, World};
 use std::io::Write as _;
@@ -36,17 +37,19 @@ pub fn close_unit(world: &mut World, session: &Session, args: Args<'_>, changed:
 }
 
 /// Closes a part of a unit that goes on (a command of a transaction): listeners hear of it at once, what is to propagate is
-/// added to `unit`.
-pub fn close_part(world: &mut World, session: &Session, args: Args<'_>, changed: bool, unit: &mut Vec<(DbIndex, OwnedRequest)>) {
+/// added to `unit`. `targets` are told of the request; of keys that went away by themselves, everybody is.
+pub fn close_part(world: &mut World, session: &Session, args: Args<'_>, changed: bool, targets: Targets, unit: &mut Vec<Part>) {
     let effects = &mut world.keyspace.env.effects;
     let rewritten = effects.is_rewritten();
     let (before, instead) = effects.take_propagation();
     if world.stream.has_consumers() {
-        unit.extend(before);
-        if rewritten {
-            unit.extend(instead);
+        unit.extend(before.into_iter().map(|(db, request)| (db, request, Targets::ALL)));
+        if targets == Targets::NONE {
+            // The script wants nobody to know.
+        } else if rewritten {
+            unit.extend(instead.into_iter().map(|(db, request)| (db, request, targets)));
         } else if changed {
-            unit.push((session.db, OwnedRequest::copy(args)));
+            unit.push((session.db, OwnedRequest::copy(args), targets));
         }
     }
     notify(world, Some(session.id));

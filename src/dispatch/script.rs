@@ -8,15 +8,15 @@ use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::permission::{self, denial_text};
 use crate::command::spec::{CommandSpec, Flag, Flow, Handler};
-use crate::keyspace::effects::Propagated;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::{Args, OwnedRequest};
 use crate::scripting::cache::{parse_sha, sha1_hex};
 use crate::scripting::flags::{Flags, of_script};
-use crate::scripting::{self, Answer, Ask, Busy, Interpreter, Prepared, Purpose, Step, Suspended};
+use crate::scripting::{self, Answer, Ask, Busy, Interpreter, Prepared, Purpose, Run, Suspended};
 use crate::session::{Origin, Session};
+use crate::stats::CommandStats;
+use crate::stream::Part;
 use crate::sys::lua::Type;
-use crate::types::DbIndex;
 use crate::world::World;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ struct Script {
     /// The client that its commands think they serve.
     session: Box<Session>,
     /// What it propagates: one unit.
-    unit: Propagated,
+    unit: Vec<Part>,
     read_only: bool,
     allow_oom: bool,
     /// On a node of a cluster: the slot of its keys, as soon as it is known, and whether it has to keep to that.
@@ -38,6 +38,8 @@ struct Script {
     /// Memory was short when it started.
     memory_short: bool,
     wrote: bool,
+    /// Commands that it has run which are measured.
+    calls: u32,
     /// The time that it sees all along.
     now_micros: i64,
 }
@@ -45,17 +47,11 @@ struct Script {
 /// A script that takes long.
 pub struct Paused {
     script: Script,
-    suspended: Box<Suspended>,
+    suspended: Suspended,
 }
 
 /// Runs the script that its command's handler prepared. What it propagates is added to `unit`.
-pub(super) fn start(
-    world: &mut World,
-    session: &mut Session,
-    args: Args<'_>,
-    at: u16,
-    unit: &mut Propagated,
-) -> Ran<Box<Paused>> {
+pub(super) fn start(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, unit: &mut Vec<Part>) -> Ran<Box<Paused>> {
     let spec = world.commands.get(at).spec;
     let Some(prepared) = world.scripting.prepared.take() else { return Ran::Done(Ok(Flow::Done)) };
     monitor::show_script(world, session, spec, args);
@@ -83,12 +79,12 @@ pub(super) fn start(
         keeps_to_slot: !flags.is_compatible() && !flags.has(Flags::ALLOW_CROSS_SLOT),
         memory_short: world.memory_short,
         wrote: false,
+        calls: 0,
         now_micros: world.keyspace.env.now_micros,
     };
     let threshold = world.config.busy_reply_threshold;
     let patience = (threshold > 0).then(|| Duration::from_millis(threshold as u64));
-    let step = interpreter.start(patience);
-    proceed(world, session, args, script, step, unit)
+    proceed(world, session, args, script, interpreter.start(patience), Answer::GoOn, unit)
 }
 
 /// Goes on with a script that was paused.
@@ -98,13 +94,13 @@ pub(super) fn go_on(
     session: &mut Session,
     args: Args<'_>,
     paused: Box<Paused>,
-    unit: &mut Propagated,
+    unit: &mut Vec<Part>,
 ) -> Ran<Box<Paused>> {
     let Paused { script, suspended } = *paused;
     let killed = world.scripting.busy.as_ref().is_some_and(|busy| busy.killed);
     let outside = std::mem::replace(&mut world.keyspace.env.now_micros, script.now_micros);
-    let step = suspended.resume(if killed { Answer::Kill } else { Answer::GoOn });
-    let ran = proceed(world, session, args, script, step, unit);
+    let answer = if killed { Answer::Kill } else { Answer::GoOn };
+    let ran = proceed(world, session, args, script, suspended, answer, unit);
     world.keyspace.env.now_micros = outside;
     ran
 }
@@ -114,33 +110,27 @@ fn proceed(
     session: &mut Session,
     args: Args<'_>,
     mut script: Script,
-    mut step: Step,
-    unit: &mut Propagated,
+    mut suspended: Suspended,
+    mut answer: Answer,
+    unit: &mut Vec<Part>,
 ) -> Ran<Box<Paused>> {
     loop {
-        match step {
-            Step::Asks(suspended, Ask::Call { request, output, resp3, propagate }) => {
-                script.session.out = output;
-                let answer = call(world, (&*session, args), &mut script, request, resp3, propagate);
-                step = suspended.resume(answer);
-            }
-            Step::Asks(suspended, Ask::MayRun(request)) => {
-                let may = may_run(world, &script, request.args());
-                step = suspended.resume(Answer::MayRun(may));
-            }
-            Step::Asks(suspended, Ask::Pause) => {
+        match suspended.resume(answer) {
+            Some(Ask::Call) => answer = call(world, session, &mut script, suspended.run()),
+            Some(Ask::MayRun) => answer = Answer::MayRun(may_run(world, &script, suspended.run().request.borrow().args())),
+            Some(Ask::Pause) => {
                 note_busy(world, &script, args);
                 return Ran::Paused(Box::new(Paused { script, suspended }));
             }
-            Step::Ended(interpreter, ended) => {
-                unit.append(&mut script.unit);
-                finish(world, session, script, interpreter, ended);
-                // What is to propagate is in the unit: the request that ran the script is not.
-                world.keyspace.env.effects.propagate_nothing();
-                return Ran::Done(Ok(Flow::Done));
-            }
+            None => break,
         }
     }
+    let (interpreter, ended) = suspended.end();
+    unit.append(&mut script.unit);
+    finish(world, session, script, interpreter, ended);
+    // What is to propagate is in the unit: the request that ran the script is not.
+    world.keyspace.env.effects.propagate_nothing();
+    Ran::Done(Ok(Flow::Done))
 }
 
 /// Makes it known that a script takes long.
@@ -166,34 +156,28 @@ fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
     });
 }
 
-/// Runs a command for a script.
-fn call(
-    world: &mut World,
-    client: (&Session, Args<'_>),
-    script: &mut Script,
-    request: OwnedRequest,
-    resp3: bool,
-    propagate: bool,
-) -> Answer {
-    let args = request.args();
+/// Runs the command that a script asks for. `client` is who runs the script.
+fn call(world: &mut World, client: &Session, script: &mut Script, run: &Run) -> Answer {
+    let request = run.request.borrow();
+    let (args, resp3) = (request.args(), run.resp3.get());
     let Some(at) = super::lookup(&world.commands, args).filter(|at| !is_unknown_subcommand(world.commands.get(*at).spec, args))
     else {
-        return refuse(world, request, CommandError::new("ERR Unknown Redis command called from script"), None);
+        return refuse(world, CommandError::new("ERR Unknown Redis command called from script"), None);
     };
     let spec = world.commands.get(at).spec;
     if let Err(refusal) = admit_call(world, client, script, at, args) {
-        return refuse(world, request, refusal, Some(at));
+        return refuse(world, refusal, Some(at));
     }
     script.wrote |= spec.has(Flag::Write);
     script.session.resp3 = resp3;
     script.session.out.clear();
     world.stats.commands += 1;
     let start = script.session.out.mark();
-    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
+    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(|| script.timer(&world.stats.per_command[at as usize]));
     let dirty = world.keyspace.env.effects.dirty;
     let result = invoke(world, &mut script.session, args, at, &mut None, false);
     if let Some(timer) = timer {
-        world.stats.note_duration(at, timer.elapsed().as_nanos() as u64, world.config.latency_tracking);
+        world.stats.note_duration(at, timer.nanos(), world.config.latency_tracking);
     }
     world.stats.per_command[at as usize].calls += 1;
     match result {
@@ -212,15 +196,43 @@ fn call(
     }
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        let mut nowhere = Vec::new();
-        let unit = if propagate { &mut script.unit } else { &mut nowhere };
-        publish::close_part(world, &script.session, args, changed, unit);
+        publish::close_part(world, &script.session, args, changed, run.targets.get(), &mut script.unit);
     }
     if script.session.tracking {
         tracking::note_keys(world, &script.session, spec, args);
     }
     monitor::show(world, &script.session, spec, args);
-    Answer::Reply(request, std::mem::take(&mut script.session.out))
+    std::mem::swap(&mut *run.output.borrow_mut(), &mut script.session.out);
+    Answer::Replied
+}
+
+/// How long a command takes: measured, or taken from the last time that it was.
+enum Timer {
+    Since(Instant),
+    Nanos(u64),
+}
+
+impl Timer {
+    fn nanos(self) -> u64 {
+        match self {
+            Timer::Since(start) => start.elapsed().as_nanos() as u64,
+            Timer::Nanos(nanos) => nanos,
+        }
+    }
+}
+
+impl Script {
+    /// Two looks at the clock cost as much as a quarter of a short command: of many calls in a script, one of some is measured.
+    #[inline]
+    fn timer(&mut self, stats: &CommandStats) -> Timer {
+        const ALL_MEASURED: u32 = 16;
+        const MEASURED_ONE_OF: u32 = 16;
+        self.calls = self.calls.wrapping_add(1);
+        if self.calls > ALL_MEASURED && !self.calls.is_multiple_of(MEASURED_ONE_OF) && stats.last_nanos != 0 {
+            return Timer::Nanos(stats.last_nanos);
+        }
+        Timer::Since(Instant::now())
+    }
 }
 
 fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
@@ -228,13 +240,7 @@ fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
 }
 
 /// Refuses what a script may not run, in the order in which the original looks at it.
-fn admit_call(
-    world: &mut World,
-    client: (&Session, Args<'_>),
-    script: &mut Script,
-    at: u16,
-    args: Args<'_>,
-) -> Result<(), CommandError> {
+fn admit_call(world: &mut World, client: &Session, script: &mut Script, at: u16, args: Args<'_>) -> Result<(), CommandError> {
     let spec = world.commands.get(at).spec;
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::new("ERR Wrong number of args calling Redis command from script"));
@@ -245,7 +251,7 @@ fn admit_call(
     }
     let session = &script.session;
     if session.guarded
-        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script, client)
+        && let Err(denial) = permit::check(world, client, at, spec, args, Place::Script)
     {
         let text = session.user.as_ref().map(|user| denial_text(denial, user, spec, args, false));
         return Err(CommandError::bytes([b"ERR ACL failure in script: ", &text.unwrap_or_default()[..]].concat()));
@@ -283,16 +289,16 @@ fn may_run(world: &World, script: &Script, args: Args<'_>) -> Option<bool> {
 }
 
 #[cold]
-fn refuse(world: &mut World, request: OwnedRequest, refusal: CommandError, at: Option<u16>) -> Answer {
+fn refuse(world: &mut World, refusal: CommandError, at: Option<u16>) -> Answer {
     super::count_error(world, refusal.code());
     if let Some(at) = at {
         world.stats.per_command[at as usize].rejected += 1;
     }
-    Answer::Refused(request, refusal.as_bytes().to_vec())
+    Answer::Refused(refusal.as_bytes().to_vec())
 }
 
 /// Turns a script's result into the reply, and puts everything back.
-fn finish(world: &mut World, session: &mut Session, script: Script, mut interpreter: Interpreter, ended: bool) {
+fn finish(world: &mut World, session: &mut Session, mut script: Script, mut interpreter: Interpreter, ended: bool) {
     let resp3 = interpreter.run().resp3.get();
     let mut state = interpreter.state();
     let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
@@ -310,6 +316,7 @@ fn finish(world: &mut World, session: &mut Session, script: Script, mut interpre
         world.stats.per_command[script.at as usize].failed += 1;
     }
     interpreter.settle();
+    script.session.out.forget();
     world.scripting.give_back(script.purpose, interpreter);
     world.scripting.session = Some(script.session);
     world.scripting.busy = None;
@@ -355,9 +362,6 @@ pub(super) fn admit_while_busy(world: &World, spec: &CommandSpec) -> Result<(), 
 }
 
 /// Takes the requests of a unit to the write stream.
-pub(super) fn append(world: &mut World, unit: &[(DbIndex, OwnedRequest)]) {
-    if !unit.is_empty() {
-        let parts: Vec<(DbIndex, Args<'_>)> = unit.iter().map(|(db, request)| (*db, request.args())).collect();
-        world.stream.append_unit(&parts);
-    }
+pub(super) fn append(world: &mut World, unit: &[Part]) {
+    world.stream.append_parts(unit);
 }

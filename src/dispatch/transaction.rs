@@ -4,10 +4,10 @@ use super::{Open, Ran, fail, invoke, monitor, permit, publish, route, script, tr
 use crate::acl::Place;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, CommandSpec, Flow};
-use crate::keyspace::effects::Propagated;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
 use crate::session::{Session, Transaction};
+use crate::stream::{Part, Targets};
 use crate::world::World;
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ struct Run {
     transaction: Box<Transaction>,
     /// The request that runs.
     next: usize,
-    unit: Propagated,
+    unit: Vec<Part>,
     flow: Flow,
 }
 
@@ -88,7 +88,7 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
         let start = session.out.mark();
         // The user's rules may have changed since the request was queued.
         if session.guarded
-            && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi, (session, args))
+            && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi)
         {
             fail(world, session, start, &permit::changed_since_queued(denial), None);
             run.next += 1;
@@ -141,7 +141,7 @@ fn conclude_one(world: &mut World, session: &mut Session, run: &mut Run, open: O
     }
     let changed = world.keyspace.env.effects.dirty != dirty;
     if changed || !world.keyspace.env.effects.is_quiet() {
-        publish::close_part(world, session, args, changed, unit);
+        publish::close_part(world, session, args, changed, Targets::ALL, unit);
     }
     if session.tracking {
         tracking::note_keys(world, session, spec, args);

@@ -154,15 +154,19 @@ impl Engine {
             self.start_scheduled_rewrite(false);
             return;
         }
+        // Taken in any case: what was slow before somebody began to watch is not to be told.
+        let slowest = persistence.aof.take_slowest();
         let threshold = config.latency_monitor_threshold;
         if threshold <= 0 {
             return;
         }
-        let (write, sync) = persistence.aof.take_slowest();
         let seconds = keyspace.env.now_micros / 1_000_000;
-        let always = config.appendfsync == AppendFsync::Always;
-        for (event, millis) in [("aof-write-alone", write), ("aof-write", write), ("aof-fsync-always", sync)] {
-            if i64::from(millis) >= threshold && (always || event != "aof-fsync-always") {
+        let beside = if persistence.is_busy() { "aof-write-active-child" } else { "aof-write-alone" };
+        let sync = if config.appendfsync == AppendFsync::Always { slowest.sync } else { 0 };
+        let events =
+            [(beside, slowest.write), ("aof-write", slowest.write), ("aof-fsync-always", sync), ("aof-rename", slowest.rename)];
+        for (event, millis) in events {
+            if i64::from(millis) >= threshold {
                 slow.latency.record(event, seconds, millis);
             }
         }

@@ -25,6 +25,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
+/// What to do about a file with a request that cannot be.
+const MENDING: &str = "The file was left as it is. It may come from a server with more commands, or be damaged: see \
+                       redis-check-aof.";
 const FAILED: CommandError = CommandError::new("ERR Error trying to load the AOF files, check server logs.");
 
 /// How long the engine loads before it looks at its clients.
@@ -380,7 +383,10 @@ impl Wanted {
             warn!("Error reading the RDB base file {}, AOF loading aborted", self.name);
         }
         let text = format!("{}: {reason}", self.path.display());
-        warn!("Fatal error loading the DB: {text}. The file was left as it is.");
+        warn!(
+            "Fatal error loading the DB: {text}. The file was left as it is. Look at it with redis-check-rdb; put a backup in its \
+             place, or move it away to start without its data."
+        );
         text
     }
 }
@@ -411,7 +417,8 @@ impl Current {
                 Ok(done) => Ok(done),
                 Err(Broken::Unknown(name)) => {
                     let file = &self.wanted.name;
-                    let text = format!("Unknown command '{name}' reading the append only file {file}");
+                    let at = replay.valid_to;
+                    let text = format!("Unknown command '{name}' reading the append only file {file} at offset {at}. {MENDING}");
                     warn!("{text}");
                     Err(text)
                 }
@@ -419,7 +426,8 @@ impl Current {
                     let file = &self.wanted.name;
                     let text = format!(
                         "Bad file format reading the append only file {file}: make a backup of your AOF file, then use \
-                         ./redis-check-aof --fix <filename.manifest>"
+                         ./redis-check-aof --fix <filename.manifest>. The fault is behind offset {}; the file was left as it is.",
+                        replay.valid_to
                     );
                     warn!("{text}");
                     Err(text)
@@ -452,10 +460,12 @@ impl Current {
                 warn!("{text}");
                 return Err(text.to_owned());
             }
-            let cut = File::options().write(true).open(&self.wanted.path).and_then(|file| {
-                file.set_len(valid)?;
-                file.sync_all()
-            });
+            let cut = keep_requests_behind(&self.wanted.path, valid)
+                .and_then(|()| File::options().write(true).open(&self.wanted.path))
+                .and_then(|file| {
+                    file.set_len(valid)?;
+                    file.sync_all()
+                });
             match cut {
                 Ok(()) => {
                     warn!("AOF {file} loaded anyway because aof-load-truncated is enabled");
@@ -467,7 +477,7 @@ impl Current {
         let text = format!(
             "Unexpected end of file reading the append only file {file}. You can: 1) Make a backup of your AOF file, then use \
              ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration \
-             option to yes and restart the server."
+             option to yes and restart the server. What comes before offset {valid} is whole."
         );
         warn!("{text}");
         Err(text)
@@ -533,6 +543,27 @@ impl Replay {
         }
         Ok(false)
     }
+}
+
+/// A crash leaves a part of one request behind what is whole. If there is more (a length in the middle of the file is wrong,
+/// say), it is kept beside the file before that is cut.
+fn keep_requests_behind(path: &std::path::Path, valid: u64) -> std::io::Result<()> {
+    /// Bytes searched for a request's beginning; who has more of them in one argument loses nothing either.
+    const SEARCHED: u64 = 1 << 20;
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(valid))?;
+    let mut head = Vec::new();
+    let searched = file.by_ref().take(SEARCHED).read_to_end(&mut head)?;
+    if searched < SEARCHED as usize && !head.windows(2).any(|pair| pair == b"\n*") {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".behind-{valid}"));
+    let mut kept = File::create(&name)?;
+    std::io::copy(&mut head.as_slice().chain(file), &mut kept)?;
+    kept.sync_all()?;
+    warn!("What is behind offset {valid} is kept in {}", std::path::Path::new(&name).display());
+    Ok(())
 }
 
 /// Waits, for tests of slow loads; a negative number is a share of a microsecond and not worth waiting for.

@@ -8,7 +8,7 @@ use super::{Engine, Mailbox};
 use crate::clock::Clock;
 use crate::engine::clients;
 use crate::replication::payload::{End, Next};
-use crate::replication::primary::Stage;
+use crate::replication::primary::{Replica, Stage};
 use crate::resp::reply::Output;
 use crate::session::ReplyMode;
 use crate::types::ClientId;
@@ -91,6 +91,7 @@ impl Engine {
         ping_replicas(world);
         drop_silent_replicas(world, now);
         free_idle_history(world, now);
+        remove_sync_file(world);
         world.start_full_sync_if_due();
         world.count_good_replicas();
     }
@@ -206,7 +207,14 @@ fn finish_data(world: &mut World, at: usize, end: End) -> Fed {
     }
     replica.stage = Stage::Online;
     replica.acked_at = now;
+    let is_from_socket = replica.awaits_ack;
     tracing::info!("Synchronization with replica {} succeeded", replica.name());
+    if is_from_socket {
+        if let Some(done) = &mut world.replication.transfer {
+            *done += 1;
+        }
+        world.settle_transfer();
+    }
     world.count_good_replicas();
     Fed::Lags
 }
@@ -250,6 +258,20 @@ fn drop_silent_replicas(world: &mut World, now: i64) {
         }
     }
     lost.into_iter().for_each(|client| world.disconnect_replica(client));
+}
+
+/// Removes the data file that was made for replicas only, where no data are to stay on the disk (`rdb-del-sync-files`).
+fn remove_sync_file(world: &mut World) {
+    let World { replication, config, .. } = world;
+    let is_used = |replica: &Replica| !matches!(replica.stage, Stage::Online | Stage::Done);
+    if !replication.left_file || replication.replicas.iter().any(is_used) {
+        return;
+    }
+    replication.left_file = false;
+    if config.rdb_del_sync_files && !config.appendonly && config.save.is_empty() {
+        tracing::info!("Removing the RDB file {} used to feed replicas in a persistence-less instance", config.dbfilename);
+        let _ = std::fs::remove_file(std::path::Path::new(&config.dir).join(&*config.dbfilename));
+    }
 }
 
 /// Frees the history when nobody has followed it for `repl-backlog-ttl`.

@@ -152,7 +152,6 @@ impl Engine {
         scripting.flush_functions();
         keyspace.env.own_deadlines.keys.clear();
         keyspace.env.effects.propagate_nothing();
-        self.world.functions_changed();
         publish::close_background(&mut self.world);
     }
 

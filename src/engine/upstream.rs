@@ -42,6 +42,7 @@ struct Plan {
     greeting: Greeting,
     place: Option<Place>,
     takes_over: bool,
+    wants_tls: bool,
     patience: Duration,
 }
 
@@ -89,6 +90,11 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     let plan = mailbox.with(|engine| engine.plan(line))?;
     info!("Connecting to MASTER {}:{}", plan.host, plan.port);
     set_stage(mailbox, line, Stage::Connecting);
+    if plan.wants_tls {
+        // Better no data than a password in the clear.
+        warn!("tls-replication is set, but this server can't follow a master over TLS. Not connecting.");
+        return Err(Broken);
+    }
     info!("MASTER <-> REPLICA sync started");
     let stream = match tokio::time::timeout(plan.patience, connect(&plan.host, plan.port, &plan.source)).await {
         Ok(Ok(stream)) => stream,
@@ -104,7 +110,11 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     info!("Non blocking connect for SYNC fired the event.");
     set_stage(mailbox, line, Stage::Handshake);
     let ends = Ends::of(&stream);
-    let mut talk = Conversation::new(stream, plan.patience);
+    let patience = {
+        let mailbox = mailbox.clone();
+        Box::new(move || mailbox.with(|engine| engine.patience()))
+    };
+    let mut talk = Conversation::new(stream, patience);
     talk.greet(&plan.greeting).await?;
     let answer = talk.ask(plan.place.as_ref(), plan.takes_over).await;
     mailbox.with(|engine| {
@@ -240,7 +250,7 @@ async fn straight(
 
 /// Takes what the primary sends to the engine, and what the engine says to the primary, until one of them hangs up.
 async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest: Vec<u8>) {
-    let patience = || mailbox.with(|engine| Duration::from_secs(engine.world.config.repl_timeout.max(1) as u64));
+    let patience = || mailbox.with(|engine| engine.patience());
     let (mut reader, mut writer) = stream.split();
     let mut batch = Box::<Batch>::default();
     batch.push_input(&rest);
@@ -483,8 +493,14 @@ impl Engine {
             greeting: Greeting { auth, port: port as u16, address },
             place,
             takes_over: upstream.takes_over,
-            patience: Duration::from_secs(config.repl_timeout.max(1) as u64),
+            wants_tls: config.tls_replication,
+            patience: self.patience(),
         })
+    }
+
+    /// How long a primary may be silent.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.world.config.repl_timeout.max(1) as u64)
     }
 
     /// So many bytes of the data came, or only a sign of life.

@@ -13,9 +13,11 @@ use rdb::load::{Library, Loaded};
 use rdb::save::{AccessKind, Facts, Place};
 use snapshot::sink::FileSink;
 use snapshot::{Purpose, Snapshot};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -33,8 +35,10 @@ pub struct Persistence {
     pub last_save_failed: bool,
     /// What the last loading brought.
     pub loaded: Loaded,
-    /// Libraries of functions, as files hold them: kept up to date by those who change them.
-    pub functions: Arc<[Library]>,
+    /// The data file, if it was found to be broken while the server runs: it must not be overwritten.
+    unread: Option<PathBuf>,
+    /// Libraries of functions, as files hold them: those who load them keep this up to date.
+    pub functions: Sources,
     pub aof: aof::Aof,
     /// The snapshot in the making, whatever it is for.
     pub snapshot: Option<Snapshot>,
@@ -61,6 +65,9 @@ pub struct Background {
     /// Numbers the temporary files.
     files: u64,
 }
+
+/// Source texts of libraries of functions, by their names.
+pub type Sources = Rc<RefCell<BTreeMap<Box<[u8]>, Arc<[u8]>>>>;
 
 /// Data on their way into the keyspace, as INFO tells of them. While there is one, clients are told to wait.
 #[derive(Debug)]
@@ -113,15 +120,12 @@ impl Persistence {
     pub fn save(&mut self, keyspace: &Keyspace, config: &Config) -> io::Result<()> {
         let options = self.options(keyspace, config, false);
         let unix_seconds = options.facts.unix_seconds;
-        match rdb::save::save_file(
-            Path::new(&config.dir),
-            &config.dbfilename,
-            keyspace,
-            options,
-            config.rdb_save_incremental_fsync,
-        ) {
+        let temporary = format!("temp-{}.rdb", std::process::id());
+        let sink = self.data_file(&temporary, config);
+        match sink.and_then(|sink| rdb::save::save_file(sink, keyspace, options)) {
             Ok(_) => {
                 info!("DB saved on disk");
+                self.unread = None;
                 self.saved_changes = keyspace.env.effects.dirty;
                 self.saves += 1;
                 self.last_save = unix_seconds;
@@ -134,6 +138,18 @@ impl Persistence {
                 Err(error)
             }
         }
+    }
+
+    /// The data file to be, which takes the place of the one that is there; but one that could not be read is kept.
+    fn data_file(&self, temporary: &str, config: &Config) -> io::Result<FileSink> {
+        let folder = Path::new(&config.dir);
+        let mut sink = FileSink::create(folder, temporary, &config.dbfilename, config.rdb_save_incremental_fsync)?;
+        if self.unread.as_ref().is_some_and(|file| *file == folder.join(&*config.dbfilename)) {
+            let aside = folder.join(format!("{}.unread-{}", config.dbfilename, Clock::Real.micros() / 1_000_000));
+            warn!("{} could not be read and is kept as {}", config.dbfilename, aside.display());
+            sink.keep_aside(Some(aside));
+        }
+        Ok(sink)
     }
 
     /// True while data are being loaded that clients have to wait for.
@@ -151,11 +167,6 @@ impl Persistence {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::Rdb)
     }
 
-    /// True while a snapshot goes straight to replicas.
-    pub fn is_syncing(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.purpose == Purpose::FullSync)
-    }
-
     /// Starts to write the data file in the background. There must be no snapshot in the making.
     ///
     /// # Errors
@@ -166,8 +177,7 @@ impl Persistence {
         self.background.tried = options.facts.unix_seconds;
         self.background.files += 1;
         let temporary = format!("temp-{}.{}.rdb", std::process::id(), self.background.files);
-        let folder = Path::new(&config.dir);
-        let sink = FileSink::create(folder, &temporary, &config.dbfilename, config.rdb_save_incremental_fsync);
+        let sink = self.data_file(&temporary, config);
         let started =
             sink.and_then(|sink| snapshot::start(keyspace, Purpose::Rdb, options, config.rdb_key_save_delay, Box::new(sink)));
         match started {
@@ -191,6 +201,7 @@ impl Persistence {
         match result {
             Ok(_) => {
                 info!("Background saving terminated with success");
+                self.unread = None;
                 self.saved_changes = snapshot.changes;
                 self.saves += 1;
                 self.last_save = Clock::Real.micros() / 1_000_000;
@@ -240,7 +251,13 @@ impl Persistence {
         let file = Path::new(&config.dir).join(&*config.dbfilename);
         let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes;
         let loaded = rdb::load::load_file(&file, keyspace, config.rdbchecksum, deep, merge);
-        let Some((loaded, libraries)) = loaded.map_err(|error| LoadFailure { file, error })? else { return Ok(Vec::new()) };
+        let Some((loaded, libraries)) = loaded.map_err(|error| {
+            self.unread = Some(file.clone());
+            LoadFailure { file, error }
+        })?
+        else {
+            return Ok(Vec::new());
+        };
         self.loaded = loaded;
         self.saved_changes = keyspace.env.effects.dirty;
         let empty = if loaded.empty > 0 { format!(", empty keys skipped: {}", loaded.empty) } else { String::new() };
@@ -310,7 +327,7 @@ impl Persistence {
             checksum: config.rdbchecksum,
             access: access_kind(config.maxmemory_policy),
             facts: Facts { unix_seconds, used_memory: crate::raw::alloc::used() as u64, aof_base, place },
-            functions: self.functions.clone(),
+            functions: self.functions.borrow().values().map(|source| Library::from(&**source)).collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::NO_ID;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tracing::{info, warn};
 
@@ -59,16 +59,21 @@ pub struct Conversation<S> {
     stream: S,
     /// What was read and not yet looked at.
     buffer: Vec<u8>,
-    /// How long the other side may be silent.
-    pub patience: Duration,
+    /// How long the handshake may take, and how long the other side may be silent when the data come. It may change meanwhile.
+    patience: Patience,
+    /// When the handshake began, or when the other side was last heard of since the data come.
+    since: Instant,
     /// The data are on their way.
     transfers: bool,
 }
 
+/// Tells how long to wait.
+pub type Patience = Box<dyn Fn() -> Duration>;
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// A conversation on a fresh connection.
-    pub fn new(stream: S, patience: Duration) -> Self {
-        Conversation { stream, buffer: Vec::new(), patience, transfers: false }
+    pub fn new(stream: S, patience: Patience) -> Self {
+        Conversation { stream, buffer: Vec::new(), patience, since: Instant::now(), transfers: false }
     }
 
     /// The connection, and what was read of it and not yet used.
@@ -190,6 +195,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// # Errors
     /// There are no data to come.
     pub async fn payload(&mut self, mut heard: impl FnMut()) -> Result<Payload, Broken> {
+        self.transfers = true;
+        self.since = Instant::now();
         loop {
             let line = self.line().await?;
             heard();
@@ -200,7 +207,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Err(Broken);
                 }
                 Some(b'$') => {
-                    self.transfers = true;
                     return Payload::announced(&line[1..]).ok_or_else(|| {
                         warn!("Bad length of the data from MASTER: {}", String::from_utf8_lossy(&line));
                         Broken
@@ -243,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        match tokio::time::timeout(self.patience, self.stream.write_all(bytes)).await {
+        match tokio::time::timeout((self.patience)(), self.stream.write_all(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 warn!("Sending command to master in replication handshake: {error}");
@@ -303,18 +309,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn read(&mut self, chunk: &mut [u8]) -> Result<usize, Broken> {
-        match tokio::time::timeout(self.patience, self.stream.read(chunk)).await {
-            Ok(Ok(0)) => {
-                warn!("I/O error trying to sync with MASTER: connection lost");
-                Err(Broken)
+        /// From one look at the patience to the next.
+        const LOOK: Duration = Duration::from_millis(500);
+        loop {
+            let left = (self.patience)().saturating_sub(self.since.elapsed());
+            if left.is_zero() {
+                return Err(self.silence());
             }
-            Ok(Ok(n)) => Ok(n),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Ok(Err(error)) => {
-                warn!("I/O error trying to sync with MASTER: {error}");
-                Err(Broken)
+            let Ok(read) = tokio::time::timeout(left.min(LOOK), self.stream.read(chunk)).await else { continue };
+            if self.transfers {
+                self.since = Instant::now();
             }
-            Err(_) => Err(self.silence()),
+            match read {
+                Ok(0) => {
+                    warn!("I/O error trying to sync with MASTER: connection lost");
+                    return Err(Broken);
+                }
+                Ok(n) => return Ok(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    warn!("I/O error trying to sync with MASTER: {error}");
+                    return Err(Broken);
+                }
+            }
         }
     }
 

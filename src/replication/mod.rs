@@ -51,8 +51,12 @@ pub struct Replication {
     pub lacking: bool,
     /// Some replica has not been handed everything.
     pub lags: bool,
+    /// While replicas are being sent data without a file: how many have got all of them.
+    pub transfer: Option<usize>,
     /// No PING, so that the offset stands still while another server takes over.
     pub quiet: bool,
+    /// A data file was made for replicas.
+    pub left_file: bool,
     /// Offset of the data file that is being written, if it was begun for replicas.
     pub save_offset: Option<u64>,
     /// When cron last came by, in real milliseconds, and how often it has.
@@ -89,7 +93,9 @@ impl Default for Replication {
             wants_acks: false,
             lacking: false,
             lags: false,
+            transfer: None,
             quiet: false,
+            left_file: false,
             save_offset: None,
             looked_at: 0,
             seconds: 0,
@@ -106,6 +112,11 @@ impl Replication {
         self.upstream.is_some()
     }
 
+    /// True while what happens here is a history that others may follow.
+    pub fn leads(&self) -> bool {
+        self.feed.is_some()
+    }
+
     /// True while this server hands its part over to a replica (FAILOVER).
     pub fn is_failing_over(&self) -> bool {
         self.failover.is_some()
@@ -114,6 +125,12 @@ impl Replication {
     /// The offset of the history: bytes handed out so far.
     pub fn offset(&self) -> u64 {
         self.history.borrow().end()
+    }
+
+    /// True while the write stream goes into the history.
+    #[inline]
+    pub fn is_fed(&self) -> bool {
+        self.feed.is_some()
     }
 
     /// The offset behind everything that was written, handed out or not.

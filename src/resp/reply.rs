@@ -35,6 +35,13 @@ pub struct Mark {
     references: usize,
 }
 
+impl Mark {
+    /// Plain bytes in front of it.
+    pub fn position(self) -> usize {
+        self.bytes
+    }
+}
+
 impl Output {
     /// True if there is nothing to send.
     #[inline]
@@ -70,6 +77,15 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.references.clear();
+    }
+
+    /// Drops everything, also memory that is worth more elsewhere.
+    pub fn forget(&mut self) {
+        const KEPT_MAX: usize = 64 * 1024;
+        self.clear();
+        if self.bytes.capacity() > KEPT_MAX {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The whole text in one piece. For tests, scripts and threads that write for us.

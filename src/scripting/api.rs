@@ -6,21 +6,14 @@ use super::library;
 use crate::config::REDIS_VERSION;
 use crate::resp::number;
 use crate::resp::request::OwnedRequest;
-use crate::sys::lua::{LuaError, LuaFn, Outcome, State, Type};
-
-/// Where writes go to.
-pub const REPL_NONE: u8 = 0;
-pub const REPL_AOF: u8 = 1;
-pub const REPL_REPLICA: u8 = 2;
-pub const REPL_ALL: u8 = REPL_AOF | REPL_REPLICA;
+use crate::stream::Targets;
+use crate::sys::lua::{Argument, LuaError, LuaFn, Outcome, State, Type};
 
 const LOG_DEBUG: i64 = 0;
 const LOG_WARNING: i64 = 3;
 
 /// For scripts.
 const FUNCTIONS: &[(&str, LuaFn)] = &[
-    ("call", call),
-    ("pcall", pcall),
     ("log", log),
     ("setresp", setresp),
     ("sha1hex", sha1hex),
@@ -33,25 +26,35 @@ const FUNCTIONS: &[(&str, LuaFn)] = &[
     ("debug", debug),
 ];
 
+/// For scripts, and theirs are two texts.
+const CALLS: &[(&str, LuaFn)] = &[("call", call), ("pcall", pcall)];
+
 /// For libraries while they are loaded.
 const LOADING_FUNCTIONS: &[(&str, LuaFn)] = &[("register_function", library::register_function), ("log", log)];
 
 const LOG_LEVELS: &[(&str, i64)] =
     &[("LOG_DEBUG", LOG_DEBUG), ("LOG_VERBOSE", 1), ("LOG_NOTICE", 2), ("LOG_WARNING", LOG_WARNING)];
 
-const REPL_TARGETS: &[(&str, u8)] = &[
-    ("REPL_NONE", REPL_NONE),
-    ("REPL_AOF", REPL_AOF),
-    ("REPL_SLAVE", REPL_REPLICA),
-    ("REPL_REPLICA", REPL_REPLICA),
-    ("REPL_ALL", REPL_ALL),
+const REPL_TARGETS: &[(&str, Targets)] = &[
+    ("REPL_NONE", Targets::NONE),
+    ("REPL_AOF", Targets::FILE),
+    ("REPL_SLAVE", Targets::REPLICAS),
+    ("REPL_REPLICA", Targets::REPLICAS),
+    ("REPL_ALL", Targets::ALL),
 ];
 
 /// Leaves the table for scripts on top.
 pub(super) fn open(state: &mut State) -> Outcome {
     open_with(state, FUNCTIONS)?;
-    for (name, bits) in REPL_TARGETS {
-        state.push_number(f64::from(*bits))?;
+    for (name, function) in CALLS {
+        // At hand, as most replies are made of them.
+        state.push_bytes(b"ok")?;
+        state.push_bytes(b"OK")?;
+        state.push_closure(*function, 2)?;
+        state.raw_set_field(-2, name)?;
+    }
+    for (name, targets) in REPL_TARGETS {
+        state.push_number(f64::from(targets.0))?;
         state.raw_set_field(-2, name)?;
     }
     Ok(())
@@ -107,28 +110,21 @@ fn pcall(state: &mut State) -> Result<usize, LuaError> {
 /// Runs a command and leaves its reply on top. True if that is an error.
 fn run_command(state: &mut State) -> Result<bool, LuaError> {
     let run = Run::of(state);
-    let mut request = run.request.take();
-    if let Err(text) = read_request(state, &mut request) {
-        run.request.replace(request);
+    if let Err(text) = read_request(state, &mut run.request.borrow_mut()) {
         refuse(state, text)?;
         return Ok(true);
     }
     state.set_top(0)?;
-    let output = run.output.take();
-    let ask = Ask::Call { request, output, resp3: run.resp3.get(), propagate: run.targets.get() != REPL_NONE };
-    match state.ask::<Ask, Answer>(ask) {
-        Some(Answer::Reply(request, output)) => {
-            run.request.replace(request);
-            let is_error = if output.references.is_empty() {
-                convert::push_reply(state, &output.bytes)
+    match state.ask::<Ask, Answer>(Ask::Call) {
+        Some(Answer::Replied) => {
+            let output = run.output.borrow();
+            if output.references.is_empty() {
+                push_reply(state, &output.bytes)
             } else {
                 convert::push_reply(state, &output.flatten())
-            };
-            run.output.replace(output);
-            is_error
+            }
         }
-        Some(Answer::Refused(request, text)) => {
-            run.request.replace(request);
+        Some(Answer::Refused(text)) => {
             convert::push_error(state, &text, true)?;
             Ok(true)
         }
@@ -136,21 +132,37 @@ fn run_command(state: &mut State) -> Result<bool, LuaError> {
     }
 }
 
+/// Pushes a reply: the most frequent kinds by short ways.
+#[inline]
+fn push_reply(state: &mut State, reply: &[u8]) -> Result<bool, LuaError> {
+    match reply {
+        b"+OK\r\n" => {
+            state.push_table(0, 1)?;
+            state.push_upvalue(1)?;
+            state.push_upvalue(2)?;
+            state.raw_set(1)?;
+        }
+        [b':', digit @ b'0'..=b'9', b'\r', b'\n'] => state.push_number(f64::from(digit - b'0'))?,
+        [b'$', digit @ b'0'..=b'9', b'\r', b'\n', rest @ ..] => {
+            let len = usize::from(digit - b'0');
+            state.push_bytes(rest.get(..len).unwrap_or_default())?;
+        }
+        _ => return convert::push_reply(state, reply),
+    }
+    Ok(false)
+}
+
 /// Reads the arguments of a command.
 fn read_request(state: &State, request: &mut OwnedRequest) -> Result<(), &'static str> {
     request.clear();
-    let count = state.top() as i32;
-    if count == 0 {
+    if state.top() == 0 {
         return Err("Please specify at least one argument for this redis lib call");
     }
-    for at in 1..=count {
-        match state.bytes(at) {
-            Some(bytes) => request.push(bytes),
-            None if state.type_of(at) == Type::Number => push_number(request, state.number(at).unwrap_or_default()),
-            None => return Err("Lua redis lib command arguments must be strings or integers"),
-        }
-    }
-    Ok(())
+    let readable = state.each_argument(|argument| match argument {
+        Argument::Bytes(bytes) => request.push(bytes),
+        Argument::Number(number) => push_number(request, number),
+    });
+    if readable { Ok(()) } else { Err("Lua redis lib command arguments must be strings or integers") }
 }
 
 /// Numbers become integers where they are, and otherwise the shortest text that reads back the same.
@@ -220,10 +232,10 @@ fn set_repl(state: &mut State) -> Result<usize, LuaError> {
         return raise(state, "redis.set_repl() requires one argument.");
     }
     let targets = to_i64(state.number(1).unwrap_or_default());
-    if targets & !i64::from(REPL_ALL) != 0 {
+    if targets & !i64::from(Targets::ALL.0) != 0 {
         return raise(state, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
     }
-    Run::of(state).targets.set(targets as u8);
+    Run::of(state).targets.set(Targets(targets as u8));
     Ok(0)
 }
 
@@ -260,11 +272,10 @@ fn log(state: &mut State) -> Result<usize, LuaError> {
 
 /// redis.acl_check_cmd(command, …)
 fn acl_check_cmd(state: &mut State) -> Result<usize, LuaError> {
-    let mut request = OwnedRequest::default();
-    if let Err(text) = read_request(state, &mut request) {
+    if let Err(text) = read_request(state, &mut Run::of(state).request.borrow_mut()) {
         return raise(state, text);
     }
-    match state.ask::<Ask, Answer>(Ask::MayRun(request)) {
+    match state.ask::<Ask, Answer>(Ask::MayRun) {
         Some(Answer::MayRun(Some(may))) => {
             state.push_boolean(may)?;
             Ok(1)

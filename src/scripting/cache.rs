@@ -4,6 +4,7 @@
 use super::flags::Flags;
 use crate::sys::lua::Kept;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A digest in hexadecimal.
 pub type Sha = [u8; 40];
@@ -40,10 +41,39 @@ pub struct Script {
 /// Scripts of EVAL that are remembered.
 const FORGETTABLE_MAX: usize = 500;
 
+/// Texts whose digests are at hand: clients that send texts send few again and again, and SHA-1 takes longer than all else that
+/// is done for a short script.
+const RECENT: usize = 16;
+
+/// Hashes digests, which are as good as random already: nobody can choose many that agree in 64 bits.
+#[derive(Default, Clone, Copy)]
+pub struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        // Not the length, which is hashed as well.
+        if let Some((first, rest)) = bytes.split_first_chunk::<8>()
+            && let Some(second) = rest.first_chunk::<8>()
+        {
+            let mixed = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*second).rotate_left(4);
+            let product = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            self.0 = product ^ product >> 32;
+        }
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// All scripts.
 #[derive(Default)]
 pub struct Cache {
-    scripts: HashMap<Sha, Script>,
+    scripts: HashMap<Sha, Script, BuildHasherDefault<DigestHasher>>,
+    /// Digests of texts that came lately, each in the place that a few bytes of its text tell.
+    recent: [Option<Sha>; RECENT],
     /// Those that can be forgotten, the least recently used first.
     by_use: BTreeMap<u64, Sha>,
     uses: u64,
@@ -55,6 +85,19 @@ impl Cache {
     #[inline]
     pub fn get(&self, sha: &Sha) -> Option<&Script> {
         self.scripts.get(sha)
+    }
+
+    /// The digest of a text.
+    pub fn digest(&mut self, text: &[u8]) -> Sha {
+        let place = place(text);
+        if let Some(sha) = &self.recent[place]
+            && self.scripts.get(sha).is_some_and(|script| *script.body == *text)
+        {
+            return *sha;
+        }
+        let sha = sha1_hex(text);
+        self.recent[place] = Some(sha);
+        sha
     }
 
     /// A script that is about to run.
@@ -111,6 +154,14 @@ impl Cache {
     }
 }
 
+/// Where `Cache::recent` holds a text's digest.
+fn place(text: &[u8]) -> usize {
+    let last = text.last_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let middle = text.get(text.len() / 2).copied().unwrap_or_default();
+    let mixed = (last ^ u64::from(middle) << 32 ^ text.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 60) as usize % RECENT
+}
+
 fn memory_of(script: &Script) -> usize {
     script.body.len() + size_of::<Script>() + size_of::<Sha>()
 }
@@ -124,5 +175,9 @@ mod tests {
         assert_eq!(&sha1_hex(b"return 1"), b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
         assert_eq!(parse_sha(b"E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"), Some(sha1_hex(b"return 1")));
         assert_eq!(parse_sha(b"e0"), None);
+        let mut cache = Cache::default();
+        for text in ["return 1", "return 2", "return 1", "", "x"] {
+            assert_eq!(cache.digest(text.as_bytes()), sha1_hex(text.as_bytes()));
+        }
     }
 }

@@ -1,35 +1,37 @@
 //! An interpreter made ready for scripts: the sandbox closed, the API in it, and what lives as long as one run.
 
 use super::random::Lrand48;
-use super::{MEMORY_MAX, api, convert, library, sandbox};
+use super::{MEMORY_MAX, convert, library, sandbox};
 use crate::resp::reply::Output;
 use crate::resp::request::{Args, OwnedRequest};
-use crate::sys::lua::{Fiber, FiberStack, Hook, Kept, LuaError, Machine, Outcome, Progress, Remains, State, Type};
+use crate::stream::Targets;
+use crate::sys::lua::{Fiber, FiberStack, Hook, Kept, LuaError, Machine, Outcome, Remains, State, Type};
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What a script wants of the server: it suspends itself with this.
+/// What a script wants of the server: it suspends itself with this. The command in question is `Run::request`.
+#[derive(Clone, Copy)]
 pub enum Ask {
-    /// Run a command. Its reply goes to `output`, whose memory is used again.
-    Call { request: OwnedRequest, output: Output, resp3: bool, propagate: bool },
+    /// Run a command.
+    Call,
     /// May the user run this command?
-    MayRun(OwnedRequest),
+    MayRun,
     /// The script has run for so long that others should be answered.
     Pause,
 }
 
-/// What the server answers. Requests come back, so that their memory is used again.
+/// What the server answers.
 pub enum Answer {
     /// To `Pause`, and at the start.
     GoOn,
     /// To `Pause`: the script is to end.
     Kill,
-    /// To `Call`: the reply's bytes.
-    Reply(OwnedRequest, Output),
+    /// To `Call`: the reply is in `Run::output`.
+    Replied,
     /// To `Call`: the command did not run.
-    Refused(OwnedRequest, Vec<u8>),
+    Refused(Vec<u8>),
     /// To `MayRun`; `None` for a command that does not exist.
     MayRun(Option<bool>),
 }
@@ -37,16 +39,13 @@ pub enum Answer {
 /// A script that runs. The result is true if it ended without an error; the value is on the interpreter's stack.
 pub type Running = Fiber<Ask, Answer, bool>;
 
-/// Instructions between two looks at the clock.
-const HOOK_EVERY: u32 = 100_000;
-
 /// What belongs to one run of a script; its functions find it beside the interpreter.
 #[derive(Default)]
 pub struct Run {
     /// The protocol of replies to the script (`redis.setresp`).
     pub resp3: Cell<bool>,
-    /// Where writes go to (`redis.set_repl`), as bits.
-    pub targets: Cell<u8>,
+    /// Who is told of writes (`redis.set_repl`).
+    pub targets: Cell<Targets>,
     pub random: Cell<Lrand48>,
     /// Seeds the generator of each run, so that no script hands its own seed on to the next.
     seeds: Cell<Lrand48>,
@@ -54,7 +53,7 @@ pub struct Run {
     started: Cell<Option<Instant>>,
     /// After how long others are answered; none: never.
     patience: Cell<Option<Duration>>,
-    /// Memory of the last request and reply, used again.
+    /// The command that the script asks for, and what is replied to it.
     pub request: RefCell<OwnedRequest>,
     pub output: RefCell<Output>,
     /// Addresses of the tables that scripts may not change.
@@ -73,7 +72,7 @@ impl Run {
 
     fn begin(&self, patience: Option<Duration>) {
         self.resp3.set(false);
-        self.targets.set(api::REPL_ALL);
+        self.targets.set(Targets::ALL);
         let mut seeds = self.seeds.get();
         self.random.set(Lrand48::seeded(seeds.next() as i32));
         self.seeds.set(seeds);
@@ -115,21 +114,9 @@ pub struct Interpreter {
     scopes: Option<library::Scopes>,
 }
 
-/// What a run came to.
-pub enum Step {
-    /// The script wants something.
-    Asks(Box<Suspended>, Ask),
-    /// It ended: the value on top is its result, or the error.
-    Ended(Interpreter, bool),
-}
-
 /// A script in the middle of its run, and what it needs beside its fiber.
 pub struct Suspended {
-    fiber: Option<Running>,
-    rest: Option<Rest>,
-}
-
-struct Rest {
+    fiber: Running,
     run: Rc<Run>,
     handler: Kept,
     globals: Kept,
@@ -213,24 +200,22 @@ impl Interpreter {
         }
     }
 
-    /// Runs what `prepare` made ready.
-    pub fn start(self, patience: Option<Duration>) -> Step {
+    /// Makes a run of what `prepare` made ready; the first answer, `GoOn`, starts it.
+    pub fn start(self, patience: Option<Duration>) -> Suspended {
         self.run.begin(patience);
-        let hook: Option<(Hook, u32)> = patience.map(|_| (on_hook as Hook, HOOK_EVERY));
-        self.start_with(hook)
+        self.start_with(patience.map(|_| on_hook as Hook))
     }
 
-    fn start_with(self, hook: Option<(Hook, u32)>) -> Step {
+    fn start_with(self, hook: Option<Hook>) -> Suspended {
         let body = move |state: &mut State, _: Answer| {
-            state.set_hook(hook);
+            state.set_tick(hook);
             let arguments = state.top().saturating_sub(2);
             let ended = state.call_handled(arguments, 1, 1).is_ok();
-            state.set_hook(None);
+            state.set_tick(None);
             ended
         };
         let fiber = Fiber::new(self.machine, self.stack, body);
-        let rest = Rest { run: self.run, handler: self.handler, globals: self.globals, scopes: self.scopes };
-        Box::new(Suspended { fiber: Some(fiber), rest: Some(rest) }).resume(Answer::GoOn)
+        Suspended { fiber, run: self.run, handler: self.handler, globals: self.globals, scopes: self.scopes }
     }
 
     /// Runs a library's source, which registers functions. The error's text, if it fails.
@@ -249,16 +234,14 @@ impl Interpreter {
         })();
         let (mut interpreter, ended) = match prepared {
             Err(_) => (self, false),
-            Ok(()) => match self.start_with(Some((on_load_hook, HOOK_EVERY))) {
-                Step::Ended(interpreter, ended) => (interpreter, ended),
+            Ok(()) => {
+                let mut suspended = self.start_with(Some(on_load_hook));
                 // Nothing in a library's load asks: the API for that is not in scope.
-                Step::Asks(mut suspended, _) => loop {
-                    match suspended.resume(Answer::Kill) {
-                        Step::Asks(next, _) => suspended = next,
-                        Step::Ended(interpreter, _) => break (interpreter, false),
-                    }
-                },
-            },
+                let asked = suspended.resume(Answer::GoOn).is_some();
+                while asked && suspended.resume(Answer::Kill).is_some() {}
+                let (interpreter, ended) = suspended.end();
+                (interpreter, ended && !asked)
+            }
         };
         let registered = interpreter.run.loading.take().unwrap_or_default();
         let mut state = interpreter.machine.state();
@@ -285,6 +268,7 @@ impl Interpreter {
         const GARBAGE_MAX: usize = 32 << 20;
         let mut state = self.machine.state();
         let _ = state.set_top(0);
+        self.run.output.borrow_mut().forget();
         if state.memory() > GARBAGE_MAX {
             state.collect();
         }
@@ -292,19 +276,24 @@ impl Interpreter {
 }
 
 impl Suspended {
-    /// Goes on with the answer.
-    pub fn resume(mut self: Box<Self>, answer: Answer) -> Step {
-        let fiber = self.fiber.take().expect("a suspended script has its fiber");
-        match fiber.resume(answer) {
-            (fiber, Progress::Asks(ask)) => {
-                self.fiber = fiber;
-                Step::Asks(self, ask)
-            }
-            (_, Progress::Ends(machine, stack, ended)) => {
-                let Rest { run, handler, globals, scopes } = self.rest.take().expect("and the rest of its interpreter");
-                Step::Ended(Interpreter { machine, stack, run, handler, globals, scopes }, ended)
-            }
-        }
+    /// Goes on with the answer. `None` when the script has ended: `end` must follow.
+    #[inline]
+    pub fn resume(&mut self, answer: Answer) -> Option<Ask> {
+        self.fiber.resume(answer)
+    }
+
+    /// What belongs to the run.
+    #[inline]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// The interpreter of a script that has ended, and whether it did so without an error: the value on top is its result, or
+    /// the error.
+    pub fn end(self) -> (Interpreter, bool) {
+        let Suspended { fiber, run, handler, globals, scopes } = self;
+        let (machine, stack, ended) = fiber.end().expect("the script has ended");
+        (Interpreter { machine, stack, run, handler, globals, scopes }, ended)
     }
 }
 
@@ -352,6 +341,7 @@ fn on_hook(state: &mut State) -> Result<(), LuaError> {
     if !Run::of(state).is_late() {
         return Ok(());
     }
+    state.set_tick(None);
     match state.ask::<Ask, Answer>(Ask::Pause) {
         Some(Answer::Kill) => {
             tracing::info!("Lua script killed by user with SCRIPT KILL.");
@@ -359,7 +349,10 @@ fn on_hook(state: &mut State) -> Result<(), LuaError> {
             state.set_hook(Some((on_kill_hook, 1)));
             on_kill_hook(state)
         }
-        _ => Ok(()),
+        _ => {
+            state.set_tick(Some(on_hook));
+            Ok(())
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use super::flags::Flags;
 use super::interpreter::{Interpreter, Run};
 use super::{api, convert, sandbox};
 use crate::sys::lua::{Kept, LuaError, Outcome, State, Type};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What `redis.register_function` was told.
@@ -17,7 +20,7 @@ pub struct Registered {
 
 /// A library.
 pub struct Library {
-    pub code: Box<[u8]>,
+    pub code: Arc<[u8]>,
     pub functions: Vec<Registered>,
 }
 
@@ -27,7 +30,12 @@ pub struct Libraries {
     libraries: BTreeMap<Box<[u8]>, Library>,
     /// The library that has a function, by its name in lower case.
     owners: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Their code once more, for those who write it to files.
+    sources: Sources,
 }
+
+/// Source texts of libraries, by their names.
+pub type Sources = Rc<RefCell<BTreeMap<Box<[u8]>, Arc<[u8]>>>>;
 
 /// Time that a library's source may take.
 pub const LOAD_LIMIT: Duration = Duration::from_millis(500);
@@ -37,6 +45,11 @@ impl Libraries {
     pub fn function(&self, name: &[u8]) -> Option<&Registered> {
         let library = self.libraries.get(self.owners.get(&*name.to_ascii_lowercase())?)?;
         library.functions.iter().find(|function| function.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The source texts of the libraries, whatever becomes of them.
+    pub fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     /// All libraries in the order of their names.
@@ -67,6 +80,7 @@ impl Libraries {
     /// Takes a library out.
     pub fn remove(&mut self, name: &[u8]) -> Option<Library> {
         let library = self.libraries.remove(name)?;
+        self.sources.borrow_mut().remove(name);
         for function in &library.functions {
             self.owners.remove(&*function.name.to_ascii_lowercase());
         }
@@ -84,6 +98,7 @@ impl Libraries {
         for function in &library.functions {
             self.owners.insert(function.name.to_ascii_lowercase().into(), name.clone());
         }
+        self.sources.borrow_mut().insert(name.clone(), library.code.clone());
         self.libraries.insert(name, library);
     }
 
@@ -121,6 +136,7 @@ impl Libraries {
     /// Takes all libraries out.
     pub fn take_all(&mut self) -> Vec<Library> {
         self.owners.clear();
+        self.sources.borrow_mut().clear();
         std::mem::take(&mut self.libraries).into_values().collect()
     }
 }

@@ -5,7 +5,8 @@
 //! replaced by ones that know the hidden tables.
 
 use super::interpreter::Run;
-use super::{api, lib, random};
+use super::lib::arguments;
+use super::{api, format, lib, random};
 use crate::sys::lua::{Kept, LuaError, LuaFn, Outcome, State, Type};
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -77,6 +78,8 @@ pub(super) fn close(state: &mut State, run: &Run) -> Outcome<Kept> {
         state.set_function(2, name, *function)?;
     }
     replace_in(state, "table", &[("insert", insert as LuaFn)])?;
+    replace_in(state, "string", &[("format", format::format as LuaFn)])?;
+    replace_in(state, "math", &[("deg", deg as LuaFn), ("rad", rad)])?;
     replace_in(state, "math", &[("random", random::random as LuaFn), ("randomseed", random::randomseed)])?;
     copy_in(state, "math", "fmod", "mod")?;
     copy_in(state, "string", "gmatch", "gfind")?;
@@ -417,6 +420,20 @@ fn load(state: &mut State) -> Result<usize, LuaError> {
         state.pop(1);
     }
     compile(state, &source, &name)
+}
+
+/// math.deg(angle): LuaJIT's own checks no types.
+fn deg(state: &mut State) -> Result<usize, LuaError> {
+    let degrees = arguments::number(state, 1)? / (std::f64::consts::PI / 180.0);
+    state.push_number(degrees)?;
+    Ok(1)
+}
+
+/// math.rad(angle): likewise.
+fn rad(state: &mut State) -> Result<usize, LuaError> {
+    let radians = arguments::number(state, 1)? * (std::f64::consts::PI / 180.0);
+    state.push_number(radians)?;
+    Ok(1)
 }
 
 /// collectgarbage([what]): what would last beyond the script does nothing.

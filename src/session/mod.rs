@@ -138,10 +138,10 @@ pub struct Awaits {
 
 impl Session {
     /// True while requests of this client do not simply run: inside MULTI they are queued, a subscriber may not send all, the
-    /// keys that a tracking client reads are noted.
+    /// keys that a tracking client reads are noted, a replica may ask for nothing.
     #[inline]
     pub fn is_special(&self) -> bool {
-        self.transaction.is_some() | self.subscriptions.is_some() | self.tracking
+        self.transaction.is_some() | self.subscriptions.is_some() | self.tracking | self.follower.is_some()
     }
 
     /// True for a client that is a replica.

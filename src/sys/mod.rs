@@ -5,6 +5,7 @@ pub mod crash;
 pub mod file;
 pub mod lua;
 pub mod mem;
+pub mod printf;
 pub mod process;
 pub mod random;
 pub mod time;

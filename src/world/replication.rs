@@ -35,6 +35,7 @@ impl World {
             }
         }
         self.config.replicaof = Some(Master { host: host.to_owned(), port });
+        self.tell_role();
         self.replication.follow(upstream, &mut self.stream);
         self.replication.keep_history(self.config.repl_backlog_size, &mut self.stream);
         self.drop_replicas();
@@ -57,6 +58,7 @@ impl World {
     pub fn become_primary(&mut self) {
         self.leave_upstream();
         self.config.replicaof = None;
+        self.tell_role();
         self.replication.lead(&mut self.stream);
         self.drop_replicas();
         self.adopt_config();
@@ -151,14 +153,35 @@ impl World {
         self.count_good_replicas();
     }
 
+    /// Who is outside looks at the role, too.
+    fn tell_role(&self) {
+        if let Some(outside) = &self.outside {
+            outside.role_changed(&self.config);
+        }
+    }
+
     /// A replica is gone.
     pub fn remove_replica(&mut self, client: ClientId) {
         let Some(at) = self.replication.replicas.iter().position(|replica| replica.client == client) else { return };
         let replica = self.replication.replicas.remove(at);
         info!("Connection with replica {} lost.", replica.name());
+        self.settle_transfer();
         self.replication.alone_since = Clock::Real.micros() / 1000;
         self.replication.settle_needs();
         self.count_good_replicas();
+    }
+
+    /// Tells the log when the last of the replicas that were sent data without a file has them, or is gone.
+    pub fn settle_transfer(&mut self) {
+        let receives = |replica: &Replica| replica.awaits_ack && matches!(replica.stage, Stage::Receiving(_));
+        if self.replication.replicas.iter().any(receives) {
+            return;
+        }
+        match self.replication.transfer.take() {
+            Some(0) => warn!("Diskless rdb transfer, last replica dropped, killing fork child."),
+            Some(done) => info!("Diskless rdb transfer, done reading from pipe, {done} replicas still up."),
+            None => {}
+        }
     }
 
     /// Looks anew at how many replicas are close enough for writes to be taken (`min-replicas-to-write`).
@@ -199,6 +222,7 @@ impl World {
             return;
         }
         if by_file {
+            self.replication.left_file = true;
             self.replication.save_offset = Some(self.replication.offset());
             self.attach_to_save();
         }
@@ -245,7 +269,8 @@ impl World {
         let mut snapshot = snapshot::start(&mut self.keyspace, Purpose::FullSync, options, delay, Box::new(sink))?;
         snapshot.stop = Some(stop);
         self.persistence.snapshot = Some(snapshot);
-        info!("Background RDB transfer started");
+        info!("Background RDB transfer started by pid {}", std::process::id());
+        self.replication.transfer.get_or_insert(0);
         let now = Clock::Real.micros() / 1000;
         for (at, payload) in whole.into_iter().zip(payloads) {
             let replica = &mut self.replication.replicas[at];

@@ -5,7 +5,6 @@ use crate::support::client::{Address, Client};
 use crate::support::disk::FaultyDisk;
 use crate::support::env_number;
 use crate::support::scribe::{Model, Written, show, write_until_gone};
-use crate::support::spawn::{Program, Server as Process, peer};
 use redstart::clock::Rng;
 use redstart::server::{Port, Server};
 use std::path::{Path, PathBuf};
@@ -13,28 +12,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         Folder::at(std::env::temp_dir().join(format!("redstart-aof-{name}-{}", std::process::id())))
     }
 
-    fn at(path: PathBuf) -> Folder {
+    pub fn at(path: PathBuf) -> Folder {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub fn log(&self, name: &str) -> PathBuf {
         self.0.join("appendonlydir").join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.log(name)).unwrap_or_default()).into_owned()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::create_dir_all(self.0.join("appendonlydir")).unwrap();
         std::fs::write(self.log(name), text).unwrap();
     }
@@ -46,7 +45,7 @@ impl Drop for Folder {
     }
 }
 
-fn builder(folder: &Path) -> redstart::server::Builder {
+pub fn builder(folder: &Path) -> redstart::server::Builder {
     Server::builder()
         .port(Port::Auto)
         .set("dir", folder.to_str().unwrap())
@@ -54,20 +53,20 @@ fn builder(folder: &Path) -> redstart::server::Builder {
         .set("enable-debug-command", "yes")
 }
 
-fn start(folder: &Folder) -> Server {
+pub fn start(folder: &Folder) -> Server {
     builder(&folder.0).start().unwrap()
 }
 
-fn client(server: &Server) -> Client {
+pub fn client(server: &Server) -> Client {
     Client::connect(&Address::Tcp(server.address())).unwrap()
 }
 
 /// Runs a request; the reply in one-line notation.
-fn ask(client: &mut Client, request: &str) -> String {
+pub fn ask(client: &mut Client, request: &str) -> String {
     show(&client.run(request))
 }
 
-fn wait_for(mut condition: impl FnMut() -> bool) {
+pub fn wait_for(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
         assert!(Instant::now() < deadline, "it does not come");
@@ -75,20 +74,20 @@ fn wait_for(mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn field(client: &mut Client, name: &str) -> String {
+pub fn field(client: &mut Client, name: &str) -> String {
     let info = client.run("INFO persistence");
     let text = String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned();
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().to_owned()
 }
 
-fn rewrite(client: &mut Client) {
+pub fn rewrite(client: &mut Client) {
     assert!(ask(client, "BGREWRITEAOF").contains("started"));
     wait_for(|| field(client, "aof_rewrite_in_progress") == "0");
 }
 
-const MANIFEST: &str = "appendonly.aof.manifest";
+pub const MANIFEST: &str = "appendonly.aof.manifest";
 /// One of each type, with deadlines of keys and of fields.
-const DATA: &[&str] = &[
+pub const DATA: &[&str] = &[
     "SET string \"a value\" EX 100000",
     "RPUSH list a b c 12",
     "SADD set x y 7",
@@ -108,7 +107,7 @@ const DATA: &[&str] = &[
     "SETBIT bits 100 1",
 ];
 
-fn fill(client: &mut Client) {
+pub fn fill(client: &mut Client) {
     for request in DATA {
         assert!(!client.run(request).is_error(), "{request}");
     }
@@ -121,6 +120,24 @@ fn fill(client: &mut Client) {
     client.run("SELECT 5");
     client.run("SET elsewhere 1");
     client.run("SELECT 0");
+}
+
+#[test]
+fn scripts_choose_who_is_told_of_their_writes() {
+    let folder = Folder::new("targets");
+    let server = start(&folder);
+    let mut c = client(&server);
+    let script = "EVAL \"redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'replicas', 1) \
+        redis.set_repl(redis.REPL_AOF) redis.call('set', 'file', 1) redis.set_repl(redis.REPL_NONE) redis.call('set', 'nobody', 1) \
+        redis.set_repl(redis.REPL_ALL) redis.call('set', 'all', 1)\" 0";
+    assert_eq!(ask(&mut c, script), "nil");
+    assert_eq!(ask(&mut c, "EXISTS replicas file nobody all"), "4");
+    drop(c);
+    drop(server);
+    let server = start(&folder);
+    let mut c = client(&server);
+    assert_eq!(ask(&mut c, "EXISTS replicas nobody"), "0");
+    assert_eq!(ask(&mut c, "EXISTS file all"), "2");
 }
 
 #[test]
@@ -237,6 +254,12 @@ fn tails_and_garbage() {
         assert_eq!(ask(&mut client(&server), "GET n"), "\"3\"");
         assert_eq!(folder.read(NAME), whole, "cut");
     }
+    // A wrong length makes everything behind it a tail: what is cut off is kept.
+    let text = format!("{INCR}{}{INCR}", INCR.replace("$4", "$4000"));
+    folder.write(NAME, &text);
+    drop(start(&folder));
+    let behind = format!("{NAME}.behind-{}", INCR.len());
+    assert_eq!((folder.read(NAME), folder.read(&behind)), (INCR.to_owned(), text[INCR.len()..].to_owned()));
     for text in [format!("{INCR}!!!{INCR}"), format!("{INCR}*1\r\n$4\r\nblah\r\n{INCR}")] {
         folder.write(NAME, &text);
         assert!(start_fails(&folder));
@@ -336,111 +359,4 @@ fn the_power_goes_and_nothing_acknowledged_is_lost() {
         }
     }
     assert!(total > 0);
-}
-
-#[test]
-fn other_servers_files_and_ours() {
-    let Some(program) = peer() else { return };
-    // A peer under chroot sees its folders under other names.
-    let root = match &program {
-        Program::CommandLine(words) if words.len() > 2 && words[0].ends_with("chroot") => words[1].clone(),
-        _ => String::new(),
-    };
-    let theirs = |folder: &Folder| {
-        let dir = folder.0.to_str().unwrap().trim_start_matches(&*root);
-        Process::start(&program, &["--dir", dir, "--appendonly", "yes", "--enable-debug-command", "yes"]).unwrap()
-    };
-    let version = {
-        let peer = Process::start(&program, &[]).unwrap();
-        let info = peer.client().run("INFO server");
-        String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned()
-    };
-    // Redis 7.0 knows RDB 10, and Valkey none of Redis' deadlines of fields.
-    let old = version.contains("redis_version:7.0");
-    let fields = !old && !version.contains("valkey");
-    for preamble in ["yes", "no"] {
-        let name = format!("interop-{preamble}-{}", std::process::id());
-        let folder = if root.is_empty() { Folder::new(&name) } else { Folder::at(Path::new(&root).join("tmp").join(name)) };
-        let server = start(&folder);
-        let mut c = client(&server);
-        c.run(&format!("CONFIG SET aof-use-rdb-preamble {preamble}"));
-        fill(&mut c);
-        if !fields {
-            c.run("DEL hash");
-        }
-        if old && preamble == "yes" {
-            c.run("DEL stream empty set");
-        }
-        rewrite(&mut c);
-        c.run("RPUSH list more");
-        let ours = contents(&mut c);
-        drop(server);
-        let peer = theirs(&folder);
-        let mut c = peer.client();
-        assert_same(&contents(&mut c), &ours, "ours read by the peer", preamble);
-        c.run("CONFIG SET aof-timestamp-enabled yes");
-        c.run("SET written \"by the peer\"");
-        for request in DATA {
-            c.run(request);
-        }
-        c.run("BGREWRITEAOF");
-        wait_for(|| field(&mut c, "aof_rewrite_in_progress") == "0" && field(&mut c, "aof_rewrite_scheduled") == "0");
-        c.run("RPUSH list again");
-        let theirs = contents(&mut c);
-        c.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
-        c.closes_within(Duration::from_secs(10));
-        drop(peer);
-        let server = start(&folder);
-        assert_same(&contents(&mut client(&server)), &theirs, "the peer's read by us", preamble);
-    }
-}
-
-fn assert_same(is: &[String], wanted: &[String], what: &str, preamble: &str) {
-    let first = is.iter().zip(wanted).find(|(is, wanted)| is != wanted);
-    assert!(first.is_none() && is.len() == wanted.len(), "{what}, preamble {preamble}: {first:?}");
-}
-
-/// Everything that can be asked, in an order that does not depend on the server.
-fn contents(client: &mut Client) -> Vec<String> {
-    let mut told = Vec::new();
-    for db in [0, 5] {
-        client.run(&format!("SELECT {db}"));
-        let keys = client.run("KEYS *");
-        let mut keys: Vec<String> =
-            keys.items().unwrap().iter().map(|key| String::from_utf8_lossy(key.text().unwrap()).into_owned()).collect();
-        keys.sort();
-        for key in keys {
-            let kind = ask(client, &format!("TYPE {key}"));
-            let requests = match &*kind {
-                "+string" => vec![format!("GET {key}")],
-                "+list" => vec![format!("LRANGE {key} 0 -1")],
-                "+set" => vec![format!("SORT {key} ALPHA")],
-                "+hash" => vec![format!("HGETALL {key}")],
-                "+zset" => vec![format!("ZRANGE {key} 0 -1 WITHSCORES")],
-                _ => vec![format!("XRANGE {key} - +"), format!("XLEN {key}"), format!("XINFO CONSUMERS {key} group")],
-            };
-            told.push(format!("{key} {kind} {}", ask(client, &format!("PEXPIRETIME {key}"))));
-            for request in requests {
-                let reply = client.run(&request);
-                if request.starts_with("XINFO") {
-                    // Names and counts; times differ.
-                    for consumer in reply.items().unwrap_or_default() {
-                        told.push(consumer.items().unwrap()[..4].iter().map(show).collect::<Vec<_>>().join(" "));
-                    }
-                    continue;
-                }
-                told.push(match &*kind {
-                    // In the order of the table, which is nobody's business.
-                    "+hash" => {
-                        let mut pairs: Vec<String> = reply.items().unwrap().chunks(2).map(|pair| format!("{pair:?}")).collect();
-                        pairs.sort();
-                        pairs.join(" ")
-                    }
-                    _ => show(&reply),
-                });
-            }
-        }
-    }
-    client.run("SELECT 0");
-    told
 }

@@ -23,10 +23,10 @@ use std::path::Path;
 
 /// Collects a file's content.
 #[derive(Default)]
-struct Content {
+pub struct Content {
     aux: Vec<(Vec<u8>, Vec<u8>)>,
     functions: Vec<Vec<u8>>,
-    entries: BTreeMap<(u64, Vec<u8>), (Entry, AccessMark)>,
+    pub entries: BTreeMap<(u64, Vec<u8>), (Entry, AccessMark)>,
 }
 
 impl Sink for Content {
@@ -47,7 +47,7 @@ impl Sink for Content {
 }
 
 /// Those of the configuration's defaults.
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { hash_entries: 512, ..Limits::default() }
 }
 
@@ -247,14 +247,14 @@ fn through_bytes(entry: &Entry) -> Entry {
     }
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "rdb")).collect();
     files.sort();
     files
 }
 
-fn golden() -> Vec<std::path::PathBuf> {
+pub fn golden() -> Vec<std::path::PathBuf> {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rdb"))
 }
 

@@ -22,15 +22,9 @@ use std::fmt::Write;
 
 /// Differences that are accepted: a pattern for `topic: our reply <> their reply` (`*` for anything), and why.
 const KNOWN: &[(&str, &str)] = &[
-    ("*nan* <> *-nan*", "LuaJIT keeps no sign of NaN"),
-    ("arithmetic: * <> *nan*", "the least and the greatest of numbers, with NaN among them, depend on the order of comparison"),
-    ("arithmetic: *nan* <> *", "as above"),
-    ("arithmetic: *[builtin:* <> *bad argument #1 to *", "functions that LuaJIT writes in Lua check no types"),
-    ("*-0* <> *0*", "Lua 5.1 has one constant for both zeros"),
-    (
-        "format: * <> *",
-        "LuaJIT formats by itself: %s takes any value, %q and zero bytes come out otherwise, errors are told in other words",
-    ),
+    ("format: *nan* <> *nan*", "LuaJIT keeps no sign of NaN (see `same_signs`), which counts in a width"),
+    ("arithmetic: *bad argument #1 to '* <> *bad argument #2 to '*", "the last argument is looked at first there"),
+    ("string: \"true -* <> \"true 1.84467440737095*", "in another base than 10 a negative number wraps around there"),
     ("string: \"true nil\" <> \"true 7\"", "a number ends at a zero byte there"),
     (
         "error: *Attempt to modify a readonly table* <> *Attempt to modify a readonly table*",
@@ -73,7 +67,10 @@ fn random_scripts_get_the_replies_of_a_real_server() {
         if our_reply == their_reply {
             continue;
         }
-        let (our_reply, their_reply) = (our_reply.to_string(), their_reply.to_string());
+        let (our_reply, their_reply) = (same_signs(&our_reply.to_string()), same_signs(&their_reply.to_string()));
+        if our_reply == their_reply {
+            continue;
+        }
         let line = format!("{topic}: {our_reply} <> {their_reply}");
         if KNOWN.iter().any(|(pattern, _)| glob(pattern, &line)) {
             continue;
@@ -94,6 +91,23 @@ fn random_scripts_get_the_replies_of_a_real_server() {
         let _ = write!(report, "\n{count} times, first:\n{example}");
     }
     assert!(report.is_empty(), "{report}\n{} distinct differences", found.len());
+}
+
+/// The text without signs of NaN, of which LuaJIT writes none, and of zeros, as Lua 5.1 has one constant for both.
+fn same_signs(text: &str) -> String {
+    let mut same = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(minus) = rest.find('-') {
+        same.push_str(&rest[..minus]);
+        let after = &rest[minus + 1..];
+        let in_number = same.ends_with(|before: char| before.is_ascii_alphanumeric() || before == '.');
+        let is_zero = after.starts_with('0') && !after[1..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '.');
+        if !after.starts_with("nan") && (in_number || !is_zero) {
+            same.push('-');
+        }
+        rest = after;
+    }
+    same + rest
 }
 
 /// Runs a script on an empty keyspace, with a key and an argument.

@@ -81,8 +81,7 @@ fn randomkey(ctx: &mut KeysCtx<'_>) -> CommandResult {
             ctx.reply.null();
             return Ok(Flow::Done);
         };
-        // Where keys do not go away by themselves, one that should have gone is better than looking for ever.
-        if !is_past(&entry, now) || !env.active_expire || (env.keeps_past() && rounds_left == 0) {
+        if !is_past(&entry, now) || (env.keeps_past() && rounds_left == 0) {
             ctx.reply.bulk(entry.key());
             return Ok(Flow::Done);
         }

@@ -2,6 +2,7 @@
 
 use crate::command::context::SessionCtx;
 use crate::command::spec::*;
+use crate::resp::request::OwnedRequest;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -37,6 +38,7 @@ fn publish(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let world = &mut *ctx.world;
     let receivers = world.pubsub.publish(&mut world.sessions, ctx.args.get(1), ctx.args.get(2));
     ctx.reply.count(receivers);
+    pass_on(ctx);
     Ok(Flow::Done)
 }
 
@@ -44,5 +46,14 @@ fn spublish(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let world = &mut *ctx.world;
     let receivers = world.pubsub.publish_shard(&mut world.sessions, ctx.args.get(1), ctx.args.get(2));
     ctx.reply.count(receivers);
+    pass_on(ctx);
     Ok(Flow::Done)
+}
+
+/// Subscribers at replicas are to hear of it, too.
+fn pass_on(ctx: &mut SessionCtx<'_>) {
+    if ctx.world.replication.leads() {
+        let request = || OwnedRequest::copy(ctx.args);
+        ctx.world.keyspace.env.effects.propagate_as(ctx.session.db, request);
+    }
 }

@@ -72,9 +72,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 const _: () = check(COMMANDS);
 
-/// Counts a change, so that the request propagates and files hold it.
+/// Counts a change, so that the request propagates.
 fn changed(ctx: &mut ServerCtx<'_>) {
-    ctx.world.functions_changed();
     ctx.world.keyspace.env.effects.more(1);
 }
 

@@ -334,7 +334,7 @@ fn persistence(world: &World, out: &mut Fields<'_>) {
     out.add("current_save_keys_processed", done);
     out.add("current_save_keys_total", keys);
     out.add("rdb_changes_since_last_save", persistence.unsaved_changes(&world.keyspace));
-    out.add("rdb_bgsave_in_progress", (persistence.is_saving() || persistence.is_syncing()) as u8);
+    out.add("rdb_bgsave_in_progress", (persistence.is_saving() || world.replication.transfer.is_some()) as u8);
     out.add("rdb_last_save_time", persistence.last_save);
     out.add("rdb_last_bgsave_status", if persistence.last_save_failed { "err" } else { "ok" });
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);

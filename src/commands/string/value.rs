@@ -231,8 +231,12 @@ fn set(ctx: &mut KeysCtx<'_>) -> CommandResult {
     entry.set(value, deadline.or(kept), Event::SET);
     if let Some(at) = deadline {
         ctx.db.keyspace.env.effects.noticed(ctx.db.index, key, Event::EXPIRE);
-        let mut text = itoa::Buffer::new();
-        ctx.db.propagate_as([&b"SET"[..], key, value, b"PXAT", text.format(at).as_bytes()]);
+        // A request that says just that goes on as it came.
+        let is_plain = ctx.args.len() == 5 && options.expiry.is_some_and(|expiry| expiry.is_deadline());
+        if !is_plain {
+            let mut text = itoa::Buffer::new();
+            ctx.db.propagate_as([&b"SET"[..], key, value, b"PXAT", text.format(at).as_bytes()]);
+        }
     }
     if !replied {
         ctx.reply.ok();

@@ -10,17 +10,18 @@ const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
 const REFERENCE_MAX: usize = 264;
 const HASH_BITS: u32 = 16;
+const SLOTS: usize = 1 << HASH_BITS;
 
 /// Candidate positions by hash, reusable from one string to the next without being cleared: positions are offset by a
 /// base that moves past every string, so old entries are recognised and the output depends on the input alone.
 pub struct Table {
-    slots: Box<[u32]>,
+    slots: Box<[u32; SLOTS]>,
     base: u32,
 }
 
 impl Table {
     pub fn new() -> Table {
-        Table { slots: vec![0; 1 << HASH_BITS].into_boxed_slice(), base: 1 }
+        Table { slots: Box::new([0; SLOTS]), base: 1 }
     }
 
     /// Makes room for positions `0..len`; false if they cannot be told apart in 32 bits.
@@ -50,22 +51,22 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
     // Taken at once, so that entries are recognised as old even if this string is given up half-way. Never overflows:
     // `prepare` made sure of it.
     table.base = base + input.len() as u32;
+    let slots = &mut *table.slots;
     let mut writer = Writer { out, len: 0 };
     // Everything before `flushed` is in the output; `at` is what is being looked at.
     let (mut flushed, mut at) = (0, 0);
     while at + 2 < input.len() {
         let key = key(input, at);
-        let slot = &mut table.slots[hash(key)];
-        let candidate = slot.checked_sub(base).map(|position| position as usize);
-        *slot = base + at as u32;
+        let slot = &mut slots[hash(key)];
         // The first position is never referred to: liblzf cannot tell it from an empty slot.
-        let usable = |&from: &usize| from > 0 && at - from <= DISTANCE_MAX && self::key(input, from) == key;
-        let Some(from) = candidate.filter(usable) else {
+        let known = *slot > base;
+        let from = slot.wrapping_sub(base) as usize;
+        *slot = base + at as u32;
+        if !known || at - from > DISTANCE_MAX || self::key(input, from) != key {
             at += 1;
             continue;
-        };
-        let limit = reference_limit(input.len() - at);
-        let len = common_len(input, from, at, limit);
+        }
+        let len = common_prefix(input, from, at, reference_limit(input.len() - at));
         writer.expect_reference(at - flushed)?;
         writer.literals(input, flushed, at)?;
         writer.reference(at - from, len)?;
@@ -75,7 +76,7 @@ pub fn compress(input: &[u8], out: &mut [u8], table: &mut Table) -> Option<usize
             break;
         }
         for position in [at - 2, at - 1] {
-            table.slots[hash(self::key(input, position))] = base + position as u32;
+            slots[hash(self::key(input, position))] = base + position as u32;
         }
     }
     writer.expect_end(at - flushed)?;
@@ -95,7 +96,7 @@ impl std::fmt::Display for Corrupt {
 
 impl std::error::Error for Corrupt {}
 
-/// Decompresses into `out`; how much of it was filled.
+/// Decompresses into `out`; how much of it was filled. What is behind that may have changed, too.
 pub fn decompress_into(mut input: &[u8], out: &mut [u8]) -> Result<usize, Corrupt> {
     let mut at = 0;
     while let Some((&control, rest)) = input.split_first() {
@@ -103,7 +104,11 @@ pub fn decompress_into(mut input: &[u8], out: &mut [u8]) -> Result<usize, Corrup
         input = rest;
         if control < LITERALS_MAX {
             let (literals, rest) = input.split_at_checked(control + 1).ok_or(Corrupt)?;
-            out.get_mut(at..at + literals.len()).ok_or(Corrupt)?.copy_from_slice(literals);
+            // As many as a run can have at most, where there is room: that is quicker, and what is too much is overwritten.
+            match (out[at..].first_chunk_mut::<LITERALS_MAX>(), input.first_chunk::<LITERALS_MAX>()) {
+                (Some(room), Some(bytes)) => *room = *bytes,
+                _ => out.get_mut(at..at + literals.len()).ok_or(Corrupt)?.copy_from_slice(literals),
+            }
             at += literals.len();
             input = rest;
             continue;
@@ -121,7 +126,12 @@ pub fn decompress_into(mut input: &[u8], out: &mut [u8]) -> Result<usize, Corrup
         if len > out.len() - at {
             return Err(Corrupt);
         }
-        if distance >= len {
+        const WORD: usize = 16;
+        if distance >= WORD && out.len() - at >= len + WORD {
+            for offset in (0..len).step_by(WORD) {
+                out.copy_within(from + offset..from + offset + WORD, at + offset);
+            }
+        } else if distance >= len {
             out.copy_within(from..from + len, at);
         } else {
             // The source overlaps what is being written: the bytes repeat.
@@ -134,16 +144,16 @@ pub fn decompress_into(mut input: &[u8], out: &mut [u8]) -> Result<usize, Corrup
     Ok(at)
 }
 
-/// Decompresses a string whose length is known, as RDB records it. The length is checked against what the input could
-/// possibly expand to before anything is allocated.
-pub fn decompress(input: &[u8], len: usize) -> Result<Vec<u8>, Corrupt> {
+/// Decompresses a string whose length is known, as RDB records it, into `out`, whose content is replaced. The length is
+/// checked against what the input could possibly expand to before anything is allocated.
+pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     // Three bytes make a reference of at most 264.
     if len > input.len().saturating_mul(REFERENCE_MAX / 3) {
         return Err(Corrupt);
     }
-    let mut out = vec![0; len];
-    match decompress_into(input, &mut out)? {
-        filled if filled == len => Ok(out),
+    out.resize(len, 0);
+    match decompress_into(input, out)? {
+        filled if filled == len => Ok(()),
         _ => Err(Corrupt),
     }
 }
@@ -183,22 +193,19 @@ impl Writer<'_> {
         Some(())
     }
 
-    /// Writes `input[from..to]`. A run is copied as if it were of full length where there is room for that: what is behind its
-    /// end is written over, and a copy of a length that is known beforehand takes two instructions.
-    #[inline]
-    fn literals(&mut self, input: &[u8], mut from: usize, to: usize) -> Option<()> {
-        while from < to {
-            let run = (to - from).min(LITERALS_MAX);
-            match (self.out.get_mut(self.len..self.len + 1 + LITERALS_MAX), input.get(from..from + LITERALS_MAX)) {
-                (Some([control, room @ ..]), Some(text)) => {
-                    *control = run as u8 - 1;
-                    room.copy_from_slice(text);
-                    self.len += 1 + run;
-                }
-                _ => {
-                    self.put(&[run as u8 - 1])?;
-                    self.put(&input[from..from + run])?;
-                }
+    /// Writes the literals `from..upto` of the input.
+    fn literals(&mut self, input: &[u8], mut from: usize, upto: usize) -> Option<()> {
+        while from < upto {
+            let run = (upto - from).min(LITERALS_MAX);
+            // As many as a run can have at most, where there is room: that is quicker, and what is too much is overwritten.
+            let room = self.out.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<{ LITERALS_MAX + 1 }>());
+            if let (Some(room), Some(bytes)) = (room, input[from..].first_chunk::<LITERALS_MAX>()) {
+                room[0] = run as u8 - 1;
+                room[1..].copy_from_slice(bytes);
+                self.len += 1 + run;
+            } else {
+                self.put(&[run as u8 - 1])?;
+                self.put(&input[from..from + run])?;
             }
             from += run;
         }
@@ -222,35 +229,33 @@ fn reference_limit(left: usize) -> usize {
 }
 
 /// The three bytes at a position.
-#[inline(always)]
+#[inline]
 fn key(input: &[u8], at: usize) -> u32 {
-    match input.get(at..at + 4) {
-        Some(four) => u32::from_be_bytes(four.try_into().expect("four bytes")) >> 8,
+    match input[at..].first_chunk() {
+        Some(four) => u32::from_be_bytes(*four) >> 8,
         None => u32::from(input[at]) << 16 | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2]),
     }
 }
 
 /// liblzf's hash of three bytes, on which it depends what is found.
+#[inline]
 fn hash(key: u32) -> usize {
-    ((key >> (24 - HASH_BITS)).wrapping_sub(key.wrapping_mul(5)) & ((1 << HASH_BITS) - 1)) as usize
+    ((key >> (24 - HASH_BITS)).wrapping_sub(key.wrapping_mul(5)) & (SLOTS as u32 - 1)) as usize
 }
 
-/// How many bytes from `from` on are those from `at` on: three for certain, and no more than `limit`, up to which there is input.
+/// How many bytes at `from` are the same as those at `at`, up to `limit`. Three are known to be.
 #[inline]
-fn common_len(input: &[u8], from: usize, at: usize, limit: usize) -> usize {
-    let word = |at: usize| u64::from_le_bytes(input[at..at + 8].try_into().expect("eight bytes"));
+fn common_prefix(input: &[u8], from: usize, at: usize, limit: usize) -> usize {
+    let (a, b) = (&input[from..], &input[at..at + limit]);
     let mut len = 3;
-    while len + 8 <= limit {
-        let difference = word(from + len) ^ word(at + len);
+    while let (Some(x), Some(y)) = (a[len..].first_chunk(), b[len..].first_chunk()) {
+        let difference = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
         if difference != 0 {
             return len + (difference.trailing_zeros() / 8) as usize;
         }
         len += 8;
     }
-    while len < limit && input[from + len] == input[at + len] {
-        len += 1;
-    }
-    len
+    len + a[len..].iter().zip(&b[len..]).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -285,6 +290,11 @@ mod tests {
             samples.push(bytes);
         }
         samples
+    }
+
+    fn decompress(input: &[u8], len: usize) -> Result<Vec<u8>, Corrupt> {
+        let mut out = b"what was there before".to_vec();
+        super::decompress(input, len, &mut out).map(|()| out)
     }
 
     #[test]

@@ -15,5 +15,6 @@ fn compress(plain: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn expand(packed: &[u8], plain_len: usize) -> Option<Vec<u8>> {
-    lzf::decompress(packed, plain_len).ok()
+    let mut plain = Vec::new();
+    lzf::decompress(packed, plain_len, &mut plain).ok().map(|()| plain)
 }

@@ -101,17 +101,21 @@ impl Intset {
 
     /// The set in Redis' layout, in the narrowest of its encodings.
     pub fn to_redis_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(REDIS_HEADER_LEN + self.len() * self.redis_encoding() as usize);
+        self.write_redis_bytes(&mut out);
+        out
+    }
+
+    /// As `to_redis_bytes`, behind what is in `out`.
+    pub fn write_redis_bytes(&self, out: &mut Vec<u8>) {
         let encoding = self.redis_encoding();
-        let width = encoding as usize;
-        let mut out = Vec::with_capacity(REDIS_HEADER_LEN + self.len() * width);
-        out.extend_from_slice(&(width as u32).to_le_bytes());
+        out.extend_from_slice(&(encoding as u32).to_le_bytes());
         out.extend_from_slice(&(self.len() as u32).to_le_bytes());
         match encoding {
             RedisEncoding::Int16 => self.each(|value| out.extend_from_slice(&(value as i16).to_le_bytes())),
             RedisEncoding::Int32 => self.each(|value| out.extend_from_slice(&(value as i32).to_le_bytes())),
             RedisEncoding::Int64 => self.each(|value| out.extend_from_slice(&value.to_le_bytes())),
         }
-        out
     }
 
     /// Calls `f` with each member in ascending order; the width is looked at once, not per member.

@@ -66,7 +66,8 @@ impl Listpack {
 
     /// A copy of bytes from outside, once they proved to be a well-formed listpack.
     pub fn from_bytes_validated(bytes: &[u8]) -> Result<Listpack, Corrupt> {
-        Listpack::from_bytes_checked(bytes, |_, _| Ok(()))
+        walk(bytes, |_, _| Ok(()))?;
+        ThinBytes::from_slice(bytes).map(Listpack).map_err(|_| Corrupt::at(0, "listpack too long"))
     }
 
     /// As [`Listpack::from_bytes_validated`], and `check` may refuse entries (given with their index) by a reason.
@@ -546,6 +547,11 @@ pub fn encoded_size(element: Element<'_>) -> usize {
 /// Checks that `bytes` are a well-formed listpack: sizes, every entry and its back length, count, terminator.
 /// `check` sees each element with its index and may refuse it with a reason.
 pub fn validate(bytes: &[u8], mut check: impl FnMut(usize, Element<'_>) -> Result<(), &'static str>) -> Result<(), Corrupt> {
+    walk(bytes, |nth, at| check(nth, entry(bytes, at).0))
+}
+
+/// As `validate`; `visit` is told where the entries are.
+fn walk(bytes: &[u8], mut visit: impl FnMut(usize, usize) -> Result<(), &'static str>) -> Result<(), Corrupt> {
     if bytes.len() < EMPTY_LEN {
         return Err(Corrupt::at(bytes.len(), "listpack shorter than its header"));
     }
@@ -562,13 +568,19 @@ pub fn validate(bytes: &[u8], mut check: impl FnMut(usize, Element<'_>) -> Resul
     }
     let (mut at, mut count) = (HEADER_LEN, 0_usize);
     while at < end {
-        let (element, len) = decode(entries, at).ok_or(Corrupt::at(at, "bad listpack entry"))?;
-        let (back, back_len) = back_length(len);
-        let next = at + len + back_len;
-        if entries.get(at + len..next) != Some(&back[..back_len]) {
-            return Err(Corrupt::at(at + len, "bad listpack back length"));
-        }
-        check(count, element).map_err(|reason| Corrupt::at(at, reason))?;
+        let len = encoded_len(entries, at).filter(|len| *len <= end - at).ok_or(Corrupt::at(at, "bad listpack entry"))?;
+        let next = match entries.get(at + len) {
+            Some(&back) if len <= BACK_LEN_SHORT && usize::from(back) == len => at + len + 1,
+            _ => {
+                let (back, back_len) = back_length(len);
+                let next = at + len + back_len;
+                if entries.get(at + len..next) != Some(&back[..back_len]) {
+                    return Err(Corrupt::at(at + len, "bad listpack back length"));
+                }
+                next
+            }
+        };
+        visit(count, at).map_err(|reason| Corrupt::at(at, reason))?;
         at = next;
         count += 1;
     }
@@ -654,6 +666,9 @@ fn entry_before(bytes: &[u8], at: usize) -> usize {
         byte_at -= 1;
     }
 }
+
+/// Encoded lengths up to this have a back length of one byte, which is the length.
+const BACK_LEN_SHORT: usize = 127;
 
 /// Bytes of the back length. The steps are one short of the powers of two, as in Redis, whose bytes we match.
 #[inline]

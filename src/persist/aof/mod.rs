@@ -16,7 +16,7 @@ pub mod writer;
 
 use super::disk::{Disk, RealDisk};
 use crate::config::{AppendFsync, Config};
-use crate::stream::{Consumer, ConsumerId, WriteStream};
+use crate::stream::{Consumer, ConsumerId, Targets, WriteStream};
 use manifest::{Kind, Manifest, Part};
 use rewrite::Rewrite;
 use std::cell::Cell;
@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::{info, warn};
-use writer::{Change, ManifestText, Report, Shared, Writer};
+use writer::{Change, ManifestText, Report, Shared, Slowest, Writer};
 
 /// Whether writes are logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -151,6 +151,10 @@ struct Tap {
 }
 
 impl Consumer for Tap {
+    fn target(&self) -> Targets {
+        Targets::FILE
+    }
+
     fn append(&mut self, bytes: &[u8], end: u64) {
         let mut stamping = self.stamping.get();
         if !stamping.on {
@@ -504,9 +508,9 @@ impl Aof {
         }
     }
 
-    /// Slowest write and sync since the last call, in milliseconds.
-    pub fn take_slowest(&self) -> (u32, u32) {
-        self.writer.as_ref().map_or((0, 0), |writer| writer.shared().take_slowest())
+    /// What was slowest since the last call.
+    pub fn take_slowest(&self) -> Slowest {
+        self.writer.as_ref().map_or(Slowest::default(), |writer| writer.shared().take_slowest())
     }
 
     /// What INFO tells.

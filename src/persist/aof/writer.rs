@@ -73,6 +73,15 @@ pub enum Report {
     },
 }
 
+/// How long the slowest call of each kind took, in milliseconds.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Slowest {
+    pub write: u32,
+    pub sync: u32,
+    /// Giving files their final names after a rewrite.
+    pub rename: u32,
+}
+
 enum Job {
     Data { bytes: Vec<u8>, end: u64 },
     Change(Change),
@@ -92,9 +101,10 @@ pub struct Shared {
     buffered: AtomicU64,
     syncing: AtomicBool,
     delayed: AtomicU64,
-    /// Slowest write and sync since they were last asked for, in milliseconds.
+    /// The slowest of each since they were last asked for, in milliseconds.
     slow_write: AtomicU32,
     slow_sync: AtomicU32,
+    slow_rename: AtomicU32,
     /// Microseconds to wait before each write (DEBUG AOF-FLUSH-SLEEP).
     flush_sleep: AtomicU64,
     /// Tells the engine that there is news.
@@ -166,6 +176,7 @@ impl Writer {
             delayed: AtomicU64::new(0),
             slow_write: AtomicU32::new(0),
             slow_sync: AtomicU32::new(0),
+            slow_rename: AtomicU32::new(0),
             flush_sleep: AtomicU64::new(0),
             tell,
         });
@@ -307,9 +318,10 @@ impl Shared {
         self.delayed.swap(0, Ordering::Relaxed)
     }
 
-    /// Takes the slowest write and the slowest sync since the last call, in milliseconds.
-    pub fn take_slowest(&self) -> (u32, u32) {
-        (self.slow_write.swap(0, Ordering::Relaxed), self.slow_sync.swap(0, Ordering::Relaxed))
+    /// Takes what was slowest since the last call.
+    pub fn take_slowest(&self) -> Slowest {
+        let take = |slowest: &AtomicU32| slowest.swap(0, Ordering::Relaxed);
+        Slowest { write: take(&self.slow_write), sync: take(&self.slow_sync), rename: take(&self.slow_rename) }
     }
 
     /// Sets the wait before each write, in microseconds.
@@ -590,9 +602,11 @@ impl Worker {
     fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<()> {
         // A file that the manifest names must not be lost while its name is not.
         self.sync()?;
+        let start = Instant::now();
         for (from, to) in renames {
             self.disk.rename(from, to)?;
         }
+        self.note(&self.shared.slow_rename, start);
         self.persist(manifest)
     }
 

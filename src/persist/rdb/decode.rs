@@ -139,7 +139,7 @@ fn list<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Li
                         }
                         continue;
                     }
-                    (node::PACKED, kind::LIST_QUICKLIST_2) => listpack(input, |_, _| Ok(()))?,
+                    (node::PACKED, kind::LIST_QUICKLIST_2) => plain_listpack(input)?,
                     (node::PACKED, _) => from_ziplist(input, "Ziplist")?,
                     _ => return Err(input.fault("unknown kind of a list's node")),
                 };
@@ -155,6 +155,15 @@ fn list<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Li
         list.pack(limits);
     }
     Ok(Some(list))
+}
+
+/// A listpack of any entries.
+fn plain_listpack<S: Source>(input: &mut Reader<S>) -> Result<Listpack> {
+    let outcome = match input.string()? {
+        Element::Str(bytes) => Listpack::from_bytes_validated(bytes),
+        Element::Int(_) => Err(Corrupt { offset: 0, reason: "a number in place of a listpack" }),
+    };
+    outcome.map_err(|corrupt| packed(input, "Listpack", corrupt))
 }
 
 /// A listpack whose entries `check` accepts.
@@ -237,7 +246,7 @@ fn set_of_ints<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Set> 
 }
 
 fn set_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Set> {
-    let pack = listpack(input, |_, _| Ok(()))?;
+    let pack = plain_listpack(input)?;
     refuse_duplicates(input, rules, &pack, 1)?;
     if pack.len() <= rules.limits.set_entries {
         return Ok((!pack.is_empty()).then_some(Set::Packed(pack)));
@@ -385,7 +394,7 @@ fn valkey_hash<S: Source>(input: &mut Reader<S>, rules: Rules<'_>) -> Read<Hash>
 fn hash_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) -> Read<Hash> {
     let limits = rules.limits;
     let pack = match kind {
-        kind::HASH_LISTPACK => listpack(input, |_, _| Ok(()))?,
+        kind::HASH_LISTPACK => plain_listpack(input)?,
         kind::HASH_ZIPLIST => from_ziplist(input, "Hash ziplist")?,
         _ => return zipmap(input, rules),
     };
@@ -401,7 +410,8 @@ fn hash_of_pack<S: Source>(input: &mut Reader<S>, rules: Rules<'_>, kind: u8) ->
     let mut entries = pack.iter();
     while let (Some(name), Some(value)) = (entries.next(), entries.next()) {
         if !name.with_text(|name| value.with_text(|value| hash.put(name, value, None, limits))) {
-            return Err(input.fault("duplicate fields of a hash"));
+            // Tools look for these words in the log.
+            return Err(input.fault("Hash listpack with dup elements"));
         }
     }
     Ok(Some(hash))

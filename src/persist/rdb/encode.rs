@@ -54,6 +54,8 @@ pub struct Encoder {
     compression: bool,
     table: Option<lzf::Table>,
     packed: Vec<u8>,
+    /// An intset on its way.
+    ints: Vec<u8>,
 }
 
 /// Strings up to this many bytes may be saved as integers, as the longest of those that fit 32 bits.
@@ -66,7 +68,7 @@ const GAIN_MIN: usize = 4;
 impl Encoder {
     /// `compression` is `rdbcompression`.
     pub fn new(compression: bool) -> Self {
-        Encoder { compression, table: None, packed: Vec::new() }
+        Encoder { compression, table: None, packed: Vec::new(), ints: Vec::new() }
     }
 
     /// Appends a whole entry with its deadline and, if given, its access clock. Returns the type it was written as.
@@ -191,9 +193,12 @@ impl Encoder {
     /// True if the text was appended in compressed form.
     fn compressed(&mut self, text: &[u8], out: &mut impl Out) -> bool {
         let mut packed = std::mem::take(&mut self.packed);
-        packed.resize(text.len() - GAIN_MIN, 0);
+        let room = text.len() - GAIN_MIN;
+        if packed.len() < room {
+            packed.resize(room, 0);
+        }
         let table = self.table.get_or_insert_default();
-        let len = lzf::compress(text, &mut packed, table);
+        let len = lzf::compress(text, &mut packed[..room], table);
         if let Some(len) = len {
             self.blob(&packed[..len], text.len(), out);
         }
@@ -247,7 +252,13 @@ impl Encoder {
 
     fn set(&mut self, set: &Set, out: &mut impl Out) {
         match set {
-            Set::Ints(ints) => self.text(&ints.to_redis_bytes(), out),
+            Set::Ints(ints) => {
+                let mut bytes = std::mem::take(&mut self.ints);
+                bytes.clear();
+                ints.write_redis_bytes(&mut bytes);
+                self.text(&bytes, out);
+                self.ints = bytes;
+            }
             Set::Packed(pack) => self.text(pack.as_bytes(), out),
             Set::Table(_) => {
                 self.len(set.len() as u64, out);

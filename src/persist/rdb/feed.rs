@@ -8,6 +8,7 @@ use super::load::{AccessMark, Filling, Library, Loaded, Manner, Options, Reading
 use super::read::{LoadError, Result};
 use crate::ds::object::Limits;
 use crate::keyspace::{Entry, Keyspace};
+use crate::types::DbIndex;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -20,6 +21,8 @@ pub struct Feed {
     manner: Manner,
     loaded: Loaded,
     libraries: Vec<Library>,
+    /// Entries that were read and are about to be filed.
+    pending: Vec<(DbIndex, Entry)>,
 }
 
 type Routine = Coroutine<Answer, Want, Result<u64>>;
@@ -134,7 +137,7 @@ impl Feed {
             while reading.step(options, &mut Handing(way))? {}
             Ok(reading.offset())
         });
-        Feed { routine: Some(routine), inlet, manner, loaded: Loaded::default(), libraries: Vec::new() }
+        Feed { routine: Some(routine), inlet, manner, loaded: Loaded::default(), libraries: Vec::new(), pending: Vec::new() }
     }
 
     /// Reads on with the bytes that arrived.
@@ -145,22 +148,28 @@ impl Feed {
         self.inlet.fill(bytes);
         let Some(mut routine) = self.routine.take() else { return Ok(Fed::Done) };
         let now = keyspace.env.clock.micros() / 1000;
-        let Feed { manner, loaded, libraries, .. } = self;
-        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries };
+        let Feed { manner, loaded, libraries, pending, .. } = self;
+        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries, pending };
         let mut answer = Ok(());
-        loop {
+        let read = loop {
             match routine.resume(answer) {
-                CoroutineResult::Yield(Want::Bytes) => {
-                    self.routine = Some(routine);
-                    return Ok(Fed::More);
-                }
+                CoroutineResult::Yield(Want::Bytes) => break None,
                 CoroutineResult::Yield(Want::File(part)) => answer = file(&mut sink, part),
-                CoroutineResult::Return(read) => {
-                    self.loaded.bytes = read?;
-                    return Ok(Fed::Done);
-                }
+                CoroutineResult::Return(read) => break Some(read?),
             }
-        }
+        };
+        let offset = read.unwrap_or_default();
+        sink.file_pending().map_err(|reason| LoadError { offset, reason: reason.into() })?;
+        Ok(match read {
+            None => {
+                self.routine = Some(routine);
+                Fed::More
+            }
+            Some(bytes) => {
+                self.loaded.bytes = bytes;
+                Fed::Done
+            }
+        })
     }
 
     /// No more bytes will come.

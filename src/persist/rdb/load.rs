@@ -292,7 +292,12 @@ pub struct FileLoad {
     manner: Manner,
     loaded: Loaded,
     libraries: Vec<Library>,
+    /// Entries that were read and are about to be filed.
+    pending: Vec<(DbIndex, Entry)>,
 }
+
+/// Entries that wait while their places in the table come into the cache.
+const AHEAD: usize = 16;
 
 impl FileLoad {
     /// Opens a file; none if there is none.
@@ -308,7 +313,8 @@ impl FileLoad {
         };
         let len = file.metadata().map_err(broken)?.len();
         let reading = Reading::begin(file, len, manner.checksum)?;
-        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), libraries: Vec::new() }))
+        let (libraries, pending) = (Vec::new(), Vec::with_capacity(AHEAD));
+        Ok(Some(FileLoad { reading, manner, loaded: Loaded::default(), libraries, pending }))
     }
 
     /// Bytes read so far.
@@ -323,16 +329,19 @@ impl FileLoad {
     pub fn step(&mut self, keyspace: &mut Keyspace) -> Result<bool> {
         let limits = keyspace.env.settings.limits.clone();
         let now = keyspace.env.clock.micros() / 1000;
-        let FileLoad { reading, manner, loaded, libraries } = self;
+        let FileLoad { reading, manner, loaded, libraries, pending } = self;
         let options = Options { limits: &limits, checksum: manner.checksum, deep: manner.deep };
-        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries };
+        let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries, pending };
         // Many at once: what was set up is for all of them.
+        let mut more = true;
         for _ in 0..STEP {
-            if !reading.step(options, &mut sink)? {
-                return Ok(false);
+            more = reading.step(options, &mut sink)?;
+            if !more {
+                break;
             }
         }
-        Ok(true)
+        sink.file_pending().map_err(|reason| LoadError { offset: reading.offset(), reason: reason.into() })?;
+        Ok(more)
     }
 
     /// What came of it, and the libraries of functions in the file.
@@ -351,6 +360,17 @@ pub(super) struct Filling<'a> {
     pub manner: Manner,
     pub loaded: &'a mut Loaded,
     pub libraries: &'a mut Vec<Library>,
+    pub pending: &'a mut Vec<(DbIndex, Entry)>,
+}
+
+impl Filling<'_> {
+    pub fn file_pending(&mut self) -> std::result::Result<(), &'static str> {
+        let mut is_twice = false;
+        for (db, entry) in self.pending.drain(..) {
+            is_twice |= !self.keyspace.file_loaded(db, entry, self.manner.merge);
+        }
+        if is_twice { Err("a key is there twice") } else { Ok(()) }
+    }
 }
 
 impl Sink for Filling<'_> {
@@ -410,10 +430,10 @@ impl Sink for Filling<'_> {
         }
         entry.set_clock(clock(self.keyspace, access));
         self.loaded.keys += 1;
-        match self.keyspace.file_loaded(DbIndex(db as u32), entry, self.manner.merge) {
-            true => Ok(()),
-            false => Err("a key is there twice"),
-        }
+        let db = DbIndex(db as u32);
+        self.keyspace.prefetch_bucket(db, entry.key());
+        self.pending.push((db, entry));
+        if self.pending.len() == AHEAD { self.file_pending() } else { Ok(()) }
     }
 }
 

@@ -176,6 +176,9 @@ enum Length {
     Encoded(u8),
 }
 
+/// A buffer that was filled beyond this is not filled again.
+const PLAIN_KEPT_MAX: usize = 1 << 20;
+
 /// Reads elements of the format.
 pub struct Reader<S> {
     pub source: S,
@@ -257,10 +260,12 @@ impl<S: Source> Reader<S> {
             return Err(self.fault("string too long"));
         }
         let offset = self.source.offset();
+        if self.plain.capacity() > PLAIN_KEPT_MAX {
+            self.plain = Vec::new();
+        }
         let packed = self.source.take(packed_len)?;
-        match lzf::decompress(packed, len as usize) {
-            Ok(plain) => self.plain = plain,
-            Err(_) => return Err(LoadError { offset, reason: Cow::Borrowed("broken compressed string") }),
+        if lzf::decompress(packed, len as usize, &mut self.plain).is_err() {
+            return Err(LoadError { offset, reason: Cow::Borrowed("broken compressed string") });
         }
         Ok(Element::Str(&self.plain))
     }

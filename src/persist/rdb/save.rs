@@ -7,7 +7,6 @@ use crate::keyspace::{Entry, Keyspace};
 use crate::persist::snapshot::sink::{FileSink, MemorySink};
 use crate::types::DbIndex;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 /// What is said about the data set at the head of a file.
@@ -54,14 +53,11 @@ pub enum AccessKind {
     Frequency,
 }
 
-/// Writes all databases into `name` in `folder` and returns when they are safe there. Returns the number of keys.
-/// `incremental` is `rdb-save-incremental-fsync`.
+/// Writes all databases into a file and returns when they are safe there. Returns the number of keys.
 ///
 /// # Errors
 /// What the system says; then the old file is as it was.
-pub fn save_file(folder: &Path, name: &str, keyspace: &Keyspace, options: Options, incremental: bool) -> io::Result<u64> {
-    let temporary = format!("temp-{}.rdb", std::process::id());
-    let sink = FileSink::create(folder, &temporary, name, incremental)?;
+pub fn save_file(sink: FileSink, keyspace: &Keyspace, options: Options) -> io::Result<u64> {
     let mut out = Output::new(Box::new(sink), options.checksum);
     let mut writer = Writer::new(options);
     write_head(&mut writer.encoder, &writer.options, &mut out);

@@ -43,6 +43,8 @@ pub struct FileSink {
     /// Bytes whose way to the disk has begun.
     synced: u64,
     incremental: bool,
+    /// Where what has the target's name goes before it is replaced.
+    aside: Option<PathBuf>,
     done: bool,
 }
 
@@ -58,7 +60,12 @@ impl FileSink {
     pub fn create(folder: &Path, temporary: &str, target: &str, incremental: bool) -> io::Result<FileSink> {
         let (temporary, target) = (folder.join(temporary), folder.join(target));
         let file = File::create(&temporary)?;
-        Ok(FileSink { temporary, target, file, written: 0, synced: 0, incremental, done: false })
+        Ok(FileSink { temporary, target, file, written: 0, synced: 0, incremental, aside: None, done: false })
+    }
+
+    /// What has the target's name now is kept under this name.
+    pub fn keep_aside(&mut self, name: Option<PathBuf>) {
+        self.aside = name;
     }
 }
 
@@ -83,6 +90,12 @@ impl Sink for FileSink {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(header)?;
         self.file.sync_all()?;
+        if let Some(aside) = &self.aside
+            && self.target.exists()
+        {
+            // A second name first, so that there is a file at any time; where there are no second names it has to move.
+            std::fs::hard_link(&self.target, aside).or_else(|_| std::fs::rename(&self.target, aside))?;
+        }
         std::fs::rename(&self.temporary, &self.target)?;
         self.done = true;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -285,7 +285,8 @@ impl<'t> Unpacker<'t> {
                 state.push_number(f64::from_be_bytes(bytes))
             }
             0xCC..=0xCF => {
-                let number = self.unsigned(1 << (kind - 0xCC))?;
+                // One of 64 bits is taken for a signed one, as by the original.
+                let number = self.unsigned(1 << (kind - 0xCC))? as i64;
                 state.push_number(number as f64)
             }
             0xD0..=0xD3 => {

@@ -30,7 +30,7 @@
 //! - State between calls of one script belongs into upvalues (`push_closure`, `push_upvalue`) or, typed, beside the interpreter
 //!   (`Machine::add_context`, `State::context`).
 
-mod arguments;
+pub(super) mod arguments;
 mod bit;
 mod cjson;
 mod cmsgpack;

@@ -247,7 +247,8 @@ fn unpack(state: &mut State) -> Outcome<usize> {
         }
         at += size;
     }
-    state.push_number((at + 1) as f64)?;
+    // A place before the text is told as it was given.
+    state.push_number(at.wrapping_add(1) as i64 as f64)?;
     Ok(count + 1)
 }
 

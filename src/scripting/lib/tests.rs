@@ -127,6 +127,7 @@ fn messagepack_is_written_and_read() {
         ("select('#', cmsgpack.unpack('\\1\\2\\3'))", "3"),
         ("select(1, cmsgpack.unpack_one('\\1\\2'))", "1"),
         ("(cmsgpack.unpack_limit('\\1\\2\\3', 3))", "-1"),
+        ("cmsgpack.unpack('\\207\\255\\255\\255\\255\\255\\255\\255\\254')", "-2"),
         ("cmsgpack.unpack('\\193')", "!Bad data format in input."),
         ("cmsgpack.unpack('\\221\\255\\255\\255\\255')", "!Missing bytes in input."),
         ("cmsgpack.unpack('\\129\\192\\1')", "!table index is nil"),
@@ -150,6 +151,7 @@ fn structures_are_written_and_read() {
     check(&[
         ("table.concat({struct.unpack('>b c0 H', '\\2ab\\1\\2')}, ' ')", "ab 258 6"),
         ("struct.size('!8 b d')", "16"),
+        ("struct.unpack('', 'abc', -3)", "-3"),
         ("struct.unpack('i', 'abc')", "!bad argument #2 to 'unpack' (data string too short)"),
         ("struct.unpack('c0', 'abc')", "!format 'c0' needs a previous size"),
         ("struct.unpack('s', 'abc')", "!unfinished string in data"),

@@ -80,6 +80,7 @@ unsafe extern "C" {
     pub fn lua_pcall(l: *mut lua_State, nargs: c_int, nresults: c_int, errfunc: c_int) -> c_int;
     pub fn lua_gc(l: *mut lua_State, what: c_int, data: c_int) -> c_int;
     pub fn lua_sethook(l: *mut lua_State, f: Option<lua_Hook>, mask: c_int, count: c_int) -> c_int;
+    pub fn lua_gethookmask(l: *mut lua_State) -> c_int;
     pub fn lua_getstack(l: *mut lua_State, level: c_int, ar: *mut lua_Debug) -> c_int;
     pub fn lua_getinfo(l: *mut lua_State, what: *const c_char, ar: *mut lua_Debug) -> c_int;
 

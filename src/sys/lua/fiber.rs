@@ -22,18 +22,14 @@ impl FiberStack {
     }
 }
 
-/// What a fiber does when it is resumed.
-pub enum Progress<Ask, Done> {
-    /// It is suspended and wants an answer.
-    Asks(Ask),
-    /// It ended. Interpreter and stack can be used again.
-    Ends(Machine, FiberStack, Done),
-}
-
 type Inner<Ask, Answer, Done> = Coroutine<Answer, Ask, (Machine, Done), DefaultStack>;
 
 /// An interpreter that runs. One that is dropped while it is suspended is leaked: there is no way to end it then.
-pub struct Fiber<Ask: 'static, Answer: 'static, Done: 'static>(ManuallyDrop<Inner<Ask, Answer, Done>>);
+pub struct Fiber<Ask: 'static, Answer: 'static, Done: 'static> {
+    inner: ManuallyDrop<Inner<Ask, Answer, Done>>,
+    /// What is left when it has ended.
+    left: Option<(Machine, Done)>,
+}
 
 impl<Ask: 'static, Answer: 'static, Done: 'static> Fiber<Ask, Answer, Done> {
     /// A fiber that will run `body`, from the first `resume` on, with the answer given there.
@@ -45,17 +41,29 @@ impl<Ask: 'static, Answer: 'static, Done: 'static> Fiber<Ask, Answer, Done> {
             machine.shared().yielder.set(None);
             (machine, done)
         };
-        Fiber(ManuallyDrop::new(Coroutine::with_stack(stack.0, run)))
+        Fiber { inner: ManuallyDrop::new(Coroutine::with_stack(stack.0, run)), left: None }
     }
 
-    /// Goes on with an answer to what it asked for.
-    pub fn resume(mut self, answer: Answer) -> (Option<Self>, Progress<Ask, Done>) {
-        match self.0.resume(answer) {
-            CoroutineResult::Yield(ask) => (Some(self), Progress::Asks(ask)),
-            CoroutineResult::Return((machine, done)) => {
-                let stack = ManuallyDrop::into_inner(self.0).into_stack();
-                (None, Progress::Ends(machine, FiberStack(stack), done))
+    /// Goes on with an answer to what it asked for, until it asks again. `None` when it has ended: `end` tells the rest.
+    #[inline]
+    pub fn resume(&mut self, answer: Answer) -> Option<Ask> {
+        if self.left.is_some() {
+            return None;
+        }
+        match self.inner.resume(answer) {
+            CoroutineResult::Yield(ask) => Some(ask),
+            CoroutineResult::Return(left) => {
+                self.left = Some(left);
+                None
             }
         }
+    }
+
+    /// The interpreter and the stack, to be used again, and what the body returned. `None` for one that has not ended, which is
+    /// leaked.
+    pub fn end(self) -> Option<(Machine, FiberStack, Done)> {
+        let (machine, done) = self.left?;
+        let stack = ManuallyDrop::into_inner(self.inner).into_stack();
+        Some((machine, FiberStack(stack), done))
     }
 }

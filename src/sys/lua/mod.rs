@@ -19,13 +19,13 @@ mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tick;
 
 pub use error::LuaError;
-pub use fiber::{Fiber, FiberStack, Progress};
+pub use fiber::{Fiber, FiberStack};
 pub use shared::Hook;
 use shared::Shared;
-pub use state::{Kept, Outcome, Place, State, Type};
-use std::any::Any;
+pub use state::{Argument, Kept, Outcome, Place, State, Type};
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
@@ -51,6 +51,7 @@ impl Machine {
         // SAFETY: the allocator is given its `Shared`, which lives in the machine, longer than the interpreter.
         let l = unsafe { ffi::lua_newstate(shared::allocate, std::ptr::from_ref(&*shared).cast_mut().cast()) };
         let l = NonNull::new(l).ok_or(LuaError::Memory)?;
+        shared.set_main(l.as_ptr());
         let mut machine = Machine { l, shared };
         machine.open()?;
         Ok(machine)
@@ -70,7 +71,7 @@ impl Machine {
     }
 
     /// Puts something beside the interpreter for `State::context`.
-    pub fn add_context(&mut self, context: Rc<dyn Any>) {
+    pub fn add_context<T: 'static>(&mut self, context: Rc<T>) {
         self.shared.add_context(context);
     }
 
@@ -166,6 +167,7 @@ unsafe extern "C" fn redstart_lua_hook(l: *mut ffi::lua_State) -> c_int {
     let (shared, mut state) = unsafe { (Shared::of(l), State::at(l)) };
     let Some(hook) = shared.hook.get() else { return 0 };
     shared.in_lua.set(false);
+    state.settle_tick();
     let raised = match hook(&mut state) {
         Ok(()) => 0,
         Err(error) => {

@@ -21,7 +21,11 @@ pub(super) struct Shared {
     pub hook: Cell<Option<Hook>>,
     /// What `State::ask` suspends, and the types that it takes.
     pub yielder: Cell<Option<(TypeId, *const c_void)>>,
-    contexts: RefCell<Vec<Rc<dyn Any>>>,
+    contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    /// The interpreter itself, not one of its coroutines.
+    main: Cell<*mut ffi::lua_State>,
+    /// The hook is called by ticks, each of which puts it in place once.
+    pub by_ticks: Cell<bool>,
 }
 
 impl Shared {
@@ -33,6 +37,8 @@ impl Shared {
             hook: Cell::new(None),
             yielder: Cell::new(None),
             contexts: RefCell::default(),
+            main: Cell::new(std::ptr::null_mut()),
+            by_ticks: Cell::new(false),
         })
     }
 
@@ -48,6 +54,16 @@ impl Shared {
             ffi::lua_getallocf(l, &mut ud);
             &*ud.cast::<Shared>()
         }
+    }
+
+    /// The interpreter.
+    #[inline]
+    pub fn main(&self) -> *mut ffi::lua_State {
+        self.main.get()
+    }
+
+    pub fn set_main(&self, l: *mut ffi::lua_State) {
+        self.main.set(l);
     }
 
     pub fn used(&self) -> usize {
@@ -68,8 +84,8 @@ impl Shared {
         self.limit.set(bytes);
     }
 
-    pub fn add_context(&self, context: Rc<dyn Any>) {
-        self.contexts.borrow_mut().push(context);
+    pub fn add_context<T: 'static>(&self, context: Rc<T>) {
+        self.contexts.borrow_mut().push((TypeId::of::<T>(), context));
     }
 
     pub fn drop_contexts(&mut self) {
@@ -77,7 +93,9 @@ impl Shared {
     }
 
     pub fn context<T: 'static>(&self) -> Option<Rc<T>> {
-        self.contexts.borrow().iter().find_map(|context| context.clone().downcast::<T>().ok())
+        let contexts = self.contexts.borrow();
+        let (_, context) = contexts.iter().find(|(type_id, _)| *type_id == TypeId::of::<T>())?;
+        context.clone().downcast::<T>().ok()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::ffi::{self, lua_State};
 use super::shared::Shared;
-use super::{Hook, LuaError, LuaFn};
+use super::{Hook, LuaError, LuaFn, tick};
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int, c_void};
@@ -60,6 +60,12 @@ impl Type {
     }
 }
 
+/// What functions that take texts take.
+pub enum Argument<'a> {
+    Bytes(&'a [u8]),
+    Number(f64),
+}
+
 /// A value kept where the collector finds it: `State::keep`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kept(c_int);
@@ -81,6 +87,7 @@ const SIZE_HINT_MAX: usize = 1 << 16;
 /// The stack of the function that runs.
 pub struct State {
     l: *mut lua_State,
+    shared: *const Shared,
     /// Free places on the stack that are known to exist.
     room: u32,
 }
@@ -92,7 +99,9 @@ impl State {
     /// # Safety
     /// `l` is alive and idle, or runs a function that was called through the shim; the state is not used beyond that.
     pub(super) unsafe fn at(l: *mut lua_State) -> Self {
-        State { l, room: ffi::LUA_MINSTACK }
+        // SAFETY: the interpreter is alive.
+        let shared = unsafe { std::ptr::from_ref(Shared::of(l)) };
+        State { l, shared, room: ffi::LUA_MINSTACK }
     }
 
     pub(super) fn raw(&self) -> *mut lua_State {
@@ -101,8 +110,8 @@ impl State {
 
     #[inline]
     pub(super) fn shared(&self) -> &Shared {
-        // SAFETY: the interpreter is alive as long as its states.
-        unsafe { Shared::of(self.l) }
+        // SAFETY: the interpreter, and what it shares, is alive as long as its states.
+        unsafe { &*self.shared }
     }
 
     /// Makes room for `n` values.
@@ -257,6 +266,27 @@ impl State {
             let start = ffi::lua_tolstring(self.l, at, &mut len);
             Some(std::slice::from_raw_parts(start.cast(), len))
         }
+    }
+
+    /// Hands over the arguments of the function that runs, or whatever is on the stack, in order. False if one was neither a
+    /// string nor a number; the rest is left out then.
+    #[inline]
+    pub fn each_argument(&self, mut f: impl FnMut(Argument<'_>)) -> bool {
+        for at in 1..=self.top() as c_int {
+            // SAFETY: the place exists. A string stays as it is on the stack, which does not change meanwhile.
+            unsafe {
+                match ffi::lua_type(self.l, at) {
+                    4 => {
+                        let mut len = 0;
+                        let start = ffi::lua_tolstring(self.l, at, &mut len);
+                        f(Argument::Bytes(std::slice::from_raw_parts(start.cast(), len)));
+                    }
+                    3 => f(Argument::Number(ffi::lua_tonumber(self.l, at))),
+                    _ => return false,
+                }
+            }
+        }
+        true
     }
 
     /// The bytes of a string or number. The number in this place becomes a string: not for the keys of a walk with `next`.
@@ -599,8 +629,41 @@ impl State {
         }
     }
 
+    /// Calls `hook` every few milliseconds while Lua's code runs, or never again: before the interpreter is left for longer than
+    /// it takes to answer.
+    pub fn set_tick(&mut self, hook: Option<Hook>) {
+        /// Instructions in a tick where there is no timer.
+        const COUNT: u32 = 100_000;
+        let Some(hook) = hook else {
+            tick::leave();
+            // SAFETY: the interpreter is alive.
+            if self.shared().hook.take().is_some() && unsafe { ffi::lua_gethookmask(self.l) } != 0 {
+                self.set_hook(None);
+            }
+            return;
+        };
+        if tick::enter(self.shared()) {
+            self.shared().by_ticks.set(true);
+            self.shared().hook.set(Some(hook));
+        } else {
+            self.set_hook(Some((hook, COUNT)));
+        }
+    }
+
+    /// Takes the hook of one tick out again.
+    pub(super) fn settle_tick(&mut self) {
+        if self.shared().by_ticks.get() {
+            tick::leave();
+            // SAFETY: no hook is set any more.
+            unsafe { ffi::lua_sethook(self.l, None, 0, 0) };
+            tick::enter(self.shared());
+        }
+    }
+
     /// Calls `hook` after every `count` instructions, or never again.
     pub fn set_hook(&mut self, hook: Option<(Hook, u32)>) {
+        tick::leave();
+        self.shared().by_ticks.set(false);
         self.shared().hook.set(hook.map(|(hook, _)| hook));
         let (entry, mask, count): (Option<ffi::lua_Hook>, _, _) = match hook {
             Some((_, count)) => (Some(ffi::redstart_lua_enter_hook), ffi::LUA_MASKCOUNT, count as c_int),

@@ -77,16 +77,11 @@ fn a_fiber_asks_and_a_hook_ends_it() {
     };
     let mut fiber = Fiber::<f64, f64, _>::new(machine, FiberStack::new().unwrap(), body);
     let mut answer = 0.0;
-    let (mut machine, stack) = loop {
-        match fiber.resume(answer) {
-            (Some(next), Progress::Asks(n)) => (fiber, answer) = (next, n * 2.0),
-            (_, Progress::Ends(machine, stack, done)) => {
-                assert_eq!(done, Some(22.0));
-                break (machine, stack);
-            }
-            _ => panic!("a fiber that asks goes on"),
-        }
-    };
+    while let Some(n) = fiber.resume(answer) {
+        answer = n * 2.0;
+    }
+    let (mut machine, stack, done) = fiber.end().unwrap();
+    assert_eq!(done, Some(22.0));
     machine.state().set_top(0).unwrap();
     machine.state().load(b"while true do pcall(function() while true do end end) end", c"@test").unwrap();
     let body = |state: &mut State, _: ()| {
@@ -95,13 +90,15 @@ fn a_fiber_asks_and_a_hook_ends_it() {
             state.ask::<(), ()>(());
             Ok(())
         };
-        state.set_hook(Some((hook, 1000)));
+        state.set_tick(Some(hook));
         let ended = state.call(0, 0);
+        state.set_tick(None);
         (ended, String::from_utf8_lossy(state.bytes(-1).unwrap_or_default()).into_owned())
     };
-    let fiber = Fiber::<(), (), _>::new(machine, stack, body);
-    let (Some(fiber), Progress::Asks(())) = fiber.resume(()) else { panic!("the hook asks") };
-    let (None, Progress::Ends(_, _, (ended, text))) = fiber.resume(()) else { panic!("it ends") };
+    let mut fiber = Fiber::<(), (), _>::new(machine, stack, body);
+    assert_eq!(fiber.resume(()), Some(()), "the hook asks");
+    assert_eq!(fiber.resume(()), None, "it ends");
+    let (_, _, (ended, text)) = fiber.end().unwrap();
     assert_eq!(ended, Err(LuaError::Value));
     // Without a place when the hook met pcall itself and not the loop inside.
     assert!(matches!(text.as_str(), "killed" | "test:1: killed"), "{text}");
@@ -123,8 +120,9 @@ fn recursion_ends_with_an_error() {
             let ended = state.call_open(0);
             (ended.is_ok(), String::from_utf8_lossy(state.bytes(-1).unwrap_or_default()).into_owned())
         };
-        let (_, progress) = Fiber::<(), (), _>::new(machine, FiberStack::new().unwrap(), body).resume(());
-        let Progress::Ends(_, _, (_, text)) = progress else { panic!("it ends") };
+        let mut fiber = Fiber::<(), (), _>::new(machine, FiberStack::new().unwrap(), body);
+        assert_eq!(fiber.resume(()), None, "it ends");
+        let (_, _, (_, text)) = fiber.end().unwrap();
         assert!(text.contains(expected), "{source}: {text}");
     }
 }

@@ -461,6 +461,11 @@ fn refusals_are_noted() {
         "#,
     );
     assert_eq!(log(&mut kit), ["1 key toplevel x u", "1 command toplevel get u"]);
+    // Of a script's command the client that runs the script is told.
+    kit.run_as(2, "EVAL \"return redis.pcall('get', KEYS[1])\" 1 k");
+    assert_eq!(log(&mut kit)[0], "1 command lua get u");
+    let told = kit.run("ACL LOG 1");
+    assert!(told.contains(" cmd=eval user=u ") && !told.contains("addr=lua"), "{told}");
     assert_eq!(kit.run("ACL LOG RESET"), "+OK");
     assert_eq!(kit.run("ACL LOG"), "[]");
 }

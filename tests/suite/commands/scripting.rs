@@ -31,6 +31,36 @@ fn values_become_replies() {
 }
 
 #[test]
+fn texts_are_formatted_as_in_lua_5_1() {
+    let mut kit = Kit::new();
+    let mut run =
+        |expression: &str| kit.run_request(&OwnedRequest::build([&b"EVAL"[..], format!("return {expression}").as_bytes(), b"0"]));
+    for (expression, expected) in [
+        (r#"string.format('%d %5.1f %-4s| %q %%', 3.9, 2.25, 'ab', 'a"b')"#, r#""3   2.2 ab  | \"a\\\"b\" %""#),
+        ("('%s'):format(1e15)", r#""1e+15""#),
+        ("('%x %X %o %u'):format(255, 255, 8, -1)", r#""ff FF 10 18446744073709551615""#),
+        (r"('%s'):format('a\0b') .. #('%s'):format('a\0' .. ('b'):rep(100))", r#""a102""#),
+        (r##"('%q'):format('\0\r\n') == '"\\000\\r\\\n"' and 1"##, "1"),
+        ("('%c%5.3s|'):format(65, 'abcdef')", r#""A  abc|""#),
+        ("('%g'):format(0/0)", r#""-nan""#),
+    ] {
+        assert_eq!(run(expression), expected, "{expression}");
+    }
+    for (expression, expected) in [
+        ("('%s'):format({})", "bad argument #1 to 'format' (string expected, got table)"),
+        ("string.format('%d', 'x')", "bad argument #2 to 'format' (number expected, got string)"),
+        ("string.format('%s')", "bad argument #2 to 'format' (no value)"),
+        ("string.format('%y', 1)", "invalid option '%y' to 'format'"),
+        ("string.format('%', 1)", "invalid option '%' to 'format'"),
+        ("string.format('%123d', 1)", "invalid format (width or precision too long)"),
+        ("string.format('%-+ #0-d', 1)", "invalid format (repeated flags)"),
+    ] {
+        let reply = run(expression);
+        assert!(reply.contains(expected), "{expression}: {reply}");
+    }
+}
+
+#[test]
 fn commands_run_under_the_script() {
     check(
         r##"

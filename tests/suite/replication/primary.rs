@@ -289,7 +289,7 @@ fn what_is_refused() {
 /// Functions alone, for `redis-cli --functions-rdb`; the data alone, for `redis-cli --rdb`.
 #[test]
 fn a_part_of_the_data() {
-    let (server, mut client) = start(|builder| builder);
+    let (server, mut client) = start(|builder| builder.set("rdbcompression", "no"));
     client.run("SET key-of-data v");
     let code = "#!lua name=lib\\nredis.register_function('f', function() return 1 end)";
     client.run(&format!("FUNCTION LOAD \"{code}\""));
@@ -323,7 +323,7 @@ fn a_primary_comes_back_after_a_restart() {
     let (server, mut client) = start(settings);
     let mut replica = Replica::connect(server.address());
     replica.introduce();
-    replica.say(&format!("PSYNC {id} 53"));
+    replica.say(&format!("PSYNC {id} 51"));
     let line = replica.line();
     assert!(line.starts_with("+CONTINUE ") && !line.contains(&id), "{line}");
     client.run("SET k w");

@@ -1,13 +1,27 @@
 //! Seeded random Lua scripts, with one right answer each: nothing depends on the order of a table's keys, on addresses or on
 //! time. Left out as well is what LuaJIT does otherwise than Lua 5.1 by design: `goto`, loops with a step of 0, indices beyond
-//! 32 bits, patterns with a zero byte or a reference to nothing, `assert` with a table. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides nothing; those
-//! that are about conversions return what they have.
+//! 32 bits, patterns with a zero byte or a reference to nothing, `assert` with a table, the least and the greatest of numbers
+//! with NaN among them. Scripts show most results as text of their own making (`show`), so that a reply's conversion hides
+//! nothing; those that are about conversions return what they have.
 
 use super::Random;
 
 /// What a script is about; `REDSTART_LUA_TOPICS` selects some.
-pub const TOPICS: &[&str] =
-    &["arithmetic", "string", "pattern", "format", "table", "cjson", "cmsgpack", "struct", "bit", "reply", "command", "error"];
+pub const TOPICS: &[&str] = &[
+    "arithmetic",
+    "string",
+    "pattern",
+    "format",
+    "table",
+    "order",
+    "cjson",
+    "cmsgpack",
+    "struct",
+    "bit",
+    "reply",
+    "command",
+    "error",
+];
 
 /// Shows a value whole: type, text, and a table's items and fields in the order of their shown keys.
 const SHOW: &str = r#"
@@ -37,6 +51,7 @@ local function all(...)
   for i = 1, select('#', ...) do parts[i] = show((select(i, ...))) end
   return table.concat(parts, ' ')
 end
+local function num(v) if v ~= v then return 0 end return v end
 local function try(f, ...) return all(pcall(f, ...)) end
 "#;
 
@@ -62,6 +77,7 @@ impl Scripts {
             "pattern" => self.patterns(),
             "format" => self.formats(),
             "table" => self.tables(),
+            "order" => self.order(),
             "cjson" => self.cjson(),
             "cmsgpack" => self.cmsgpack(),
             "struct" => self.structs(),
@@ -218,7 +234,10 @@ impl Scripts {
         let a = self.numeric(depth + 1);
         match self.random.below(12) {
             0 => format!("math.{}({a})", self.one(&["floor", "ceil", "abs", "sqrt", "modf", "frexp", "deg", "rad"])),
-            1 => format!("math.{}({a}, {})", self.one(&["fmod", "max", "min", "atan2"]), self.numeric(depth + 1)),
+            1 if self.random.percent(50) => {
+                format!("math.{}(num({a}), num({}))", self.one(&["max", "min"]), self.numeric(depth + 1))
+            }
+            1 => format!("math.{}({a}, {})", self.one(&["fmod", "atan2"]), self.numeric(depth + 1)),
             2 => format!("math.ldexp({a}, {})", self.random.below(40)),
             3 => format!("-({a})"),
             4 => format!("({a} % {})", self.numeric(depth + 1)),
@@ -371,6 +390,54 @@ impl Scripts {
             values.pop();
         }
         format!("return try(string.format, '{format}'{})", values.iter().map(|value| format!(", {value}")).collect::<String>())
+    }
+
+    /// The order of a table's keys: names and numbers, as far as it does not depend on addresses.
+    fn order(&mut self) -> String {
+        const NAMES: &[&str] = &[
+            "id",
+            "name",
+            "email",
+            "created_at",
+            "updated",
+            "kind",
+            "status",
+            "priority",
+            "delay",
+            "attempts",
+            "data",
+            "opts",
+            "parent",
+            "key",
+            "value",
+            "ts",
+            "user",
+            "count",
+            "x",
+            "y",
+            "z",
+            "a",
+            "b",
+            "price",
+            "a_rather_long_name_of_more_than_32_bytes",
+        ];
+        let named = |this: &mut Self| format!("{} = {}", this.one(NAMES), this.random.below(100));
+        let constructor = self.list(12, named);
+        let mut changes = String::new();
+        for _ in 0..self.random.below(16) {
+            changes += &match self.random.below(10) {
+                0..7 => format!("t.{} = {} ", self.one(NAMES), self.random.below(100)),
+                7 => format!("t[{}] = {} ", 100 + self.random.below(1000), self.random.below(100)),
+                8 => format!("t['k' .. {}] = 'v' ", self.random.below(40)),
+                _ => format!("t[{}.5] = 1 ", self.random.below(40)),
+            };
+        }
+        let shown = match self.random.below(3) {
+            0 => "local o = {} for k in pairs(t) do o[#o + 1] = tostring(k) end return table.concat(o, ' ')",
+            1 => "return try(cjson.encode, t)",
+            _ => "return show(cmsgpack.pack(t))",
+        };
+        format!("local t = {{{constructor}}} {changes} {shown}")
     }
 
     fn tables(&mut self) -> String {
