@@ -542,6 +542,11 @@ impl Outside for Surroundings {
         });
     }
 
+    fn role_changed(&self, config: &Config) {
+        // A refusal is in the log.
+        let _ = self.oom_score.apply(config);
+    }
+
     fn tls_to_others(&self, config: &Config) -> Result<Arc<rustls::ClientConfig>, String> {
         self.peers.client(config).map_err(|refusal| refusal.to_string())
     }

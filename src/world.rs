@@ -202,6 +202,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
+        self.replication.lacking = self.replication.lacks_replicas(&self.config, crate::clock::Clock::Real.micros() / 1000);
         self.review_restrictions();
         self.adopt_cluster_config();
     }
@@ -421,6 +422,9 @@ pub trait Outside {
 
     /// Has a job done on a thread that may wait, and its outcome brought to the engine.
     fn migrate(&self, job: Job, connections: Connections);
+
+    /// The server follows another one now, or none any more.
+    fn role_changed(&self, config: &Config);
 
     /// What TLS connections to other servers begin with.
     ///

@@ -26,7 +26,7 @@ pub fn admit(
     if session.transaction.is_some() && spec.has(Flag::NoMulti) {
         return Err(error::NOT_IN_MULTI);
     }
-    check(world, session, at, spec, args, Note::place_of(session), (session, args)).map_err(|denial| {
+    check(world, session, at, spec, args, Note::place_of(session)).map_err(|denial| {
         let text = match &session.user {
             Some(user) => permission::denial_text(denial, user, spec, args, false),
             None => Vec::new(),
@@ -35,8 +35,7 @@ pub fn admit(
     })
 }
 
-/// Judges a request by the rules of the client's user, and notes a refusal. `client` is whom the log describes, and what it
-/// asked for: with scripts that is not what is judged.
+/// Judges a request by the rules of the client's user, and notes a refusal.
 ///
 /// # Errors
 /// What is missing.
@@ -47,7 +46,6 @@ pub fn check(
     spec: &'static CommandSpec,
     args: Args<'_>,
     place: Place,
-    client: (&Session, Args<'_>),
 ) -> Result<(), Denial> {
     let Some(user) = &session.user else { return Ok(()) };
     let denied = permission::may_run(user, at, spec, args);
@@ -58,7 +56,7 @@ pub fn check(
             Denial::Key(at) => (Reason::Key, args.get(at)),
             Denial::Channel(at) => (Reason::Channel, args.get(at)),
         };
-        let line = commands::session::description(world, client.0, client.1);
+        let line = commands::session::description(world, session, args);
         let note = Note { reason, place, object, user: &user.name };
         world.note_refusal(note, || line);
     }

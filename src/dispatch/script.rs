@@ -116,7 +116,7 @@ fn proceed(
 ) -> Ran<Box<Paused>> {
     loop {
         match suspended.resume(answer) {
-            Some(Ask::Call) => answer = call(world, (&*session, args), &mut script, suspended.run()),
+            Some(Ask::Call) => answer = call(world, session, &mut script, suspended.run()),
             Some(Ask::MayRun) => answer = Answer::MayRun(may_run(world, &script, suspended.run().request.borrow().args())),
             Some(Ask::Pause) => {
                 note_busy(world, &script, args);
@@ -156,8 +156,8 @@ fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
     });
 }
 
-/// Runs the command that a script asks for. `client` is who runs the script, and by which request.
-fn call(world: &mut World, client: (&Session, Args<'_>), script: &mut Script, run: &Run) -> Answer {
+/// Runs the command that a script asks for. `client` is who runs the script.
+fn call(world: &mut World, client: &Session, script: &mut Script, run: &Run) -> Answer {
     let request = run.request.borrow();
     let (args, resp3) = (request.args(), run.resp3.get());
     let Some(at) = super::lookup(&world.commands, args).filter(|at| !is_unknown_subcommand(world.commands.get(*at).spec, args))
@@ -240,13 +240,7 @@ fn is_unknown_subcommand(spec: &CommandSpec, args: Args<'_>) -> bool {
 }
 
 /// Refuses what a script may not run, in the order in which the original looks at it.
-fn admit_call(
-    world: &mut World,
-    client: (&Session, Args<'_>),
-    script: &mut Script,
-    at: u16,
-    args: Args<'_>,
-) -> Result<(), CommandError> {
+fn admit_call(world: &mut World, client: &Session, script: &mut Script, at: u16, args: Args<'_>) -> Result<(), CommandError> {
     let spec = world.commands.get(at).spec;
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::new("ERR Wrong number of args calling Redis command from script"));
@@ -257,7 +251,7 @@ fn admit_call(
     }
     let session = &script.session;
     if session.guarded
-        && let Err(denial) = permit::check(world, session, at, spec, args, Place::Script, client)
+        && let Err(denial) = permit::check(world, client, at, spec, args, Place::Script)
     {
         let text = session.user.as_ref().map(|user| denial_text(denial, user, spec, args, false));
         return Err(CommandError::bytes([b"ERR ACL failure in script: ", &text.unwrap_or_default()[..]].concat()));

@@ -88,7 +88,7 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
         let start = session.out.mark();
         // The user's rules may have changed since the request was queued.
         if session.guarded
-            && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi, (session, args))
+            && let Err(denial) = permit::check(world, session, at, spec, args, Place::Multi)
         {
             fail(world, session, start, &permit::changed_since_queued(denial), None);
             run.next += 1;

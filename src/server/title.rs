@@ -4,8 +4,7 @@ use crate::config::Config;
 use crate::sys;
 use std::ffi::CString;
 
-/// Shows the title that the configuration wants, if it wants one and the title is ours to set. `name` is the program as it
-/// was called.
+/// Shows the title that the configuration wants, if it wants one and the title is ours to set.
 pub fn show(config: &Config) {
     if config.set_proc_title
         && let Ok(title) = CString::new(expand(config))
@@ -37,7 +36,7 @@ fn expand(config: &Config) -> String {
 
 fn variable(config: &Config, name: &str) -> String {
     match name {
-        "title" => std::env::args().next().unwrap_or_default(),
+        "title" => sys::title::name().to_owned(),
         "listen-addr" if config.port == 0 && config.tls_port == 0 => config.unixsocket.clone(),
         "listen-addr" => {
             let port = if config.port != 0 { config.port } else { config.tls_port };

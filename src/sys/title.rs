@@ -2,7 +2,7 @@
 //! binary takes it over, so servers inside of other programs leave the title alone.
 
 use std::ffi::{CStr, c_char};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 unsafe extern "C" {
     /// The environment: pointers to terminated texts, and a null at the end.
@@ -12,10 +12,19 @@ unsafe extern "C" {
 /// The memory behind the command line: its first address and its length in bytes.
 static AREA: Mutex<Option<(usize, usize)>> = Mutex::new(None);
 
+/// The program as it was called: where it stood a title may stand now.
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// The program as it was called; empty if the title was not taken over.
+pub fn name() -> &'static str {
+    NAME.get().map_or("", String::as_str)
+}
+
 /// Takes the memory of the command line over. The environment lies behind it and makes room, so that titles may be longer than
 /// the command line was. To be called before any thread is started; without effect where the system does not tell the place.
 pub fn take() {
     let Some([arguments, arguments_end, surroundings, surroundings_end]) = places() else { return };
+    let _ = NAME.set(std::env::args().next().unwrap_or_default());
     let mut end = arguments_end;
     if surroundings == arguments_end {
         let mut moved = true;

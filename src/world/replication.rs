@@ -35,6 +35,7 @@ impl World {
             }
         }
         self.config.replicaof = Some(Master { host: host.to_owned(), port });
+        self.tell_role();
         self.replication.follow(upstream, &mut self.stream);
         self.replication.keep_history(self.config.repl_backlog_size, &mut self.stream);
         self.drop_replicas();
@@ -57,6 +58,7 @@ impl World {
     pub fn become_primary(&mut self) {
         self.leave_upstream();
         self.config.replicaof = None;
+        self.tell_role();
         self.replication.lead(&mut self.stream);
         // The history is kept for those who followed the old primary, and come now.
         self.replication.alone_since = Clock::Real.micros() / 1000;
@@ -151,6 +153,13 @@ impl World {
         });
         self.replication.settle_needs();
         self.count_good_replicas();
+    }
+
+    /// Who is outside looks at the role, too.
+    fn tell_role(&self) {
+        if let Some(outside) = &self.outside {
+            outside.role_changed(&self.config);
+        }
     }
 
     /// A replica is gone.

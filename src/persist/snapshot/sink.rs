@@ -60,16 +60,7 @@ impl FileSink {
     pub fn create(folder: &Path, temporary: &str, target: &str, incremental: bool) -> io::Result<FileSink> {
         let (temporary, target) = (folder.join(temporary), folder.join(target));
         let file = File::create(&temporary)?;
-        Ok(FileSink {
-            temporary,
-            target,
-            file,
-            written: 0,
-            synced: 0,
-            incremental,
-            aside: None,
-            done: false,
-        })
+        Ok(FileSink { temporary, target, file, written: 0, synced: 0, incremental, aside: None, done: false })
     }
 
     /// What has the target's name now is kept under this name.
