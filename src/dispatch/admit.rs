@@ -43,6 +43,8 @@ fn admit_writer(world: &World, session: &Session, spec: &CommandSpec, args: Args
         return Err(error::OOM);
     }
     if world.read_only && effective_flags(world, session, spec, args) & Flag::Write.bit() != 0 {
+        // A node of a cluster knows who takes it.
+        route::admit(world, session, spec, args)?;
         return Err(error::READONLY);
     }
     Ok(())
