@@ -125,7 +125,7 @@ fn feed(world: &mut World, held: &super::hold::Held, at: usize) -> Fed {
             Stage::Receiving(_) if !is_greeted => {}
             Stage::Receiving(payload) => {
                 while out.bytes.len() < PIECE {
-                    match payload.next() {
+                    match payload.take_next() {
                         Next::Bytes(chunk) => out.bytes.extend_from_slice(&chunk),
                         Next::Later => break,
                         Next::End(end) => {

@@ -67,16 +67,14 @@ impl SlotIndex {
         }
         // A cursor of an earlier slot has this one still ahead.
         let from = if at == slot { cursor >> SLOT_BITS << HASH_SHIFT } else { 0 };
-        let mut shown = 0;
         let mut part = None;
-        for hash in self.slots[slot as usize].range(from..) {
+        for (shown, hash) in self.slots[slot as usize].range(from..).enumerate() {
             // Hashes that a cursor could not tell apart are shown in one go.
             if shown >= count && part != Some(hash >> HASH_SHIFT) {
                 return hash >> HASH_SHIFT << SLOT_BITS | u64::from(slot);
             }
             part = Some(hash >> HASH_SHIFT);
             show(table, slot, *hash, f);
-            shown += 1;
         }
         0
     }

@@ -75,7 +75,7 @@ pub enum Next {
 
 impl Payload {
     /// Takes what is next.
-    pub fn next(&mut self) -> Next {
+    pub fn take_next(&mut self) -> Next {
         let mut state = self.0.lock();
         if let Some(chunk) = state.chunks.pop_front() {
             state.bytes -= chunk.len();
@@ -292,7 +292,7 @@ mod tests {
     fn drain(payload: &mut Payload) -> (Vec<u8>, Next) {
         let mut all = Vec::new();
         loop {
-            match payload.next() {
+            match payload.take_next() {
                 Next::Bytes(bytes) => all.extend_from_slice(&bytes),
                 other => return (all, other),
             }

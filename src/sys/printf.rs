@@ -34,11 +34,9 @@ pub fn append(out: &mut Vec<u8>, form: &[u8], conversion: u8, value: Value<'_>) 
         return;
     }
     let mut format = [0_u8; 16];
-    let mut len = 0;
     let long: &[u8] = if matches!(value, Value::Signed(_) | Value::Unsigned(_)) { b"l" } else { b"" };
-    for byte in [b"%", form, long, &[conversion]].into_iter().flatten() {
-        format[len] = *byte;
-        len += 1;
+    for (place, byte) in format[..15].iter_mut().zip([b"%", form, long, &[conversion]].into_iter().flatten()) {
+        *place = *byte;
     }
     let mut buffer = [0_u8; LEN_MAX];
     let (to, format) = (buffer.as_mut_ptr().cast(), format.as_ptr().cast());
