@@ -168,6 +168,13 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         warn!("{reason}");
         return ExitCode::FAILURE;
     }
+    let bus = match server::bind_bus(&world.config) {
+        Ok(bus) => bus,
+        Err(error) => {
+            warn!("Failed listening on the port of the cluster bus, aborting: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     info!("Server initialized");
     let outcome = runtime.block_on(async move {
         let mailbox = Mailbox::new(world);
@@ -185,7 +192,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
             tracing::debug!("Ready on port {port} after {:?}", started.elapsed());
             notify_supervisor("READY=1\nSTATUS=Ready to accept connections\n");
         };
-        let outcome = server::serve(mailbox, bound, loaded).await;
+        let outcome = server::serve(mailbox, bound, bus, loaded).await;
         notify_supervisor("STOPPING=1\n");
         outcome
     });

@@ -17,7 +17,7 @@ use crate::migration::{Connections, Job};
 use crate::net::listener::{self, BindError, Bound, Door, Kind};
 use crate::net::tls::client::Peers;
 use crate::net::tls::{self, Tls};
-use crate::net::{io_thread, local, runtime};
+use crate::net::{self, io_thread, local, runtime};
 use crate::persist::Persistence;
 use crate::persist::disk::Disk;
 use crate::scripting::Scripting;
@@ -196,6 +196,13 @@ impl Builder {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
                 return;
             }
+            let bus = match bind_bus(&world.config) {
+                Ok(bus) => bus,
+                Err(error) => {
+                    let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, error)));
+                    return;
+                }
+            };
             runtime.block_on(async move {
                 let mailbox = Mailbox::new(world);
                 let address = port.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -208,7 +215,7 @@ impl Builder {
                     let failed = |reason: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, reason.to_owned());
                     let _ = ready.send(outcome.map(|()| (address, tls_port)).map_err(failed));
                 };
-                serve(mailbox, bound, loaded).await;
+                serve(mailbox, bound, bus, loaded).await;
             });
         })?;
         match started.recv() {
@@ -265,6 +272,18 @@ pub fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
         bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, config.tcp_backlog as i32)?));
     }
     Ok(bound)
+}
+
+/// Binds the port of the cluster bus on every address that clients are served at, if the server is a node. Over TLS the bus is
+/// not spoken: then there is none.
+///
+/// # Errors
+/// The first address that cannot be had and is not optional.
+pub fn bind_bus(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+    match crate::cluster::bus_port(config).filter(|_| config.cluster_enabled && !config.tls_cluster) {
+        Some(port) => Ok(bind_tcp(config, Plan { port, auto: false })?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Which port to bind.
@@ -387,6 +406,7 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         is_restricted: false,
         in_transaction: false,
         measure_all: false,
+        last_ended: None,
     };
     world.adopt_config();
     world
@@ -394,7 +414,12 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
 
 /// Loads the data and serves until the engine ends. Clients are answered from the start on; `loaded` is called when the data
 /// are there, or why they are not, which ends the server.
-pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Result<(), &str>)) -> Outcome {
+pub async fn serve(
+    mailbox: Mailbox,
+    bound: Vec<Bound>,
+    bus: Vec<std::net::TcpListener>,
+    loaded: impl FnOnce(Result<(), &str>),
+) -> Outcome {
     let tls = bound.iter().find_map(|bound| match bound {
         Bound::Tls(_, tls) => Some(tls.clone()),
         _ => None,
@@ -445,6 +470,9 @@ pub async fn serve(mailbox: Mailbox, bound: Vec<Bound>, loaded: impl FnOnce(Resu
     let outcome = match started {
         Ok(Ok(())) => {
             mailbox.with(|engine| engine.world.claim_slots());
+            if let Err(error) = net::bus::open(&mailbox, bus) {
+                tracing::warn!("The cluster bus cannot be served: {error}");
+            }
             local::spawn(cron::run(mailbox.clone()));
             loaded(Ok(()));
             ended.await.ok()

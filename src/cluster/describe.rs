@@ -44,7 +44,7 @@ impl Cluster {
             let _ = write!(text, ",shard-id={}", node.shard);
         }
         let primary = node.primary.and_then(|primary| self.node(primary));
-        let link = if node.connected || node.id == self.me() { "connected" } else { "disconnected" };
+        let link = if node.link.is_some() || node.id == self.me() { "connected" } else { "disconnected" };
         let _ = write!(
             text,
             " {} {} {} {} {} {link}",
@@ -81,11 +81,22 @@ impl Cluster {
             }
         }
         let state = if self.is_healthy() { "ok" } else { "fail" };
+        let messages = |sent: bool, word: &str| {
+            let mut text = String::new();
+            let mut all = 0;
+            for (name, count) in self.messages(sent) {
+                let _ = write!(text, "cluster_stats_messages_{name}_{word}:{count}\r\n");
+                all += count;
+            }
+            let _ = write!(text, "cluster_stats_messages_{word}:{all}\r\n");
+            text
+        };
+        let (sent, received, cut) = (messages(true, "sent"), messages(false, "received"), self.links_cut());
         format!(
             "cluster_state:{state}\r\ncluster_slots_assigned:{assigned}\r\ncluster_slots_ok:{ok}\r\n\
              cluster_slots_pfail:{maybe_failed}\r\ncluster_slots_fail:{failed}\r\ncluster_known_nodes:{}\r\n\
-             cluster_size:{}\r\ncluster_current_epoch:{}\r\ncluster_my_epoch:{}\r\ncluster_stats_messages_sent:0\r\n\
-             cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
+             cluster_size:{}\r\ncluster_current_epoch:{}\r\ncluster_my_epoch:{}\r\n{sent}{received}\
+             total_cluster_links_buffer_limit_exceeded:{cut}\r\n",
             self.node_count(),
             self.size(),
             self.current_epoch,

@@ -3,12 +3,14 @@
 //! Nothing here knows clients or keys. Commands ask and change this view (`commands::cluster`), requests are judged by it
 //! (`dispatch::route`), and a file keeps it from one start to the next (`file`).
 
+mod bus;
 mod describe;
 mod file;
 mod node;
 mod slot_set;
 mod state;
 
+pub use bus::{FailoverKind, Following, Link, LinkId, Published, TICK_MILLIS, Wanted, Wish, message};
 pub use describe::Reader;
 pub use file::{Broken, Refusal};
 pub use node::{NAME_LEN, Node, NodeFlags, NodeId};
@@ -35,6 +37,12 @@ pub struct Cluster {
     pub last_vote_epoch: u64,
     health: state::State,
     file: Option<file::ConfigFile>,
+    bus: bus::Bus,
+    /// The bus names ports for TLS first.
+    tls: bool,
+    /// What others are told of this node: an address, unless they are to look at the connection, and how far its data are.
+    announced_ip: String,
+    pub offset: i64,
 }
 
 impl Cluster {
@@ -51,6 +59,10 @@ impl Cluster {
             last_vote_epoch: 0,
             health: state::State::default(),
             file: None,
+            bus: bus::Bus::default(),
+            tls: false,
+            announced_ip: String::new(),
+            offset: 0,
         }
     }
 
@@ -61,6 +73,8 @@ impl Cluster {
         let (port, tls_port) =
             (announced(config.cluster_announce_port, config.port), announced(config.cluster_announce_tls_port, config.tls_port));
         let bus_port = announced(config.cluster_announce_bus_port, bus_port(config).unwrap_or(0).into());
+        self.tls = config.tls_cluster;
+        self.announced_ip.clone_from(&config.cluster_announce_ip);
         let me = self.myself_mut();
         (me.port, me.tls_port, me.bus_port) = (port, tls_port, bus_port);
         if !config.cluster_announce_ip.is_empty() {
@@ -138,6 +152,7 @@ impl Cluster {
 
     /// Takes a slot away from its owner.
     pub fn unassign(&mut self, slot: u16) {
+        self.bus.set_claimed(slot);
         if let Some(owner) = self.owners[slot as usize].take()
             && let Some(node) = self.nodes.get_mut(&owner)
         {
@@ -213,19 +228,26 @@ impl Cluster {
         }
         self.migrating.retain(|_, to| *to != id);
         self.importing.retain(|_, from| *from != id);
-        self.nodes.remove(&id);
-        for node in self.nodes.values_mut().filter(|node| node.primary == Some(id)) {
-            node.primary = None;
+        let forgotten = self.nodes.remove(&id);
+        for link in forgotten.into_iter().flat_map(|node| [node.link, node.inbound]).flatten() {
+            self.drop_link(link);
+        }
+        for node in self.nodes.values_mut() {
+            node.reports.remove(&id);
+            if node.primary == Some(id) {
+                node.primary = None;
+            }
         }
     }
 
     /// Starts over: no slots, no other nodes. `hard` gives this node another name as well.
     pub fn reset(&mut self, hard: bool) {
         (0..SLOTS).for_each(|slot| self.unassign(slot));
+        self.bus.start_over();
         self.migrating.clear();
         self.importing.clear();
         let mut me = self.myself().clone();
-        me.primary = None;
+        (me.primary, me.link, me.inbound) = (None, None, None);
         me.flags.clear(NodeFlags::REPLICA);
         me.flags.set(NodeFlags::PRIMARY);
         if hard {

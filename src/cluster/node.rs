@@ -1,7 +1,9 @@
 //! A node of the cluster as this node knows it.
 
+use super::bus::LinkId;
 use super::slot_set::SlotSet;
 use crate::types::UnixMillis;
+use std::collections::BTreeMap;
 
 /// Length of a node's name.
 pub const NAME_LEN: usize = 40;
@@ -65,6 +67,8 @@ impl NodeFlags {
     /// It was a primary with replicas, or a slot was ever moved to it: its replicas may move elsewhere.
     pub const MIGRATE_TO: u16 = 1 << 8;
     pub const NO_FAILOVER: u16 = 1 << 9;
+    /// It understands extensions.
+    pub const EXTENSIONS: u16 = 1 << 10;
 
     /// The names that CLUSTER NODES and nodes.conf show, in their order.
     const NAMES: [(u16, &'static str); 8] = [
@@ -129,8 +133,17 @@ pub struct Node {
     /// When a ping that was not answered yet was sent; 0 if there is none. And when the last answer came.
     pub ping_sent: UnixMillis,
     pub pong_received: UnixMillis,
-    pub connected: bool,
+    /// The connection to it, and the one that it made.
+    pub link: Option<LinkId>,
+    pub inbound: Option<LinkId>,
     pub replication_offset: i64,
+    /// When this node heard of it, when anything came from it, when it failed, and when a replica of it got this node's vote.
+    pub known_since: UnixMillis,
+    pub data_received: UnixMillis,
+    pub failed_at: UnixMillis,
+    pub voted_at: UnixMillis,
+    /// The primaries that say it does not answer, and when they last said so.
+    pub reports: BTreeMap<NodeId, UnixMillis>,
 }
 
 impl Node {
@@ -151,8 +164,14 @@ impl Node {
             primary: None,
             ping_sent: 0,
             pong_received: 0,
-            connected: false,
+            link: None,
+            inbound: None,
             replication_offset: 0,
+            known_since: 0,
+            data_received: 0,
+            failed_at: 0,
+            voted_at: 0,
+            reports: BTreeMap::new(),
         }
     }
 

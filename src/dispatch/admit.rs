@@ -6,6 +6,7 @@ use crate::command::table::Command;
 use crate::resp::request::Args;
 use crate::scripting::flags::Flags;
 use crate::session::Session;
+use crate::session::multi::Queued;
 use crate::world::World;
 
 use super::{permit, route, script, transaction};
@@ -42,6 +43,8 @@ fn admit_writer(world: &World, session: &Session, spec: &CommandSpec, args: Args
         return Err(error::OOM);
     }
     if world.read_only && effective_flags(world, session, spec, args) & Flag::Write.bit() != 0 {
+        // A node of a cluster knows who takes it.
+        route::admit(world, session, spec, args)?;
         return Err(error::READONLY);
     }
     Ok(())
@@ -113,8 +116,14 @@ fn effective_flags(world: &World, session: &Session, spec: &CommandSpec, args: A
     if let Some(transaction) = &session.transaction
         && spec.name == "EXEC"
     {
-        return spec.flags | transaction.flags & Flag::Write.bit();
+        let of = |queued: &Queued| own_flags(world, world.commands.get(queued.command).spec, queued.request.args());
+        let writes = transaction.queue.iter().any(|queued| of(queued) & Flag::Write.bit() != 0);
+        return spec.flags | if writes { Flag::Write.bit() } else { 0 };
     }
+    own_flags(world, spec, args)
+}
+
+fn own_flags(world: &World, spec: &CommandSpec, args: Args<'_>) -> u32 {
     let Some(script) = script::flags_of(world, spec, args) else { return spec.flags };
     let mut flags = spec.flags & !Flag::Stale.bit();
     if !script.has(Flags::NO_WRITES) {

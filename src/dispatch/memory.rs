@@ -35,6 +35,7 @@ pub fn before_command(world: &mut World, session: &mut Session) {
     let left = world.memory.left;
     if left != MemoryGuard::UNLIMITED && (world.memory_short || alloc::used_by_thread() > left) {
         make_room(world);
+        world.last_ended = None;
         if world.sessions.has_late() {
             world.sessions.collect_late(session);
         }

@@ -78,6 +78,7 @@ pub fn lookup(commands: &CommandTable, args: Args<'_>) -> Option<u16> {
 /// Takes the time, and a look at the memory, for the requests that follow: once per turn.
 #[inline]
 pub fn begin_turn(world: &mut World) {
+    world.last_ended = None;
     world.keyspace.refresh_clock();
     memory::refresh(world);
 }
@@ -294,6 +295,7 @@ fn complain(world: &mut World, session: &Session, args: Args<'_>) {
 
 /// Runs a request that waited for keys once more: it was counted and admitted when it came, but its user may have changed.
 pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
+    world.last_ended = None;
     let start = session.out.mark();
     match command {
         Some(at) => {
@@ -342,7 +344,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
     let spec = world.commands.get(at).spec;
     world.recent.note(&spec.name);
     // Commands of constant time share the batch's measurement; only the others are worth two looks at the clock.
-    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(Instant::now);
+    let last_ended = world.last_ended.take();
+    let timer = (!spec.has(Flag::Fast) || world.measure_all).then(|| last_ended.unwrap_or_else(Instant::now));
     let dirty = world.keyspace.env.effects.dirty;
     let mut block = None;
     let may_block = !world.keyspace.env.obeys;
@@ -408,7 +411,11 @@ fn conclude(
 ) -> Step {
     let Open { at, start, timer, dirty, again } = open;
     let spec = world.commands.get(at).spec;
-    let nanos = timer.map(|timer| timer.elapsed().as_nanos() as u64);
+    let nanos = timer.map(|timer| {
+        let ended = Instant::now();
+        world.last_ended = Some(ended);
+        ended.duration_since(timer).as_nanos() as u64
+    });
     let waits = match &result {
         Ok(Flow::Block) => true,
         // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
@@ -424,6 +431,7 @@ fn conclude(
         if !world.keyspace.env.effects.is_quiet() {
             publish::close_unit(world, session, args, false, false);
         }
+        world.last_ended = None;
         let deadline = session.awaits.and_then(|awaits| awaits.deadline);
         return Step::Wait(block.unwrap_or(BlockOn { deadline, ..BlockOn::default() }));
     }

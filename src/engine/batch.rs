@@ -6,6 +6,7 @@
 use super::event::Event;
 use crate::command::table::CommandTable;
 use crate::dispatch;
+use crate::raw::member::prefetch;
 use crate::resp::decode::{Decoder, Limits, ProtocolError, Step};
 use crate::resp::reply::Output;
 use crate::resp::request::{Args, Span};
@@ -134,6 +135,21 @@ impl Batch {
     pub fn args(&self, request: Request) -> Args<'_> {
         let spans = &self.spans[request.first as usize..(request.first + request.count) as usize];
         Args::new(&self.input, spans)
+    }
+
+    /// Brings closer what another thread has written of these batches: it is in that thread's cache, and the engine would wait
+    /// for one line after the other.
+    pub fn prefetch(batches: &[Box<Batch>]) {
+        const LINE: usize = 64;
+        for batch in batches {
+            let start = std::ptr::from_ref::<Batch>(batch).cast::<u8>();
+            (0..size_of::<Batch>()).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
+        }
+        for batch in batches {
+            prefetch(batch.requests.as_ptr());
+            prefetch(batch.spans.as_ptr());
+            prefetch(batch.input.as_ptr());
+        }
     }
 
     /// Makes room for the next read. An argument that is announced gets its room at once, up to a limit, so that it is not

@@ -106,6 +106,7 @@ impl Engine {
         if fails {
             self.release_figures();
         }
+        self.world.persistence.aof.note_held(self.held.queue.len());
     }
 
     /// True if the replies to a batch tell of the data. Others need not wait while the disk fails: otherwise nobody could ask
@@ -143,6 +144,7 @@ impl Engine {
             self.held.bytes -= reply.out.len();
             send(&mut self.world, reply);
         }
+        self.world.persistence.aof.note_held(self.held.queue.len());
         self.release_batches(mailbox);
     }
 

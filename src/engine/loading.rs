@@ -383,10 +383,15 @@ impl Wanted {
             warn!("Error reading the RDB base file {}, AOF loading aborted", self.name);
         }
         let text = format!("{}: {reason}", self.path.display());
+        warn!("Error reading {}: {reason}. redis-check-rdb tells more.", self.name);
         warn!(
-            "Fatal error loading the DB: {text}. The file was left as it is. Look at it with redis-check-rdb; put a backup in its \
-             place, or move it away to start without its data."
+            "Fatal error loading the DB: {text}. The file was left as it is: put a backup in its place, or move it away to start \
+             without its data."
         );
+        if self.role == Role::Snapshot {
+            // Tools look for these words.
+            warn!("Terminating server after rdb file reading failure.");
+        }
         text
     }
 }

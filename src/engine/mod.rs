@@ -7,6 +7,7 @@
 #![allow(clippy::vec_box)] // Batches travel by their boxes; a vector of the values would copy them.
 
 pub mod batch;
+mod bus;
 mod clients;
 mod config;
 pub mod cron;
@@ -367,8 +368,7 @@ impl Mailbox {
 
     /// Sends a batch that was run back to its connection.
     #[inline]
-    fn send_home(&self, mut batch: Box<Batch>) {
-        batch.compact();
+    fn send_home(&self, batch: Box<Batch>) {
         if batch.thread != 0 {
             let remotes = self.0.remotes.borrow();
             return remotes[batch.thread as usize - 1].orders.push(ToConnection::Return(batch));
@@ -481,10 +481,14 @@ impl Engine {
 
     fn run_round(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
         let mut prefetched = 0usize;
+        self.world.last_ended = None;
         if self.world.limits_client_memory {
             self.count_batches(batches);
         }
         for i in 0..batches.len() {
+            if i % PREFETCH_WINDOW == 0 && batches[i].thread != 0 {
+                Batch::prefetch(&batches[i..batches.len().min(i + PREFETCH_WINDOW)]);
+            }
             let (client, slot) = (batches[i].client, batches[i].slot);
             let Some(mut session) = self.world.sessions.take(client, slot) else { continue };
             if session.closing {
@@ -564,20 +568,29 @@ impl Engine {
             self.world.sessions.put_back(session);
         }
         self.world.stream.flush();
-        self.send_replies();
-        let (mut remote, writers_wait) = (false, self.writers_wait());
+        if batches.iter().any(|batch| batch.thread != 0) {
+            // These carry their replies, which leave before anything that was pushed to the same client later, and before the
+            // order to close it.
+            self.send_batches_home(batches, mailbox);
+            self.send_replies();
+            mailbox.ring_remotes();
+        } else {
+            self.send_replies();
+            self.send_batches_home(batches, mailbox);
+        }
+    }
+
+    fn send_batches_home(&mut self, batches: &mut Vec<Box<Batch>>, mailbox: &Mailbox) {
+        let writers_wait = self.writers_wait();
         for batch in batches.drain(..) {
             // An empty batch stands where one was parked.
-            if !batch.requests.is_empty() || batch.filled != 0 {
-                remote |= batch.thread != 0;
-                match self.is_to_wait(&batch, writers_wait) {
-                    true => self.held.keep_batch(batch),
-                    false => mailbox.send_home(batch),
-                }
+            if batch.requests.is_empty() && batch.filled == 0 {
+                continue;
             }
-        }
-        if remote {
-            mailbox.ring_remotes();
+            match self.is_to_wait(&batch, writers_wait) {
+                true => self.held.keep_batch(batch),
+                false => mailbox.send_home(batch),
+            }
         }
     }
 

@@ -36,6 +36,9 @@ impl Mailbox {
     pub(super) fn obey(&self, line: &Rc<Line>, batch: &mut Batch) -> Obeyed {
         self.with(|engine| {
             if engine.is_paused() || engine.world.paused().is_some() {
+                if let Some(upstream) = engine.upstream_on(line) {
+                    upstream.unapplied = (batch.filled + upstream.unfed.len()) as u64;
+                }
                 return Obeyed::Later;
             }
             let start = Instant::now();

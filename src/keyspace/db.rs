@@ -497,6 +497,9 @@ impl Keyspace {
     pub fn another(&self) -> Keyspace {
         let mut other = Keyspace::new(self.databases(), self.env.clock.clone(), self.hash_seed);
         other.env.settings = self.env.settings.clone();
+        if self.is_node() {
+            other.index_slots();
+        }
         other
     }
 

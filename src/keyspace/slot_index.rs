@@ -125,7 +125,9 @@ mod tests {
         for _ in 0..20_000 {
             let key = format!("{{{}}}{}", rng.below(20), rng.below(300));
             match rng.below(3) {
-                0 => drop(keyspace.delete(DB, key.as_bytes(), false, Event::DEL)),
+                0 => {
+                    keyspace.delete(DB, key.as_bytes(), false, Event::DEL);
+                }
                 _ => put(&mut keyspace, &key),
             }
         }

@@ -549,7 +549,8 @@ fn nonzero(n: usize) -> io::Result<usize> {
 }
 
 impl Home for Connection {
-    fn take_back(&self, batch: Box<Batch>) {
+    fn take_back(&self, mut batch: Box<Batch>) {
+        batch.compact();
         let undecoded = batch.undecoded;
         self.keep(batch);
         if self.wants_batch.replace(false) || undecoded {

@@ -1,5 +1,6 @@
 //! Sockets: listening, reading requests, writing replies. Nothing here knows what a command does.
 
+pub mod bus;
 pub mod connection;
 pub mod io_thread;
 pub mod listener;

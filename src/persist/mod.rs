@@ -64,6 +64,8 @@ pub struct Background {
     pub extra_bytes: usize,
     /// Numbers the temporary files.
     files: u64,
+    /// Snapshots begun, for whatever purpose: Redis forks for each.
+    pub begun: u64,
 }
 
 /// Source texts of libraries of functions, by their names.
@@ -183,6 +185,7 @@ impl Persistence {
         match started {
             Ok(snapshot) => {
                 info!("Background saving started");
+                self.background.begun += 1;
                 self.snapshot = Some(snapshot);
                 Ok(())
             }
@@ -278,7 +281,10 @@ impl Persistence {
         let sink = aof::rewrite::base_sink(&names, config, keyspace);
         let started = sink.and_then(|sink| snapshot::start(keyspace, Purpose::AofBase, options, config.rdb_key_save_delay, sink));
         match started {
-            Ok(snapshot) => self.snapshot = Some(snapshot),
+            Ok(snapshot) => {
+                self.background.begun += 1;
+                self.snapshot = Some(snapshot);
+            }
             Err(error) => self.aof.base_written(Err(error), config, stream),
         }
         Ok(())

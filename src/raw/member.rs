@@ -34,7 +34,7 @@ pub(super) fn order_key(score: f64) -> u64 {
 
 /// Brings the cache line at `at` closer. Any address is fine: a prefetch cannot fault.
 #[inline(always)]
-pub(super) fn prefetch<T>(at: *const T) {
+pub fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing the program can observe and ignores bad addresses.
     unsafe {

@@ -5,6 +5,7 @@
 //! be a primary at all.
 
 use super::NO_ID;
+use bytes::BufMut;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 use std::io;
@@ -233,9 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         chunk.clear();
         let wanted = payload.wanted(CHUNK);
         if self.buffer.is_empty() && wanted > 0 {
-            chunk.resize(wanted, 0);
-            let n = self.read(chunk).await?;
-            chunk.truncate(n);
+            self.read(chunk, wanted).await?;
         } else {
             chunk.extend(self.buffer.drain(..wanted.min(self.buffer.len())));
         }
@@ -302,21 +301,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn more(&mut self) -> Result<(), Broken> {
-        let mut chunk = [0; 4096];
-        let n = self.read(&mut chunk).await?;
-        self.buffer.extend_from_slice(&chunk[..n]);
-        Ok(())
+        const CHUNK: usize = 4096;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read(&mut buffer, CHUNK).await;
+        self.buffer = buffer;
+        read
     }
 
-    async fn read(&mut self, chunk: &mut [u8]) -> Result<usize, Broken> {
+    /// Reads up to `max` bytes behind those of `into`.
+    async fn read(&mut self, into: &mut Vec<u8>, max: usize) -> Result<(), Broken> {
         /// From one look at the patience to the next.
         const LOOK: Duration = Duration::from_millis(500);
+        into.reserve(max);
         loop {
             let left = (self.patience)().saturating_sub(self.since.elapsed());
             if left.is_zero() {
                 return Err(self.silence());
             }
-            let Ok(read) = tokio::time::timeout(left.min(LOOK), self.stream.read(chunk)).await else { continue };
+            let mut room = (&mut *into).limit(max);
+            let Ok(read) = tokio::time::timeout(left.min(LOOK), self.stream.read_buf(&mut room)).await else { continue };
             if self.transfers {
                 self.since = Instant::now();
             }
@@ -325,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     warn!("I/O error trying to sync with MASTER: connection lost");
                     return Err(Broken);
                 }
-                Ok(n) => return Ok(n),
+                Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     warn!("I/O error trying to sync with MASTER: {error}");

@@ -80,6 +80,23 @@ impl World {
         }
     }
 
+    /// Lets this server follow whom the view says that it follows.
+    pub fn settle_cluster_role(&mut self) {
+        let Some(cluster) = &self.cluster else { return };
+        if cluster.myself().is_primary() {
+            if self.replication.is_replica() {
+                self.become_primary();
+            }
+            return;
+        }
+        let Some((ip, port)) = cluster.primary_address() else { return };
+        let follows = self.replication.upstream.as_ref().is_some_and(|upstream| upstream.host == ip && upstream.port == port);
+        if !follows {
+            let ip = ip.to_owned();
+            self.become_replica_of(&ip, port);
+        }
+    }
+
     /// Writes the node's view to its file.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ impl World {
         self.config.replicaof = None;
         self.tell_role();
         self.replication.lead(&mut self.stream);
+        // The history is kept for those who followed the old primary, and come now.
+        self.replication.alone_since = Clock::Real.micros() / 1000;
         self.drop_replicas();
         self.adopt_config();
         self.orders.push_back(Order::ChangeRole);

@@ -182,6 +182,22 @@ fn files_and_their_order() {
     assert_eq!(ask(&mut c, "EXISTS a b c e unlogged"), "5");
 }
 
+/// The list must not name files that are about to be removed once the removal was asked for.
+#[test]
+fn history_is_gone_from_the_list_as_soon_as_it_may_go() {
+    let folder = Folder::new("history");
+    let server = start(&folder);
+    let mut c = client(&server);
+    c.run("CONFIG SET aof-disable-auto-gc yes");
+    rewrite(&mut c);
+    rewrite(&mut c);
+    assert_eq!(folder.read(MANIFEST).matches("type h").count(), 4);
+    assert_eq!(ask(&mut c, "CONFIG SET aof-disable-auto-gc no"), "+OK");
+    let manifest = "file appendonly.aof.3.base.rdb seq 3 type b\nfile appendonly.aof.3.incr.aof seq 3 type i\n";
+    assert_eq!(folder.read(MANIFEST), manifest);
+    assert!(ask(&mut c, "INFO stats").contains("total_forks:2"));
+}
+
 #[test]
 fn every_type_comes_back() {
     for preamble in ["yes", "no"] {

@@ -4,6 +4,7 @@ mod abuse;
 mod append_only;
 mod check;
 mod clients;
+mod cluster;
 mod commands;
 mod crash;
 mod damage;

@@ -3,6 +3,7 @@
 mod lua;
 
 use crate::support::client::{Client, PATIENCE};
+use crate::support::scribe::show;
 use crate::support::spawn::Server;
 use redstart::testkit::{Kit, check};
 
@@ -293,5 +294,31 @@ fn room_for_a_large_request_is_taken_back_from_a_busy_client() {
             return;
         }
         assert!(std::time::Instant::now() < deadline, "{told}");
+    }
+}
+
+/// With I/O threads, the order to close a client could overtake the batch with its last reply: the client was not told why.
+#[test]
+fn the_last_reply_comes_before_the_end_with_io_threads() {
+    let server = Server::ours(&["--io-threads", "3"]);
+    for _ in 0..100 {
+        let mut client = server.client();
+        client.send_raw(b"*3000000000\r\n").unwrap();
+        assert_eq!(show(&client.read().unwrap()), "-ERR Protocol error: invalid multibulk length");
+    }
+}
+
+/// With I/O threads, a message could overtake the reply to the SUBSCRIBE that asked for it, if both were of one turn.
+#[test]
+fn a_subscription_is_confirmed_before_its_messages_with_io_threads() {
+    let server = Server::ours(&["--io-threads", "3"]);
+    let mut publisher = server.client();
+    for i in 0..100 {
+        let (mut subscriber, channel) = (server.client(), format!("c{i}"));
+        subscriber.send(&["SUBSCRIBE", &channel]).unwrap();
+        let mut arrives = || show(&publisher.call(&["PUBLISH", &channel, "m"]).unwrap()) == "1";
+        assert!((0..100_000).any(|_| arrives()));
+        assert!(show(&subscriber.read().unwrap()).contains("subscribe"), "{i}");
+        assert!(show(&subscriber.read().unwrap()).contains("message"), "{i}");
     }
 }

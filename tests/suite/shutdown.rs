@@ -77,3 +77,19 @@ fn a_scheduled_end_can_be_called_off() {
     assert_eq!(client.run("PING").to_string(), "PONG");
     assert_eq!(client.run("SHUTDOWN ABORT").to_string(), "(error) ERR No shutdown in progress.");
 }
+
+/// Without it the next start would find an append-only file with nothing in it.
+#[test]
+fn a_server_that_writes_its_first_append_only_file_does_not_end() {
+    let mut server = Server::ours(&["--save", ""]);
+    let mut client = server.client();
+    client.run("SET k v");
+    client.run("CONFIG SET rdb-key-save-delay 10000000");
+    assert_eq!(client.run("CONFIG SET appendonly yes").to_string(), "OK");
+    assert_eq!(client.run("SHUTDOWN").to_string(), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
+    wait_for_log(&server, "Writing initial AOF, can't exit");
+    signal(&server, "TERM");
+    wait_for_log(&server, "The server goes on");
+    client.send_raw(b"SHUTDOWN NOSAVE FORCE\r\n").expect("it is taken");
+    assert!(server.ends_well_within(PATIENCE), "{}", server.log());
+}

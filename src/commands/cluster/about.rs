@@ -3,12 +3,14 @@
 use super::{BASE, unknown_node, view};
 use crate::cluster::{Cluster, Node, NodeFlags, NodeId, Reader};
 use crate::command::context::ServerCtx;
-use crate::command::error::CommandError;
+use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::config::ClusterEndpoint;
 use crate::ds::algo::hash_slot::SLOTS;
 use crate::resp::reply::ReplyWriter;
+use crate::world::World;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -131,15 +133,33 @@ fn myshardid(ctx: &mut ServerCtx<'_>) -> CommandResult {
 }
 
 fn links(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    view(ctx)?;
-    ctx.reply.array(0);
+    let cluster = ctx.world.cluster.as_deref().ok_or(error::NO_CLUSTER)?;
+    let links: Vec<_> = cluster.links().filter_map(|link| Some((link, link.node?))).collect();
+    ctx.reply.array(links.len());
+    for (link, node) in links {
+        let queued = link.queued.load(Ordering::Relaxed);
+        ctx.reply.map(6);
+        ctx.reply.bulk(b"direction");
+        ctx.reply.bulk(if link.inbound { b"from" } else { b"to" });
+        ctx.reply.bulk(b"node");
+        ctx.reply.bulk(node.as_bytes());
+        ctx.reply.bulk(b"create-time");
+        ctx.reply.integer(link.since);
+        ctx.reply.bulk(b"events");
+        ctx.reply.bulk(if queued > 0 { b"rw" } else { b"r" });
+        for figure in ["send-buffer-allocated", "send-buffer-used"] {
+            ctx.reply.bulk(figure.as_bytes());
+            ctx.reply.count(queued);
+        }
+    }
     Ok(Flow::Done)
 }
 
 fn count_failure_reports(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let name = ctx.args.get(2);
-    view(ctx)?.find(name).ok_or_else(|| unknown_node(name))?;
-    ctx.reply.integer(0);
+    let id = view(ctx)?.find(name).ok_or_else(|| unknown_node(name))?.id;
+    let World { cluster: Some(cluster), keyspace, config, .. } = &mut *ctx.world else { return Err(error::NO_CLUSTER) };
+    ctx.reply.count(cluster.failure_reports(id, keyspace.env.now(), config));
     Ok(Flow::Done)
 }
 
@@ -158,13 +178,13 @@ fn replicas(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn slots(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let (tls, kind) = (ctx.world.speaks_tls(ctx.session), ctx.world.config.cluster_preferred_endpoint_type);
-    let cluster = ctx.world.cluster.as_deref().ok_or(crate::command::error::NO_CLUSTER)?;
+    let cluster = ctx.world.cluster.as_deref().ok_or(error::NO_CLUSTER)?;
     let ranges = owned_ranges(cluster);
     ctx.reply.array(ranges.len());
     for (first, last, owner) in ranges {
         let owner = cluster.node(owner);
-        let replicas: Vec<&Node> =
-            owner.map_or_else(Vec::new, |owner| cluster.replicas_of(owner.id).filter(|node| can_be_read(node)).collect());
+        let replicas: Vec<&Node> = owner
+            .map_or_else(Vec::new, |owner| cluster.replicas_of(owner.id).filter(|node| can_be_read(cluster, node)).collect());
         ctx.reply.array(2 + owner.is_some() as usize + replicas.len());
         ctx.reply.integer(first.into());
         ctx.reply.integer(last.into());
@@ -187,8 +207,9 @@ fn owned_ranges(cluster: &Cluster) -> Vec<(u16, u16, NodeId)> {
 }
 
 /// True for a replica that has the data.
-fn can_be_read(node: &Node) -> bool {
-    !node.flags.has(NodeFlags::FAILED) && node.replication_offset != 0
+fn can_be_read(cluster: &Cluster, node: &Node) -> bool {
+    let offset = if node.id == cluster.me() { cluster.offset } else { node.replication_offset };
+    !node.flags.has(NodeFlags::FAILED) && offset != 0
 }
 
 fn node_of_slot(reply: &mut ReplyWriter<'_>, cluster: &Cluster, node: &Node, kind: ClusterEndpoint, tls: bool) {
@@ -208,8 +229,8 @@ fn node_of_slot(reply: &mut ReplyWriter<'_>, cluster: &Cluster, node: &Node, kin
 }
 
 fn shards(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    let (kind, offset) = (ctx.world.config.cluster_preferred_endpoint_type, ctx.world.stream.end() as i64);
-    let cluster = ctx.world.cluster.as_deref().ok_or(crate::command::error::NO_CLUSTER)?;
+    let (kind, offset) = (ctx.world.config.cluster_preferred_endpoint_type, ctx.world.replication.offset() as i64);
+    let cluster = ctx.world.cluster.as_deref().ok_or(error::NO_CLUSTER)?;
     let mut shards: BTreeMap<NodeId, Vec<&Node>> = BTreeMap::new();
     cluster.nodes().for_each(|node| shards.entry(node.shard).or_default().push(node));
     ctx.reply.array(shards.len());

@@ -2,10 +2,13 @@
 //! word counts: BUMPEPOCH, SET-CONFIG-EPOCH.
 
 use super::{BASE, CHANGES, changed, unknown_node, view, view_mut};
+use crate::cluster::{FailoverKind, NodeFlags, NodeId};
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::resp::number;
+use crate::types::DbIndex;
+use crate::world::World;
 use std::net::IpAddr;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -81,7 +84,7 @@ const _: () = check(COMMANDS);
 const ROW: CommandSpec = CommandSpec { flags: CHANGES, ..BASE };
 
 /// What needs other nodes is refused by a version that cannot talk to them.
-const NO_BUS: CommandError = CommandError::new("ERR This version has no cluster bus: a node cannot meet others yet");
+const NO_BUS: CommandError = CommandError::new("ERR This node has no cluster bus: it is not spoken over TLS");
 
 fn bumpepoch(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let cluster = view_mut(ctx)?;
@@ -130,14 +133,27 @@ fn reset(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if cluster.myself().is_primary() && ctx.world.keyspace.total_keys() != 0 {
         return Err(CommandError::new("ERR CLUSTER RESET can't be called with master nodes containing keys"));
     }
+    let was_replica = cluster.myself().is_replica();
     view_mut(ctx)?.reset(hard);
+    ctx.world.settle_cluster_role();
+    if was_replica {
+        // The data were its primary's.
+        ctx.world.keyspace.flush(DbIndex(0), true);
+    }
     ctx.world.end_shard_channels(ctx.session, |_| true);
     changed(ctx)
 }
 
 fn forget(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    let (cluster, name) = (view(ctx)?, ctx.args.get(2));
-    let node = cluster.find(name).ok_or_else(|| unknown_node(name))?;
+    let (cluster, name, now) = (view(ctx)?, ctx.args.get(2), ctx.world.keyspace.env.now());
+    let Some(node) = cluster.find(name) else {
+        // Another node may have told of it already.
+        if NodeId::parse(name).is_none_or(|id| !cluster.is_forgotten(id, now)) {
+            return Err(unknown_node(name));
+        }
+        ctx.reply.ok();
+        return Ok(Flow::Done);
+    };
     if node.id == cluster.me() {
         return Err(CommandError::new("ERR I tried hard but I can't forget myself..."));
     }
@@ -145,7 +161,9 @@ fn forget(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(CommandError::new("ERR Can't forget my master!"));
     }
     let id = node.id;
-    view_mut(ctx)?.forget(id);
+    let cluster = view_mut(ctx)?;
+    cluster.keep_forgotten(id, now);
+    cluster.forget(id);
     changed(ctx)
 }
 
@@ -163,11 +181,18 @@ fn meet(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let bus = if ctx.args.len() == 5 { port(4, "bus")? } else { base + i64::from(crate::cluster::BUS_PORT_OFFSET) };
     let ip = str::from_utf8(ctx.args.get(2)).ok().and_then(|text| text.parse::<IpAddr>().ok());
     let fits = |port: i64| (1..=65_535).contains(&port);
-    if ip.is_none() || !fits(base) || !fits(bus) {
+    let Some(ip) = ip.filter(|_| fits(base) && fits(bus)) else {
         let (ip, port) = (ctx.args.get(2), ctx.args.get(3));
         return Err(CommandError::bytes([b"ERR Invalid node address specified: ", ip, b":", port].concat()));
+    };
+    if !view(ctx)?.has_bus() {
+        return Err(NO_BUS);
     }
-    Err(NO_BUS)
+    let World { cluster: Some(cluster), keyspace, config, .. } = &mut *ctx.world else { return Err(error::NO_CLUSTER) };
+    // One that is under way already is as good.
+    cluster.meet(ip, base as u16, bus as u16, keyspace.env.now(), config);
+    ctx.reply.ok();
+    Ok(Flow::Done)
 }
 
 fn replicate(ctx: &mut ServerCtx<'_>) -> CommandResult {
@@ -183,7 +208,11 @@ fn replicate(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if me.is_primary() && (!me.slots.is_empty() || ctx.world.keyspace.total_keys() != 0) {
         return Err(CommandError::new("ERR To set a master the node must be empty and without assigned slots."));
     }
-    Err(NO_BUS)
+    let id = node.id;
+    view_mut(ctx)?.follow(id);
+    ctx.world.settle_cluster_role();
+    ctx.world.end_shard_channels(ctx.session, |_| true);
+    changed(ctx)
 }
 
 fn failover(ctx: &mut ServerCtx<'_>) -> CommandResult {
@@ -197,7 +226,22 @@ fn failover(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if cluster.myself().is_primary() {
         return Err(CommandError::new("ERR You should send CLUSTER FAILOVER to a replica"));
     }
-    Err(NO_BUS)
+    let primary = cluster.myself().primary.and_then(|primary| cluster.node(primary));
+    let Some(primary) = primary else {
+        return Err(CommandError::new("ERR I'm a replica but my master is unknown to me"));
+    };
+    let kind = match ctx.args.len() {
+        3 if ctx.args.is(2, "FORCE") => FailoverKind::Forced,
+        3 => FailoverKind::Takeover,
+        _ => FailoverKind::Agreed,
+    };
+    if kind == FailoverKind::Agreed && (primary.flags.has(NodeFlags::FAILED) || primary.link.is_none()) {
+        return Err(CommandError::new("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE"));
+    }
+    let World { cluster: Some(cluster), keyspace, .. } = &mut *ctx.world else { return Err(error::NO_CLUSTER) };
+    cluster.start_failover(kind, keyspace.env.now(), &mut keyspace.env.rng);
+    ctx.world.settle_cluster_role();
+    changed(ctx)
 }
 
 /// The refusal of a subcommand with arguments that it does not take.

@@ -8,6 +8,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::ds::algo::hash_slot::{self, SLOTS};
 use crate::types::DbIndex;
+use crate::world::World;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -293,6 +294,8 @@ fn set_owner(ctx: &mut ServerCtx<'_>, slot: u16) -> Result<(), CommandError> {
             tracing::info!("configEpoch updated after importing slot {slot}");
         }
         cluster.set_importing(slot, None);
+        let World { cluster: Some(cluster), keyspace, .. } = &mut *ctx.world else { return Err(error::NO_CLUSTER) };
+        cluster.tell_all(keyspace.env.now(), &mut keyspace.env.rng);
     }
     ctx.world.end_shard_channels(ctx.session, |of| of == slot);
     Ok(())

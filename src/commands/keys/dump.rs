@@ -11,7 +11,7 @@ use crate::keyspace::db::discard;
 use crate::keyspace::{Entry, Event};
 use crate::persist::rdb::decode::{self, Decoded, Rules};
 use crate::persist::rdb::encode::{Encoder, kind_of};
-use crate::persist::rdb::format::{Flavor, VALKEY_VERSION, VERSION_MAX};
+use crate::persist::rdb::format::{Flavor, VALKEY_VERSION, VERSION_MAX, version_of};
 use crate::persist::rdb::load::{AccessMark, clock};
 use crate::persist::rdb::read::{Reader, Slice};
 
@@ -76,9 +76,18 @@ fn dump(ctx: &mut KeysCtx<'_>) -> CommandResult {
 
 /// The payload of an entry's value.
 pub fn payload(entry: &Entry, compression: bool) -> Vec<u8> {
+    payload_of_version(entry, compression, VERSION_MAX)
+}
+
+/// The payload of an entry's value for another server, which may be older: of the first version that knows its form.
+pub fn portable_payload(entry: &Entry, compression: bool) -> Vec<u8> {
+    payload_of_version(entry, compression, version_of(kind_of(entry)))
+}
+
+fn payload_of_version(entry: &Entry, compression: bool, version: u16) -> Vec<u8> {
     let mut out = vec![kind_of(entry)];
     Encoder::new(compression).value(entry, &mut out);
-    out.extend_from_slice(&VERSION_MAX.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     let crc = checksum(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out

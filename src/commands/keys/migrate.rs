@@ -4,7 +4,7 @@
 //! up instead, and nothing can change meanwhile; here a key that did change before its arrival was known is sent again, and
 //! the last time everybody waits. Inside of a transaction it is the last time at once.
 
-use super::dump::payload;
+use super::dump::portable_payload;
 use crate::command::context::SessionCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -110,7 +110,7 @@ fn job(ctx: &mut SessionCtx<'_>) -> Result<Option<Job>, CommandError> {
         let now = keyspace.env.now();
         if let Some(entry) = keyspace.read(source, name) {
             let ttl = entry.deadline().map_or(0, |deadline| (deadline - now).max(1));
-            keys.push(Moving { key: name.to_vec(), ttl, payload: payload(&entry, compression) });
+            keys.push(Moving { key: name.to_vec(), ttl, payload: portable_payload(&entry, compression) });
         }
     }
     if keys.is_empty() {
@@ -180,7 +180,7 @@ pub fn settle(world: &mut World, outcome: Outcome) -> Settled {
     for key in again {
         if let Some(entry) = keyspace.read(job.source, &key) {
             let ttl = entry.deadline().map_or(0, |deadline| (deadline - now).max(1));
-            let payload = payload(&entry, compression);
+            let payload = portable_payload(&entry, compression);
             job.keys.push(Moving { key, ttl, payload });
         }
     }

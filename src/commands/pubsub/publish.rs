@@ -37,6 +37,9 @@ const BASE: CommandSpec = CommandSpec {
 fn publish(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let world = &mut *ctx.world;
     let receivers = world.pubsub.publish(&mut world.sessions, ctx.args.get(1), ctx.args.get(2));
+    if let Some(cluster) = &mut world.cluster {
+        cluster.spread(false, ctx.args.get(1), ctx.args.get(2));
+    }
     ctx.reply.count(receivers);
     pass_on(ctx);
     Ok(Flow::Done)
@@ -45,6 +48,9 @@ fn publish(ctx: &mut SessionCtx<'_>) -> CommandResult {
 fn spublish(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let world = &mut *ctx.world;
     let receivers = world.pubsub.publish_shard(&mut world.sessions, ctx.args.get(1), ctx.args.get(2));
+    if let Some(cluster) = &mut world.cluster {
+        cluster.spread(true, ctx.args.get(1), ctx.args.get(2));
+    }
     ctx.reply.count(receivers);
     pass_on(ctx);
     Ok(Flow::Done)

@@ -191,7 +191,7 @@ fn clients(world: &World, out: &mut Fields<'_>) {
     let closing = world.sessions.iter().filter(|session| session.closing || session.is_replica()).count();
     let links = || world.sessions.iter().filter_map(|session| session.link.as_ref()).map(|link| link.buffers());
     out.add("connected_clients", world.sessions.len() - closing);
-    out.add("cluster_connections", 0);
+    out.add("cluster_connections", world.cluster.as_ref().map_or(0, |cluster| cluster.links().count()));
     out.add("maxclients", world.config.maxclients);
     out.add("client_recent_max_input_buffer", links().map(|b| b.query + b.query_free).max().unwrap_or(0));
     out.add("client_recent_max_output_buffer", links().map(|b| b.unsent).max().unwrap_or(0));
@@ -421,7 +421,8 @@ fn stats(world: &World, out: &mut Fields<'_>) {
     out.add("pubsub_channels", world.pubsub.count(Topic::Channel));
     out.add("pubsub_patterns", world.pubsub.count(Topic::Pattern));
     out.add("pubsubshard_channels", world.pubsub.count(Topic::Shard));
-    out.zeros(&["latest_fork_usec", "total_forks"]);
+    out.zeros(&["latest_fork_usec"]);
+    out.add("total_forks", world.persistence.background.begun);
     out.add("migrate_cached_sockets", world.migration.connections.len());
     out.add("slave_expires_tracked_keys", world.keyspace.env.own_deadlines.keys.len());
     out.add("active_defrag_hits", stats.defrag_hits);

@@ -133,7 +133,8 @@ impl Intset {
 
     /// The narrowest of Redis' encodings that holds every member.
     pub fn redis_encoding(&self) -> RedisEncoding {
-        let holds = |low: i64, high: i64| self.min().is_none_or(|v| v >= low) && self.max().is_none_or(|v| v <= high);
+        let (min, max) = (self.min().unwrap_or(0), self.max().unwrap_or(0));
+        let holds = |low: i64, high: i64| min >= low && max <= high;
         if holds(i16::MIN.into(), i16::MAX.into()) {
             RedisEncoding::Int16
         } else if holds(i32::MIN.into(), i32::MAX.into()) {

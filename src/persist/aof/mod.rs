@@ -402,7 +402,12 @@ impl Aof {
         let stamping = self.timestamps.get();
         self.timestamps.set(Stamping { on: config.aof_timestamp_enabled, ..stamping });
         self.set_policy(config);
-        self.remove_history(config);
+        // Whoever switches the removal on sees at once that the manifest has changed.
+        if self.remove_history(config)
+            && let Some(writer) = &self.writer
+        {
+            writer.shared().drain();
+        }
     }
 
     /// Whether a data file is being written beside it (`no-appendfsync-on-rewrite`).
@@ -488,6 +493,13 @@ impl Aof {
     #[inline]
     pub fn settled(&self) -> Option<u64> {
         self.writer.as_ref().filter(|_| self.tap.is_some()).map(|writer| writer.shared().settled())
+    }
+
+    /// Tells the writer how many replies wait for it.
+    pub fn note_held(&self, replies: usize) {
+        if let Some(writer) = &self.writer {
+            writer.shared().set_held(replies);
+        }
     }
 
     /// True if replies wait for the disk.

@@ -2,8 +2,10 @@
 //!
 //! There are two buffers: the engine fills one while the thread writes the other. The thread takes what has gathered as soon
 //! as it is done with what came before, so that under `appendfsync always` every sync commits the writes of all clients that
-//! came during the last one. Under the other policies it gathers for a moment after each write, and the engine need
-//! not wake it while there is steady work.
+//! came during the last one. Where a sync takes long the thread waits, for a small part of that time, until as many replies
+//! are held as were during the last one: clients that were just answered come back soon, and would else wait for two syncs.
+//! Under the other policies it gathers for a moment after each write, and the engine need not wake it while there is
+//! steady work.
 //!
 //! Nothing that was handed over is dropped. A write that failed is cut off again and tried again until it succeeds, and so is
 //! what was to be committed by a sync that failed: after such a failure the system may have thrown the pages away.
@@ -13,7 +15,7 @@ use crate::persist::disk::{Disk, LogFile, replace};
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +23,11 @@ use tracing::{info, warn};
 
 /// How long bytes gather after a write, but for `appendfsync always`.
 const GATHER: Duration = Duration::from_millis(1);
+/// Under `appendfsync always` the replies of a group are waited for up to this part of the time that a sync takes, and never
+/// longer than `GROUP_MAX`. What is below `GROUP_MIN` is not worth a wait.
+const GROUP_PART: u32 = 4;
+const GROUP_MAX: Duration = Duration::from_millis(1);
+const GROUP_MIN: Duration = Duration::from_micros(50);
 /// Between two tries of what failed.
 const RETRY: Duration = Duration::from_millis(100);
 /// Between two complaints about it.
@@ -99,6 +106,10 @@ pub struct Shared {
     /// Bytes in the current file.
     file_len: AtomicU64,
     buffered: AtomicU64,
+    /// Replies that wait for a sync, as many as waited at the end of the last one, and whether the thread waits for them.
+    held: AtomicUsize,
+    expected: AtomicUsize,
+    gathering: AtomicBool,
     syncing: AtomicBool,
     delayed: AtomicU64,
     /// The slowest of each since they were last asked for, in milliseconds.
@@ -172,6 +183,9 @@ impl Writer {
             settled: AtomicU64::new(position),
             file_len: AtomicU64::new(len),
             buffered: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
+            expected: AtomicUsize::new(0),
+            gathering: AtomicBool::new(false),
             syncing: AtomicBool::new(false),
             delayed: AtomicU64::new(0),
             slow_write: AtomicU32::new(0),
@@ -190,6 +204,7 @@ impl Writer {
             dirty: false,
             doubtful: false,
             last_sync: Instant::now(),
+            sync_took: Duration::ZERO,
             failing: false,
             complained: None,
             uncommitted: Vec::new(),
@@ -259,6 +274,16 @@ impl Shared {
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if parked {
+            self.work.notify_one();
+        }
+    }
+
+    /// Tells how many replies wait for the next sync.
+    pub fn set_held(&self, replies: usize) {
+        self.held.store(replies, Ordering::SeqCst);
+        if self.gathering.load(Ordering::SeqCst) && replies >= self.expected.load(Ordering::Relaxed) {
+            // Under the lock, so that the thread does not miss it on its way into the wait.
+            drop(lock(&self.state));
             self.work.notify_one();
         }
     }
@@ -345,6 +370,8 @@ struct Worker {
     /// A sync failed and what it was to save cannot be written again.
     doubtful: bool,
     last_sync: Instant,
+    /// How long the last one took.
+    sync_took: Duration,
     failing: bool,
     complained: Option<Instant>,
     /// Under `appendfsync always`: what the next sync is to commit.
@@ -386,8 +413,14 @@ impl Worker {
         if std::mem::take(&mut state.busy) {
             shared.progress.notify_all();
         }
+        let mut gathering = None;
         loop {
+            if let Some(left) = self.group_wait(&state, &mut gathering) {
+                state = shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
             if !state.queue.is_empty() || state.stop || std::mem::take(&mut state.nudged) {
+                shared.gathering.store(false, Ordering::Relaxed);
                 std::mem::swap(&mut state.queue, jobs);
                 state.parked = false;
                 state.busy = !jobs.is_empty();
@@ -407,6 +440,22 @@ impl Worker {
                 }
             };
         }
+    }
+
+    /// How long to wait yet for the rest of a group whose replies one sync is to release. `since` is when the wait began.
+    fn group_wait(&self, state: &State, since: &mut Option<Instant>) -> Option<Duration> {
+        let patience = (self.sync_took / GROUP_PART).min(GROUP_MAX);
+        let only_data = matches!(state.queue.front(), Some(Job::Data { .. })) && state.queue.len() == 1;
+        if state.policy != AppendFsync::Always || state.unsynced || state.stop || !only_data || patience < GROUP_MIN {
+            return None;
+        }
+        // Before the look at the number: who changes it afterwards tells.
+        self.shared.gathering.store(true, Ordering::SeqCst);
+        if self.shared.held.load(Ordering::SeqCst) >= self.shared.expected.load(Ordering::Relaxed) {
+            return None;
+        }
+        let waited = since.get_or_insert_with(Instant::now).elapsed();
+        patience.checked_sub(waited).filter(|left| !left.is_zero())
     }
 
     /// Writes bytes, however often it takes.
@@ -542,6 +591,8 @@ impl Worker {
         let synced = self.file.as_mut().map_or(Ok(()), |file| file.sync());
         self.shared.syncing.store(false, Ordering::Relaxed);
         self.last_sync = Instant::now();
+        self.sync_took = self.last_sync - start;
+        self.shared.expected.store(self.shared.held.load(Ordering::SeqCst), Ordering::Relaxed);
         self.note(&self.shared.slow_sync, start);
         if start.elapsed() > SYNC_PATIENCE && self.shared.buffered() > 0 {
             self.shared.delayed.fetch_add(1, Ordering::Relaxed);

@@ -217,7 +217,7 @@ fn epochs_and_a_fresh_start() {
     assert_eq!(kit.run("CLUSTER BUMPEPOCH"), "+BUMPED 1");
 }
 
-/// A node cannot talk to others yet, and says so only to requests that make sense.
+/// A node whose bus is closed, as all are in tests without sockets, says so only to requests that make sense.
 #[test]
 fn other_nodes_are_out_of_reach() {
     alone("0-16383").play(&format!(
@@ -229,7 +229,7 @@ fn other_nodes_are_out_of_reach() {
         > CLUSTER MEET 127.0.0.1 1 x
         -ERR Invalid bus port specified: x
         > CLUSTER MEET 127.0.0.1 7001
-        -ERR This version has no cluster bus: a node cannot meet others yet
+        -ERR This node has no cluster bus: it is not spoken over TLS
         > CLUSTER FORGET x
         -ERR Unknown node x
         > CLUSTER FORGET {ME}

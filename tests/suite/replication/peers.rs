@@ -22,7 +22,7 @@ impl Pair {
     fn start(settings: &[&str]) -> Option<Pair> {
         let peer = peer()?;
         let debug = ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
-        let primary = Server::ours(&[&debug, settings].concat());
+        let primary = Server::ours(&[&debug[..], settings].concat());
         let replica = Server::start(&peer, &debug[..2]).unwrap_or_else(|error| panic!("the peer does not start: {error}"));
         let looks = (primary.client(), replica.client());
         Some(Pair { primary, replica, looks })
@@ -120,9 +120,6 @@ fn field<'t>(info: &'t str, name: &str) -> &'t str {
 /// streams as later versions write them.
 fn beyond(client: &mut Client) -> BTreeSet<&'static str> {
     let is_old = client.run("INFO server").to_string().contains("redis_version:7.0");
-    let is_unknown = |client: &mut Client, name: &str| {
-        client.run(&format!("COMMAND INFO {name}")).items().is_none_or(|found| found.iter().all(Reply::is_null))
-    };
     let mut left_out: BTreeSet<&str> = BTreeSet::new();
     for family in FAMILIES {
         let too_new = is_old && ["sets", "streams"].contains(&family.name);
@@ -137,6 +134,10 @@ fn beyond(client: &mut Client) -> BTreeSet<&'static str> {
         left_out.extend(["SADD", "SMOVE", "SUNIONSTORE", "SDIFFSTORE", "SINTERSTORE", "XADD", "RESTORE"]);
     }
     left_out
+}
+
+fn is_unknown(client: &mut Client, name: &str) -> bool {
+    client.run(&format!("COMMAND INFO {name}")).items().is_none_or(|found| found.iter().all(Reply::is_null))
 }
 
 /// Sends made-up requests of all families until `enough` says so, or so many.

@@ -1,0 +1,108 @@
+//! Nodes of a cluster that talk to one another, as processes: they meet, tell of their slots, publish for each other, move keys,
+//! follow one another, and find out who is gone.
+
+use crate::support::client::Client;
+use crate::support::spawn::Server;
+use std::time::{Duration, Instant};
+
+/// How long nodes may take to agree.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn node() -> Server {
+    Server::ours(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"])
+}
+
+/// Runs a request until its reply is as wanted.
+fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let start = Instant::now();
+    loop {
+        let reply = client.run(request).lossy();
+        if wanted(&reply) {
+            return reply;
+        }
+        assert!(start.elapsed() < PATIENCE, "{request} stays at {reply}");
+    }
+}
+
+fn is_ok(info: &str) -> bool {
+    info.contains("cluster_state:ok")
+}
+
+/// Makes nodes know one another and gives the first ones equal shares of the slots; their names.
+fn join(nodes: &[&Server], shares: u32) -> Vec<String> {
+    let mut first = nodes[0].client();
+    for other in &nodes[1..] {
+        first.run(&format!("CLUSTER MEET 127.0.0.1 {}", other.port()));
+    }
+    let mut names = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let (mut client, at) = (node.client(), at as u32);
+        if at < shares {
+            let (from, to) = (16384 * at / shares, 16384 * (at + 1) / shares - 1);
+            assert_eq!(client.run(&format!("CLUSTER ADDSLOTSRANGE {from} {to}")).lossy(), "OK");
+        }
+        names.push(client.run("CLUSTER MYID").lossy());
+    }
+    let known = format!("cluster_known_nodes:{}\r\n", nodes.len());
+    for node in nodes {
+        let is_settled = |info: &str| is_ok(info) && info.contains(&known);
+        until(&mut node.client(), "CLUSTER INFO", is_settled);
+    }
+    names
+}
+
+#[test]
+fn two_nodes_share_the_slots() {
+    let (a, b) = (node(), node());
+    let names = join(&[&a, &b], 2);
+    let (mut to_a, mut to_b) = (a.client(), b.client());
+    // Slot 12182 is the second node's, slot 5061 the first's.
+    assert_eq!(to_a.run("SET foo v").lossy(), format!("MOVED 12182 127.0.0.1:{}", b.port()));
+    assert_eq!(to_b.run("SET foo v").lossy(), "OK");
+    let mut listener = a.client();
+    listener.run("SUBSCRIBE news");
+    to_b.run("PUBLISH news hello");
+    assert_eq!(listener.read().unwrap().items().unwrap()[2].lossy(), "hello");
+    // A slot moves with its key.
+    to_a.run(&format!("CLUSTER SETSLOT 12182 IMPORTING {}", names[1]));
+    to_b.run(&format!("CLUSTER SETSLOT 12182 MIGRATING {}", names[0]));
+    assert_eq!(to_b.run(&format!("MIGRATE 127.0.0.1 {} foo 0 5000", a.port())).lossy(), "OK");
+    assert_eq!(to_b.run("GET foo").lossy(), format!("ASK 12182 127.0.0.1:{}", a.port()));
+    for client in [&mut to_a, &mut to_b] {
+        assert_eq!(client.run(&format!("CLUSTER SETSLOT 12182 NODE {}", names[0])).lossy(), "OK");
+    }
+    assert_eq!(to_a.run("GET foo").lossy(), "v");
+    // Who is gone is missed.
+    drop(b);
+    until(&mut to_a, "CLUSTER INFO", |info| info.contains("cluster_state:fail"));
+}
+
+#[test]
+fn a_replica_takes_its_primarys_place() {
+    let (a, b, c, replica) = (node(), node(), node(), node());
+    let names = join(&[&a, &b, &c, &replica], 3);
+    a.client().run("SET bar v");
+    let mut follower = replica.client();
+    assert_eq!(follower.run(&format!("CLUSTER REPLICATE {}", names[0])).lossy(), "OK");
+    until(&mut follower, "INFO replication", |info| info.contains("master_link_status:up"));
+    follower.run("READONLY");
+    until(&mut follower, "GET bar", |value| value == "v");
+    drop(a);
+    until(&mut follower, "INFO replication", |info| info.contains("role:master"));
+    until(&mut b.client(), "CLUSTER INFO", is_ok);
+    until(&mut b.client(), "GET bar", |moved| moved == format!("MOVED 5061 127.0.0.1:{}", replica.port()));
+    assert_eq!(follower.run("GET bar").lossy(), "v");
+}
+
+#[test]
+fn a_primary_hands_over_when_asked() {
+    let (a, b, c, replica) = (node(), node(), node(), node());
+    let names = join(&[&a, &b, &c, &replica], 3);
+    let mut follower = replica.client();
+    follower.run(&format!("CLUSTER REPLICATE {}", names[0]));
+    until(&mut follower, "INFO replication", |info| info.contains("master_link_status:up"));
+    assert_eq!(until(&mut follower, "CLUSTER FAILOVER", |reply| reply == "OK"), "OK");
+    until(&mut follower, "INFO replication", |info| info.contains("role:master"));
+    until(&mut a.client(), "INFO replication", |info| info.contains("role:slave"));
+    until(&mut a.client(), "INFO replication", |info| info.contains("master_link_status:up"));
+}
