@@ -377,7 +377,8 @@ fn long_lists_and_streams_are_recorded_while_they_change() {
         kit.run(line);
     }
     for _ in 0..20 {
-        assert!(snapshot.step(&mut kit.world.keyspace, Duration::ZERO));
+        // A writer that is behind stops the walk early.
+        snapshot.step(&mut kit.world.keyspace, Duration::ZERO);
     }
     for line in ["LTRIM list 10 20000", "RENAME list other", "LREM other 0 element15001-x", "RPOPLPUSH other list"] {
         kit.run(line);

@@ -61,10 +61,14 @@ fn hincrbyfloat(ctx: &mut KeysCtx<'_>) -> CommandResult {
         return Err(NOT_FINITE);
     }
     drop_past(&mut ctx.db, key, name)?;
+    let mut lasts = true;
     let text = ctx.db.entry(key).edit::<Hash, _>(|hash, env| {
         let old = hash.find(name, |found| match found {
             None => Some(LongDouble::from(0)),
-            Some(found) => found.value.with_text(LongDouble::parse),
+            Some(found) => {
+                lasts = found.deadline.is_none();
+                found.value.with_text(LongDouble::parse)
+            }
         });
         let sum = match old.map(|old| old + increment) {
             None => return (Err(NOT_A_FLOAT), None),
@@ -77,7 +81,12 @@ fn hincrbyfloat(ctx: &mut KeysCtx<'_>) -> CommandResult {
         (Ok(text), Some(Event::HINCRBYFLOAT))
     })??;
     // The sum itself, so that nobody has to get the same digits from another addition.
-    ctx.db.propagate_as([&b"HSETEX"[..], key, b"KEEPTTL", b"FIELDS", b"1", name, &text]);
+    // Where there is no deadline to keep, in a way that older servers know.
+    if lasts {
+        ctx.db.propagate_as([&b"HSET"[..], key, name, &text]);
+    } else {
+        ctx.db.propagate_as([&b"HSETEX"[..], key, b"KEEPTTL", b"FIELDS", b"1", name, &text]);
+    }
     ctx.reply.bulk(&text);
     Ok(Flow::Done)
 }

@@ -181,7 +181,7 @@ fn fields_count() {
         0
         > HINCRBYFLOAT h f 1.5
         "-0.5"
-        ~ HSETEX h KEEPTTL FIELDS 1 f -0.5
+        ~ HSET h f -0.5
         ! hincrbyfloat h
         > HINCRBYFLOAT h new 3.0e3
         "3000"

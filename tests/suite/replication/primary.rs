@@ -236,11 +236,11 @@ fn wait_for_replicas() {
     replica.acknowledge(50);
     replica.acknowledge(52);
     assert_eq!(client.read().unwrap().to_string(), "(integer) 1");
-    assert_eq!(client.run("WAITAOF 0 1 1").to_string(), "1) (integer) 0\n2) (integer) 0");
+    assert_eq!(client.run("WAITAOF 0 1 1").to_string(), "[(integer) 0, (integer) 0]");
     replica.say("REPLCONF ACK 60 FACK 52");
     client.send(&["WAITAOF", "0", "1", "0"]).unwrap();
     replica.say("REPLCONF ACK 61 FACK 60");
-    assert_eq!(client.read().unwrap().to_string(), "1) (integer) 0\n2) (integer) 1");
+    assert_eq!(client.read().unwrap().to_string(), "[(integer) 0, (integer) 1]");
     let role = client.run("ROLE").to_string();
     assert!(role.contains("\"127.0.0.1\"") && role.contains("\"7777\"") && role.contains("\"61\""), "{role}");
 }
