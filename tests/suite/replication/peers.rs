@@ -113,7 +113,9 @@ fn keys(client: &mut Client) -> BTreeSet<Vec<u8>> {
 }
 
 fn field<'t>(info: &'t str, name: &str) -> &'t str {
-    info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':')).unwrap_or("?")
+    // Printed replies show line ends as text.
+    let mut lines = info.split("\\r\\n");
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("?")
 }
 
 /// Commands whose effects the replica cannot follow: those that it does not have. Redis 7.0 does not read small sets and

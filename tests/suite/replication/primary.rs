@@ -237,7 +237,7 @@ fn wait_for_replicas() {
     replica.acknowledge(52);
     assert_eq!(client.read().unwrap().to_string(), "(integer) 1");
     assert_eq!(client.run("WAITAOF 0 1 1").to_string(), "[(integer) 0, (integer) 0]");
-    replica.say("REPLCONF ACK 60 FACK 52");
+    replica.say("REPLCONF ACK 60 FACK 50");
     client.send(&["WAITAOF", "0", "1", "0"]).unwrap();
     replica.say("REPLCONF ACK 61 FACK 60");
     assert_eq!(client.read().unwrap().to_string(), "[(integer) 0, (integer) 1]");
