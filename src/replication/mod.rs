@@ -293,7 +293,11 @@ impl Replication {
         let was_mine = id.eq_ignore_ascii_case(&self.second_id) && (offset as i64) < self.second_offset;
         if !is_mine && !was_mine {
             return Err(if id.eq_ignore_ascii_case(&self.second_id) {
-                format!("Requested offset for second ID was {}, but I can reply up to {}", offset.wrapping_add(1), self.second_offset)
+                format!(
+                    "Requested offset for second ID was {}, but I can reply up to {}",
+                    offset.wrapping_add(1),
+                    self.second_offset
+                )
             } else {
                 format!(
                     "Replication ID mismatch (Replica asked for '{id}', my replication IDs are '{}' and '{}')",
