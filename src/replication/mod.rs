@@ -276,13 +276,13 @@ impl Replication {
         (waiting > 0 && is_due).then_some(false)
     }
 
-    /// Where in the history the data are, if they are of one that can be followed. Everything written must have been handed out,
-    /// and the stream must name its database next.
-    pub fn place(&self) -> Option<Place> {
+    /// Where in the history the data are, if they are of one that can be followed. Everything written must have been handed out.
+    /// `selected` is the database that this server's own stream is in.
+    pub fn place(&self, selected: DbIndex) -> Option<Place> {
         let db = match &self.upstream {
             Some(upstream) if upstream.may_continue || upstream.is_connected() => upstream.db,
             Some(_) => return None,
-            None => DbIndex(0),
+            None => selected,
         };
         self.backlog().is_active().then(|| Place { id: self.id.clone(), offset: self.offset(), db })
     }

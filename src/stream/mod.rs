@@ -77,6 +77,11 @@ impl WriteStream {
         self.selected = None;
     }
 
+    /// The database that what comes next is about, unless it names another. (Where none was named yet, the next one is.)
+    pub fn selected(&self) -> DbIndex {
+        self.selected.unwrap_or_default()
+    }
+
     /// The offset behind everything written so far, handed out or not.
     pub fn end(&self) -> u64 {
         self.offset + self.pending.len() as u64

@@ -106,11 +106,16 @@ impl World {
 
     /// Notes in the data file that is about to be written which history the data are of, and where in it they are.
     pub fn stamp_history(&mut self) {
+        self.stream.flush();
+        self.persistence.place.set(self.replication.place(self.stream.selected()));
+    }
+
+    /// As `stamp_history`, for data that replicas get: what follows names its database first, as the original has it.
+    fn stamp_history_for_replicas(&mut self) {
         if !self.replication.is_replica() {
-            // Whoever goes on from there must be told the database first.
             self.stream.begin_part();
         }
-        self.persistence.place.set(self.replication.place());
+        self.stamp_history();
     }
 
     /// Closes the connections of all replicas.
@@ -211,7 +216,7 @@ impl World {
         let target = if by_file { "disk" } else { "replicas sockets" };
         info!("Starting BGSAVE for SYNC with target: {target}");
         let started = if by_file {
-            self.stamp_history();
+            self.stamp_history_for_replicas();
             self.persistence.save_in_background(&mut self.keyspace, &self.config)
         } else {
             self.start_socket_sync()
@@ -246,7 +251,7 @@ impl World {
 
     /// Starts a snapshot into the connections of the replicas that wait.
     fn start_socket_sync(&mut self) -> std::io::Result<()> {
-        self.stamp_history();
+        self.stamp_history_for_replicas();
         let offset = self.replication.offset();
         let waiting = |replica: &Replica| matches!(replica.stage, Stage::Waiting { .. }) && replica.eof;
         let replicas = &self.replication.replicas;

@@ -170,6 +170,9 @@ fn set(ctx: &mut ServerCtx<'_>) -> CommandResult {
         let user = User::clone(world.acl.default_user()).with_only_password(&world.config.requirepass);
         world.put_user(ctx.session, user);
     }
+    if world.in_transaction && world.config.appendonly && names.contains(&"appendonly") {
+        tracing::info!("AOF was enabled inside a transaction. An AOF background was scheduled to start behind it.");
+    }
     if !names.is_empty() {
         world.orders.push_back(Order::ConfigChanged(names));
     }
