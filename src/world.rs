@@ -245,7 +245,14 @@ impl World {
     /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
     pub fn memory_not_counted(&self) -> usize {
         let kept = self.replication.backlog().memory_bytes();
-        kept.saturating_sub(self.config.repl_backlog_size as usize)
+        kept.saturating_sub(self.config.repl_backlog_size as usize) + self.unsent_to_replicas()
+    }
+
+    /// Bytes that the connections of replicas hold and the network has not taken.
+    pub fn unsent_to_replicas(&self) -> usize {
+        let clients = self.replication.replicas.iter().map(|replica| replica.client);
+        let links = clients.filter_map(|client| self.sessions.get(client)?.link.as_ref());
+        links.map(|link| link.buffers().unsent).sum()
     }
 
     /// Notes that something else than a command took long, for LATENCY.

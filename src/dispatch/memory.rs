@@ -95,6 +95,10 @@ fn make_room(world: &mut World) {
         world.memory_short = false;
         return;
     }
+    if is_over(world) {
+        // Room that is merely kept for replies goes before any key does.
+        world.sessions.free_large_spares();
+    }
     let outcome = if is_over(world) { evict(world) } else { Outcome::Enough };
     world.memory_short = outcome == Outcome::Exhausted;
     world.memory.unfinished = outcome == Outcome::Unfinished;

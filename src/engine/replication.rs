@@ -137,12 +137,14 @@ fn feed(world: &mut World, held: &super::hold::Held, at: usize) -> Fed {
             }
             Stage::Online if replica.awaits_ack || !is_greeted => {}
             Stage::Online => {
+                out.bytes.reserve_exact((backlog.end() - replica.sent).min(PIECE as u64) as usize);
                 while out.bytes.len() < PIECE && replica.sent < backlog.end() {
                     let part = backlog.read(replica.sent);
                     if part.is_empty() {
                         // Cannot be: what replicas need is kept. Better to begin anew than to leave something out.
                         return Fed::Lost(replica.client);
                     }
+                    let part = &part[..part.len().min(PIECE - out.bytes.len())];
                     out.bytes.extend_from_slice(part);
                     replica.sent += part.len() as u64;
                 }

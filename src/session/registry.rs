@@ -231,6 +231,11 @@ impl Registry {
         }
     }
 
+    /// Frees the output buffers that are kept for later, but for those of the size that every client starts with.
+    pub fn free_large_spares(&mut self) {
+        self.spare.retain(|buffer| buffer.capacity() <= OUTPUT_START_BYTES);
+    }
+
     /// Gives a session that is about to get replies a buffer for them.
     #[inline]
     pub fn lend_output(&mut self, session: &mut Session) {

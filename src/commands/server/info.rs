@@ -310,7 +310,7 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("mem_total_replication_buffers", history);
     out.zeros(&["mem_replica_full_sync_buffer"]);
     let payloads: usize = world.replication.replicas.iter().map(Replica::payload_bytes).sum();
-    out.add("mem_clients_slaves", history - backlog + payloads);
+    out.add("mem_clients_slaves", history - backlog + payloads + world.unsent_to_replicas());
     out.add("mem_clients_normal", memory.clients);
     out.zeros(&["mem_cluster_links"]);
     out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);
