@@ -630,7 +630,11 @@ impl Engine {
     fn serve_blocked(&mut self) {
         // What made them ready may have taken long (a transaction, DEBUG SLEEP): a key past its deadline by now is no answer.
         self.world.keyspace.refresh_clock();
-        while let Some(clients) = self.world.blocked.next_ready() {
+        while let Some(((db, key), clients)) = self.world.blocked.next_ready() {
+            // A key past its deadline is no answer, and its end is for others to bring about.
+            if self.world.keyspace.is_past(db, &key) {
+                continue;
+            }
             for client in clients {
                 self.retry(client);
             }

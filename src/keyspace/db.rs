@@ -382,6 +382,11 @@ impl Keyspace {
         table.get(table.hash(key), key)
     }
 
+    /// True if a key is held past its deadline.
+    pub fn is_past(&self, index: DbIndex, key: &[u8]) -> bool {
+        is_past(&self.dbs[index.at()], &self.env, key)
+    }
+
     /// Finds a key for changing it, or the place where it would be.
     #[inline]
     pub fn entry<'a>(&'a mut self, index: DbIndex, key: &'a [u8]) -> Handle<'a> {

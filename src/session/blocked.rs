@@ -7,7 +7,8 @@
 use crate::types::{ClientId, DbIndex, UnixMillis};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-type Key = (DbIndex, Box<[u8]>);
+/// A key and its database.
+pub type Key = (DbIndex, Box<[u8]>);
 
 /// Who waits for what.
 #[derive(Default)]
@@ -96,11 +97,12 @@ impl Blocked {
         !self.ready.is_empty()
     }
 
-    /// The next ready key's clients, in order.
-    pub fn next_ready(&mut self) -> Option<Vec<ClientId>> {
+    /// The next ready key, and its clients in order.
+    pub fn next_ready(&mut self) -> Option<(Key, Vec<ClientId>)> {
         let place = self.ready.pop_front()?;
         self.is_ready.remove(&place);
-        Some(self.by_key.get(&place).map(|queue| queue.iter().copied().collect()).unwrap_or_default())
+        let clients = self.by_key.get(&place).map(|queue| queue.iter().copied().collect()).unwrap_or_default();
+        Some((place, clients))
     }
 
     /// Clients whose time is over.
@@ -169,7 +171,7 @@ mod tests {
         assert!(!blocked.has_ready());
         blocked.key_changed(db, b"k");
         blocked.key_changed(db, b"k");
-        assert_eq!(blocked.next_ready(), Some(vec![ClientId(2), ClientId(1)]));
+        assert_eq!(blocked.next_ready(), Some(((db, key()), vec![ClientId(2), ClientId(1)])));
         assert_eq!(blocked.next_ready(), None);
         assert_eq!(blocked.expired(49), vec![]);
         assert_eq!(blocked.expired(50), vec![ClientId(2)]);

@@ -322,3 +322,25 @@ fn a_subscription_is_confirmed_before_its_messages_with_io_threads() {
         assert!(show(&subscriber.read().unwrap()).contains("message"), "{i}");
     }
 }
+
+/// A client that woke up to a key past its deadline deleted it, and replicas heard of that before anybody had asked for the key.
+#[test]
+fn waking_up_to_a_key_past_its_deadline_leaves_it_alone() {
+    let server = Server::ours(&["--enable-debug-command", "yes"]);
+    let (mut client, mut waiter) = (server.client(), server.client());
+    for request in ["DEBUG SET-ACTIVE-EXPIRE 0", "SELECT 1", "RPUSH k hello", "PEXPIRE k 1"] {
+        client.run(request);
+    }
+    waiter.run("SELECT 9");
+    waiter.send(&["BRPOP", "k", "0.5"]).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while figure(&mut client, "clients", "blocked_clients") == 0 && std::time::Instant::now() < deadline {}
+    // Nobody looks at the key meanwhile: that would end it.
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    client.run("SWAPDB 1 9");
+    assert_eq!(show(&waiter.read().unwrap()), "nil");
+    client.run("SELECT 9");
+    assert_eq!(show(&client.run("DBSIZE")), "1");
+    assert_eq!(show(&client.run("EXISTS k")), "0");
+    assert_eq!(show(&client.run("DBSIZE")), "0");
+}
