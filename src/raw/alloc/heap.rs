@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// How many pages with remote frees an allocation looks at before it is content with what it found.
 /// Each takes tens of microseconds when all of its blocks came back.
 const DRAIN_SLICE: usize = 2;
+/// So many such looks at most when there is nothing to hand.
+const DRAIN_ROUNDS: usize = 4;
 
 #[repr(C, align(64))]
 pub struct Heap {
@@ -178,8 +180,10 @@ impl Heap {
     /// Finds a current page with room for `class`. False when memory is exhausted.
     fn refill(&self, class: usize) -> bool {
         let slot = &self.current[class];
+        let mut rounds = 0;
         let page = loop {
             let drained = self.drain(DRAIN_SLICE);
+            rounds += 1;
             // SAFETY: `current` always points to `NO_PAGE` or a page that this heap owns.
             if unsafe { (*slot.get()).has_room() } {
                 return true;
@@ -187,10 +191,10 @@ impl Heap {
             if let Some(page) = self.pop_fullest(class) {
                 break page;
             }
-            // Nothing to hand. More of what others freed is taken in only as long as the kernel would have to be asked for
-            // memory otherwise: the heap's owner must not stand still because another thread freed millions of blocks.
+            // Nothing to hand. A little more of what others freed is taken in before the kernel is asked for memory, but not
+            // all: the heap's owner must not stand still because another thread freed millions of blocks.
             let mut pool = pool::lock();
-            if drained == 0 || pool.warm > 0 {
+            if drained == 0 || pool.warm > 0 || rounds == DRAIN_ROUNDS {
                 let Some(page) = pool.take() else {
                     return false;
                 };
