@@ -122,6 +122,26 @@ pub struct ReplyWriter<'a> {
     resp3: bool,
 }
 
+/// Longest text of a bulk string that is put together in a register.
+const SHORT_MAX: usize = 8;
+
+/// A bulk string of up to [`SHORT_MAX`] bytes, followed by zeroes.
+#[inline]
+fn short_bulk(bytes: &[u8]) -> [u8; 16] {
+    let len = bytes.len();
+    // Two loads of a fixed length, which overlap, hold any text of up to twice that length.
+    let text = if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u64::from(u32::from_le_bytes(*front)) | u64::from(u32::from_le_bytes(*back)) << (8 * (len - 4))
+    } else if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u64::from(u16::from_le_bytes(*front)) | u64::from(u16::from_le_bytes(*back)) << (8 * (len - 2))
+    } else {
+        u64::from(bytes.first().copied().unwrap_or(0))
+    };
+    let head = u32::from_le_bytes([b'$', b'0' + len as u8, b'\r', b'\n']);
+    let tail = u16::from_le_bytes(*b"\r\n");
+    (u128::from(head) | u128::from(text) << 32 | u128::from(tail) << (32 + 8 * len)).to_le_bytes()
+}
+
 impl<'a> ReplyWriter<'a> {
     /// A writer at the end of `out`.
     #[inline]
@@ -216,16 +236,24 @@ impl<'a> ReplyWriter<'a> {
 
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if bytes.len() > SHORT_MAX {
+            return self.long_bulk(bytes);
+        }
+        // One store of a fixed length instead of three copies of lengths that only the run knows.
+        let out = &mut self.out.bytes;
+        out.extend_from_slice(&short_bulk(bytes));
+        out.truncate(out.len() - (SHORT_MAX - bytes.len()) - 2);
+    }
+
+    /// Apart from the short ones, which need no registers saved.
+    #[inline(never)]
+    fn long_bulk(&mut self, bytes: &[u8]) {
         let out = &mut self.out.bytes;
         out.reserve(bytes.len() + 32);
-        if bytes.len() < 10 {
-            out.extend_from_slice(&[b'$', b'0' + bytes.len() as u8, b'\r', b'\n']);
-        } else {
-            let mut text = itoa::Buffer::new();
-            out.push(b'$');
-            out.extend_from_slice(text.format(bytes.len()).as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        let mut text = itoa::Buffer::new();
+        out.push(b'$');
+        out.extend_from_slice(text.format(bytes.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(bytes);
         out.extend_from_slice(b"\r\n");
     }
@@ -426,6 +454,15 @@ mod tests {
         assert_eq!(both(|w| w.double(0.5)), ("$3\r\n0.5\r\n".into(), ",0.5\r\n".into()));
         assert_eq!(both(|w| w.verbatim("txt", b"hi")), ("$2\r\nhi\r\n".into(), "=6\r\ntxt:hi\r\n".into()));
         assert_eq!(both(|w| w.bulk(b"0123456789")), ("$10\r\n0123456789\r\n".into(), "$10\r\n0123456789\r\n".into()));
+    }
+
+    #[test]
+    fn bulk_strings_of_each_length() {
+        for len in 0..40 {
+            let text: String = ('a'..='z').cycle().take(len).collect();
+            let line = format!("${len}\r\n{text}\r\n");
+            assert_eq!(both(|w| (0..2).for_each(|_| w.bulk(text.as_bytes()))), (line.repeat(2), line.repeat(2)));
+        }
     }
 
     #[test]

@@ -513,7 +513,12 @@ impl<'a> Iterator for Entries<'a> {
             return None;
         }
         let at = self.front;
-        let (element, next) = entry(self.bytes, at);
+        // Most are texts of less than 64 bytes: told from the others in place, without a call.
+        let first = self.bytes[at];
+        let (element, next) = match self.bytes.get(at + 1..at + 1 + usize::from(first & 0x3F)) {
+            Some(text) if matches!(first, 0x80..=0xBF) => (Element::Str(text), at + text.len() + 2),
+            _ => entry(self.bytes, at),
+        };
         self.front = next;
         Some((Pos::new(at), element))
     }

@@ -11,8 +11,8 @@ use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// How many pages with remote frees an allocation looks at before it is content with what it found.
-/// Each takes tens of microseconds when all of its blocks came back.
-const DRAIN_SLICE: usize = 2;
+/// Each takes up to 150 microseconds, when nearly all of its blocks came back.
+const DRAIN_SLICE: usize = 1;
 /// So many such looks at most when there is nothing to hand.
 const DRAIN_ROUNDS: usize = 4;
 

@@ -12,7 +12,7 @@ use super::class::BLOCK_BYTES;
 use super::heap::Heap;
 use std::cell::Cell;
 use std::ptr::{NonNull, null, null_mut};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 pub const SEGMENT_BYTES: usize = 2 << 20;
 pub const PAGE_BYTES: usize = 64 << 10;
@@ -54,8 +54,9 @@ pub struct Page {
     block_bytes: Cell<u16>,
     class: Cell<u8>,
     state: Cell<u8>,
-    /// Blocks freed by threads that do not own the page.
-    remote: AtomicPtr<Block>,
+    /// Blocks freed by threads that do not own the page: how many (upper half), and how far from the segment's start the
+    /// last of them lies, which starts with a link to the one before. Zero: none.
+    remote: AtomicU64,
     /// Link in the owner's stack of pages with remote frees.
     pub remote_next: AtomicPtr<Page>,
     /// Links in a bin.
@@ -107,7 +108,7 @@ impl Page {
             block_bytes: Cell::new(0),
             class: Cell::new(0),
             state: Cell::new(STATE_CURRENT),
-            remote: AtomicPtr::new(null_mut()),
+            remote: AtomicU64::new(0),
             remote_next: AtomicPtr::new(null_mut()),
             next: Cell::new(null()),
             prev: Cell::new(null()),
@@ -144,19 +145,35 @@ impl Page {
 
     /// Makes a free page ready to serve blocks of `class`, as its owner's current page.
     pub fn prepare(&self, class: usize, owner: *const Heap) {
-        let index = self.index();
-        let start = if index == 0 { HEADER_BYTES } else { index * PAGE_BYTES };
         let bytes = BLOCK_BYTES[class];
-        let room = (index + 1) * PAGE_BYTES - start;
+        let room = (self.index() + 1) * PAGE_BYTES - self.start();
         self.owner.store(owner.cast_mut(), Ordering::Relaxed);
-        self.free.set(null_mut());
-        self.fresh.set(0);
         self.capacity.set((room / bytes as usize) as u16);
-        self.live.set(0);
-        self.bump.set(start as u32);
+        self.forget_blocks();
         self.block_bytes.set(bytes);
         self.class.set(class as u8);
         self.set_state(State::Current);
+    }
+
+    /// Offset of the first block from the segment's start.
+    fn start(&self) -> usize {
+        let index = self.index();
+        if index == 0 { HEADER_BYTES } else { index * PAGE_BYTES }
+    }
+
+    /// Makes all blocks untouched ones. None is out.
+    fn forget_blocks(&self) {
+        self.free.set(null_mut());
+        self.fresh.set(0);
+        self.live.set(0);
+        self.bump.set(self.start() as u32);
+    }
+
+    /// The block at an offset from the segment's start.
+    #[inline(always)]
+    fn block_at(&self, offset: usize) -> *mut Block {
+        let segment = (self as *const Page).map_addr(|address| address & !(SEGMENT_BYTES - 1));
+        segment.cast_mut().wrapping_byte_add(offset).cast()
     }
 
     #[inline(always)]
@@ -221,8 +238,7 @@ impl Page {
             self.live.set(self.live.get() + 1);
             let offset = self.bump.get();
             self.bump.set(offset + self.block_bytes.get() as u32);
-            let segment = (self as *const Page).map_addr(|address| address & !(SEGMENT_BYTES - 1));
-            return segment.cast_mut().wrapping_byte_add(offset as usize).cast();
+            return self.block_at(offset as usize);
         }
         null_mut()
     }
@@ -250,34 +266,43 @@ impl Page {
         // list is the one who tells the owner, and the owner drains a page only when told. So this thread may go on
         // using the page up to the push on the owner's stack.
         let owner = self.owner.load(Ordering::Relaxed);
-        let mut head = self.remote.load(Ordering::Relaxed);
+        let offset = (block.as_ptr().addr() & (SEGMENT_BYTES - 1)) as u64;
+        let mut remote = self.remote.load(Ordering::Relaxed);
         loop {
+            let before = if remote == 0 { null_mut() } else { self.block_at(remote as u32 as usize) };
             // SAFETY: the block is ours until the exchange succeeds.
-            unsafe { (*block.as_ptr()).next = head };
-            match self.remote.compare_exchange_weak(head, block.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+            unsafe { (*block.as_ptr()).next = before };
+            let with_ours = ((remote >> 32) + 1) << 32 | offset;
+            match self.remote.compare_exchange_weak(remote, with_ours, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
-                Err(now) => head = now,
+                Err(now) => remote = now,
             }
         }
-        if head.is_null() {
+        if remote == 0 {
             // SAFETY: heaps are never unmapped.
             unsafe { (*owner).push_remote(self) };
         }
     }
 
-    /// Moves the blocks that other threads freed to the page's own list and returns how many. Owner only.
+    /// Takes in the blocks that other threads freed and returns how many. Owner only.
     pub fn drain_remote(&self) -> usize {
-        let first = self.remote.swap(null_mut(), Ordering::Acquire);
-        if first.is_null() {
+        let remote = self.remote.swap(0, Ordering::Acquire);
+        if remote == 0 {
             return 0;
         }
-        let mut count = 1;
+        let count = (remote >> 32) as usize;
+        if count == self.live.get() as usize {
+            // All that were out came back, as at the end of a large collection: there is no need to look at them, each a
+            // miss of the cache.
+            self.forget_blocks();
+            return count;
+        }
+        let first = self.block_at(remote as u32 as usize);
         let mut last = first;
         // SAFETY: the whole list is ours since the swap; its blocks are free and start with their links, ending in null.
         unsafe {
             while !(*last).next.is_null() {
                 last = (*last).next;
-                count += 1;
             }
             (*last).next = self.free.get();
         }
