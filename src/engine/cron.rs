@@ -1,6 +1,6 @@
 //! Timed work, ten times a second by default and each part under a budget: expiry, a look at some clients, rates.
 
-use super::{Engine, Mailbox};
+use super::{Engine, Mailbox, moderation};
 use crate::clock::Clock;
 use crate::config::AppendFsync;
 use crate::world::World;
@@ -65,6 +65,7 @@ fn take_in_freed() {
 impl Engine {
     /// One tick.
     pub fn tick(&mut self, period: Duration) {
+        moderation::tick(Instant::now());
         let world = &mut self.world;
         world.keyspace.refresh_clock();
         if world.debug.pause_cron || world.scripting.busy.is_some() {

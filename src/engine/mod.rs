@@ -15,6 +15,7 @@ mod defrag;
 pub mod event;
 mod hold;
 pub mod loading;
+pub mod moderation;
 mod nap;
 mod obey;
 pub mod replication;
@@ -415,10 +416,14 @@ impl Engine {
         let start = Instant::now();
         let commands = self.world.stats.commands;
         dispatch::begin_turn(&mut self.world);
+        let mut served = 0;
         let mut batches = std::mem::take(&mut self.batches);
         while let Some(event) = queue.pop_front() {
             match event {
-                Event::Batch(batch) => batches.push(batch),
+                Event::Batch(batch) => {
+                    served += 1;
+                    batches.push(batch);
+                }
                 other => {
                     self.run_batches(&mut batches, mailbox);
                     self.handle(other, mailbox);
@@ -428,6 +433,7 @@ impl Engine {
         self.run_batches(&mut batches, mailbox);
         self.batches = batches;
         self.finish_turn(mailbox);
+        moderation::served(served);
         let stats = &mut self.world.stats;
         let nanos = start.elapsed().as_nanos() as u64;
         stats.engine_loops += 1;
