@@ -147,8 +147,7 @@ impl<'a> Keys<'a> {
         let moves = self.first.as_ref().is_some_and(|first| first.arrives || first.leaves_to.is_some());
         if moves && !self.channels {
             let keyspace = &self.world.keyspace;
-            let entry = keyspace.held(DbIndex(0), key);
-            let is_here = entry.is_some_and(|entry| entry.deadline().is_none_or(|at| keyspace.env.now() <= at));
+            let is_here = keyspace.held(DbIndex(0), key).is_some() && !keyspace.is_past(DbIndex(0), key);
             if is_here { self.here += 1 } else { self.missing += 1 }
         }
         Ok(())
