@@ -71,16 +71,6 @@ fn beside_a_bystander(server: &Server, what: &str, abuse: impl FnOnce(&Server)) 
     println!("{what}: {took:?}; p99 of another client {:?}, in a quiet server {quiet:?}", bystander.p99());
 }
 
-/// A figure of INFO.
-fn info(server: &Server, field: &str) -> u64 {
-    let text = match server.client().run("INFO everything") {
-        Reply::Bulk(text) => String::from_utf8_lossy(&text).into_owned(),
-        other => panic!("INFO: {other:?}"),
-    };
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {field} in INFO"))
-}
-
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
@@ -97,7 +87,7 @@ fn a_subscriber_that_never_reads_is_cut_off_alone() {
         lazy.run("SUBSCRIBE flood");
         keen.run("SUBSCRIBE flood");
         let messages = size(2000, 20_000);
-        let before = info(&server, "used_memory");
+        let before = server.client().figure("used_memory");
         let mut served = None;
         beside_a_bystander(&server, "a subscriber that never reads", |server| {
             let reader = std::thread::spawn(move || {
@@ -112,9 +102,9 @@ fn a_subscriber_that_never_reads_is_cut_off_alone() {
             }
             served = reader.join().ok();
         });
-        wait_until("it is cut off", || info(&server, "client_output_buffer_limit_disconnections") == 1);
+        wait_until("it is cut off", || server.client().figure("client_output_buffer_limit_disconnections") == 1);
         // Limit, one turn's messages, and what the allocator keeps at hand.
-        assert!(info(&server, "used_memory_peak") < before + (16 << 20), "{}", info(&server, "used_memory_peak"));
+        assert!(server.client().figure("used_memory_peak") < before + (16 << 20), "{}", server.client().figure("used_memory_peak"));
         assert_eq!(server.client().run("PUBLISH flood last"), Reply::Integer(1));
         served.expect("it got all messages").read().expect("and the last");
     }
@@ -131,8 +121,8 @@ fn a_monitor_and_a_tracking_client_that_never_read_are_cut_off() {
     for _ in 0..1000 {
         writer.call(&[&b"SET"[..], &name, b"v"]).expect("written");
     }
-    wait_until("both are cut off", || info(&server, "client_output_buffer_limit_disconnections") == 2);
-    assert_eq!(info(&server, "tracking_clients"), 0);
+    wait_until("both are cut off", || server.client().figure("client_output_buffer_limit_disconnections") == 2);
+    assert_eq!(server.client().figure("tracking_clients"), 0);
 }
 
 /// CVE-2025-21605: a client that had not authenticated could let refusals pile up until memory was gone.
@@ -170,7 +160,7 @@ fn a_client_that_sends_byte_by_byte() {
 #[test]
 fn connections_that_come_and_go() {
     let server = Server::ours(&[]);
-    let clients = info(&server, "connected_clients");
+    let clients = server.client().figure("connected_clients");
     let connections = size(1000, 10_000);
     beside_a_bystander(&server, "connections that come and go", |server| {
         for i in 0..connections {
@@ -180,8 +170,8 @@ fn connections_that_come_and_go() {
             }
         }
     });
-    wait_until("all are gone", || info(&server, "connected_clients") == clients);
-    assert!(info(&server, "total_connections_received") >= connections as u64);
+    wait_until("all are gone", || server.client().figure("connected_clients") == clients);
+    assert!(server.client().figure("total_connections_received") >= connections as u64);
 }
 
 #[test]
@@ -228,7 +218,7 @@ fn very_many_subscribers_of_one_channel() {
 #[test]
 fn garbage_is_refused_and_forgotten() {
     let server = Server::ours(&[]);
-    let before = info(&server, "used_memory");
+    let before = server.client().figure("used_memory");
     beside_a_bystander(&server, "garbage", |server| {
         let mut random = 0x1234_5678_9abc_def1u64;
         let mut left = size(16 << 20, 1 << 30);
@@ -257,14 +247,14 @@ fn garbage_is_refused_and_forgotten() {
             }
         }
     });
-    wait_until("memory is back", || info(&server, "used_memory") < before + (4 << 20));
+    wait_until("memory is back", || server.client().figure("used_memory") < before + (4 << 20));
 }
 
 /// CVE-2025-46686: a request of very many long arguments held memory that no limit bounded.
 #[test]
 fn cve_2025_46686_requests_that_grow_without_end() {
     let server = Server::ours(&["--client-query-buffer-limit", "2mb", "--maxmemory-clients", "8mb"]);
-    let before = info(&server, "used_memory");
+    let before = server.client().figure("used_memory");
     let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
     let argument = [&b"$1000000\r\n"[..], &vec![b'x'; 1_000_000], b"\r\n"].concat();
     for client in &mut clients {
@@ -272,10 +262,10 @@ fn cve_2025_46686_requests_that_grow_without_end() {
         let _ = client.send_raw(b"*1000000\r\n");
         let _ = client.send_raw(&argument);
     }
-    wait_until("the largest are closed", || info(&server, "evicted_clients") > 0);
+    wait_until("the largest are closed", || server.client().figure("evicted_clients") > 0);
     let _ = clients[0].send_raw(&argument);
     let _ = clients[0].send_raw(&argument);
-    assert!(info(&server, "used_memory") < before + (12 << 20), "{}", info(&server, "used_memory"));
+    assert!(server.client().figure("used_memory") < before + (12 << 20), "{}", server.client().figure("used_memory"));
 }
 
 /// Room that a client announces is taken back when it sends nothing more, and what it did send is not lost.

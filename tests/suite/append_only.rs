@@ -74,15 +74,9 @@ pub fn wait_for(mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub fn field(client: &mut Client, name: &str) -> String {
-    let info = client.run("INFO persistence");
-    let text = String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned();
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().to_owned()
-}
-
 pub fn rewrite(client: &mut Client) {
     assert!(ask(client, "BGREWRITEAOF").contains("started"));
-    wait_for(|| field(client, "aof_rewrite_in_progress") == "0");
+    wait_for(|| client.info("aof_rewrite_in_progress") == "0");
 }
 
 pub const MANIFEST: &str = "appendonly.aof.manifest";
@@ -172,10 +166,10 @@ fn files_and_their_order() {
     assert!(folder.read("appendonly.aof.3.incr.aof").starts_with("#TS:"));
     // Off and on again.
     c.run("CONFIG SET appendonly no");
-    assert_eq!(field(&mut c, "aof_enabled"), "0");
+    assert_eq!(c.info("aof_enabled"), "0");
     c.run("SET unlogged 1");
     c.run("CONFIG SET appendonly yes");
-    wait_for(|| field(&mut c, "aof_rewrite_in_progress") == "0" && field(&mut c, "aof_rewrite_scheduled") == "0");
+    wait_for(|| c.info("aof_rewrite_in_progress") == "0" && c.info("aof_rewrite_scheduled") == "0");
     let digest = ask(&mut c, "DEBUG DIGEST");
     assert_eq!(ask(&mut c, "DEBUG LOADAOF"), "+OK");
     assert_eq!(ask(&mut c, "DEBUG DIGEST"), digest);
@@ -320,14 +314,14 @@ fn a_disk_that_fails_refuses_writes_until_it_works_again() {
         // This one is accepted; under `always` its reply comes when it is safe.
         c.send(&["SET", "a", "2"]).unwrap();
         let mut other = client(&server);
-        wait_for(|| field(&mut other, "aof_last_write_status") == "err");
+        wait_for(|| other.info("aof_last_write_status") == "err");
         assert_eq!(ask(&mut other, "SET b 1"), "-MISCONF Errors writing to the AOF file: Input/output error");
         assert_eq!(ask(&mut other, "PING"), "-MISCONF Errors writing to the AOF file: Input/output error");
-        assert_eq!(field(&mut other, "aof_last_write_status"), "err");
+        assert_eq!(other.info("aof_last_write_status"), "err");
         disk.set_failures(0);
         assert_eq!(show(&c.read().unwrap()), "+OK");
         wait_for(|| ask(&mut other, "SET b 2") == "+OK");
-        assert_eq!(field(&mut other, "aof_last_write_status"), "ok");
+        assert_eq!(other.info("aof_last_write_status"), "ok");
         drop(server);
         let server = start(&folder);
         assert_eq!(ask(&mut client(&server), "MGET a b"), "[\"2\", \"2\"]", "{policy}");

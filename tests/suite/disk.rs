@@ -3,7 +3,7 @@
 //!
 //! (Disks that fail, lose power and forget are in `append_only`, through the file layer.)
 
-use crate::append_only::{Folder, MANIFEST, ask, builder, client, field, wait_for};
+use crate::append_only::{Folder, MANIFEST, ask, builder, client, wait_for};
 use crate::support::scribe::show;
 use crate::support::spawn::{Program, Server, ours};
 use std::process::Command;
@@ -41,7 +41,7 @@ fn a_full_disk_stops_saves_and_then_writes() {
     let before = std::fs::read(server.directory.join("dump.rdb")).unwrap();
     assert_eq!(show(&c.call(&["SET", "big", &noise(400_000)]).unwrap()), "+OK");
     c.run("BGSAVE");
-    wait_for(|| field(&mut c, "rdb_last_bgsave_status") == "err");
+    wait_for(|| c.info("rdb_last_bgsave_status") == "err");
     assert!(ask(&mut c, "SET a 1").starts_with("-MISCONF Redis is configured to save RDB snapshots"));
     assert_eq!(ask(&mut c, "SAVE"), "-ERR");
     assert_eq!(ask(&mut c, "GET small"), "\"v\"");
@@ -52,8 +52,8 @@ fn a_full_disk_stops_saves_and_then_writes() {
         return;
     }
     c.run("BGSAVE");
-    wait_for(|| field(&mut c, "rdb_bgsave_in_progress") == "0");
-    assert_eq!((field(&mut c, "rdb_last_bgsave_status"), ask(&mut c, "SET a 1")), ("ok".into(), "+OK".into()));
+    wait_for(|| c.info("rdb_bgsave_in_progress") == "0");
+    assert_eq!((c.info("rdb_last_bgsave_status"), ask(&mut c, "SET a 1")), ("ok".into(), "+OK".into()));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_full_disk_stops_the_log_until_there_is_room() {
         assert_eq!(ask(&mut c, "SET a 1"), "+OK");
         // Accepted; under `always` its reply comes when it is safe.
         c.send(&["SET", "big", &noise(400_000)]).unwrap();
-        wait_for(|| field(&mut other, "aof_last_write_status") == "err");
+        wait_for(|| other.info("aof_last_write_status") == "err");
         assert_eq!(ask(&mut other, "SET a 2"), "-MISCONF Errors writing to the AOF file: File too large", "{policy}");
         if policy == "everysec" {
             // Under `always` even a read waits, as it may have seen a write that is not yet safe.
@@ -93,8 +93,8 @@ fn a_log_whose_folder_vanished_is_whole_after_a_rewrite() {
     std::fs::remove_dir_all(folder.log("")).unwrap();
     assert_eq!(ask(&mut c, "SET b 2"), "+OK");
     assert_eq!(ask(&mut c, "BGREWRITEAOF"), "+Background append only file rewriting started");
-    wait_for(|| field(&mut c, "aof_rewrite_in_progress") == "0");
-    assert_eq!(field(&mut c, "aof_last_bgrewrite_status"), "ok");
+    wait_for(|| c.info("aof_rewrite_in_progress") == "0");
+    assert_eq!(c.info("aof_last_bgrewrite_status"), "ok");
     assert_eq!(ask(&mut c, "SET c 3"), "+OK");
     drop(server);
     let server = builder(&folder.0).start().unwrap();

@@ -3,7 +3,7 @@
 //!
 //! `REDSTART_PEER` is the other server's command line (`chroot FOLDER /usr/bin/valkey-server`); else `redis-server` on PATH.
 
-use crate::append_only::{DATA, Folder, ask, client, field, fill, rewrite, start, wait_for};
+use crate::append_only::{DATA, Folder, ask, client, fill, rewrite, start, wait_for};
 use crate::support::client::Client;
 use crate::support::reply::Reply;
 use crate::support::scribe::show;
@@ -152,7 +152,7 @@ fn data_files() {
             drop_what_is_new(&mut c);
         }
         assert_eq!(ask(&mut c, if compression == "yes" { "SAVE" } else { "BGSAVE" }).as_bytes()[0], b'+');
-        wait_for(|| field(&mut c, "rdb_bgsave_in_progress") == "0");
+        wait_for(|| c.info("rdb_bgsave_in_progress") == "0");
         let told = contents(&mut c);
         drop(server);
         let process = peer.start(&folder, &["--rdbcompression", compression]);
@@ -212,7 +212,7 @@ fn append_only_files() {
             c.run(request);
         }
         c.run("BGREWRITEAOF");
-        wait_for(|| field(&mut c, "aof_rewrite_in_progress") == "0" && field(&mut c, "aof_rewrite_scheduled") == "0");
+        wait_for(|| c.info("aof_rewrite_in_progress") == "0" && c.info("aof_rewrite_scheduled") == "0");
         c.run("RPUSH list again");
         let theirs = contents(&mut c);
         end(process, &mut c);

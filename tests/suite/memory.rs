@@ -5,15 +5,6 @@ use crate::support::reply::Reply;
 use crate::support::spawn::Server;
 use std::time::{Duration, Instant};
 
-/// A figure of INFO.
-fn figure(client: &mut Client, section: &str, name: &str) -> u64 {
-    let Reply::Bulk(text) = client.run(&format!("INFO {section}")) else { panic!("INFO answers with a text") };
-    let text = String::from_utf8(text).unwrap();
-    let line = text.lines().find_map(|line| line.split_once(&format!("{name}:"))).map(|(_, value)| value);
-    let value = line.unwrap_or_else(|| panic!("no {name} in {text}"));
-    value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))
-}
-
 /// Deletes nine of ten keys `key:<n>`, chosen at random.
 fn delete_most(client: &mut Client, keys: u64) {
     // A multiplicative hash spreads the survivors.
@@ -28,9 +19,9 @@ fn delete_most(client: &mut Client, keys: u64) {
 fn tables_count_as_memory_in_use() {
     let server = Server::ours(&["--enable-debug-command", "yes"]);
     let mut client = server.client();
-    let before = figure(&mut client, "memory", "used_memory");
+    let before = client.figure("used_memory");
     client.run("DEBUG POPULATE 200000 key 32");
-    let each = (figure(&mut client, "memory", "used_memory") - before) as f64 / 200_000.0;
+    let each = (client.figure("used_memory") - before) as f64 / 200_000.0;
     // An entry of 47 or 48 bytes, and 11 to 13 of table.
     assert!((57.0..64.0).contains(&each), "{each} bytes a key");
 }
@@ -39,17 +30,17 @@ fn tables_count_as_memory_in_use() {
 fn the_limit_holds_to_within_one_command() {
     let server = Server::ours(&["--maxmemory-policy", "allkeys-lfu", "--enable-debug-command", "yes"]);
     let mut client = server.client();
-    let limit = figure(&mut client, "memory", "used_memory") + (2 << 20);
+    let limit = client.figure("used_memory") + (2 << 20);
     client.run(&format!("CONFIG SET maxmemory {limit}"));
     for n in 0..300 {
         let requests: Vec<Vec<Vec<u8>>> =
             (0..50).map(|i| vec![b"SET".to_vec(), format!("key:{}", n * 50 + i).into_bytes(), vec![b'v'; 1000]]).collect();
         client.pipeline(&requests).1.unwrap();
-        let used = figure(&mut client, "memory", "used_memory");
+        let used = client.figure("used_memory");
         // INFO found as much as the last SET left, and its own request.
         assert!(used < limit + 4096, "{used} used, {limit} allowed");
     }
-    assert!(figure(&mut client, "stats", "evicted_keys") > 10_000);
+    assert!(client.figure("evicted_keys") > 10_000);
 }
 
 /// Fills, deletes most, and waits for defragmentation; bytes resident and in use in the end, and those resident before any key.
@@ -57,21 +48,21 @@ fn fragmented(keys: u64, patience: Duration) -> (u64, u64, u64) {
     let server = Server::ours(&["--enable-debug-command", "yes", "--activedefrag", "yes", "--active-defrag-ignore-bytes", "1mb"]);
     let mut client = server.client();
     client.set_patience(Duration::from_secs(60));
-    let base = figure(&mut client, "memory", "used_memory_rss");
+    let base = client.figure("used_memory_rss");
     client.run(&format!("DEBUG POPULATE {keys} key 32"));
     delete_most(&mut client, keys);
     let start = Instant::now();
     while start.elapsed() < patience {
         std::thread::sleep(Duration::from_millis(200));
-        let over = figure(&mut client, "stats", "total_active_defrag_time") > 0
-            && figure(&mut client, "memory", "active_defrag_running") == 0;
+        let over = client.figure("total_active_defrag_time") > 0
+            && client.figure("active_defrag_running") == 0;
         if over {
             break;
         }
     }
-    assert!(figure(&mut client, "stats", "active_defrag_key_hits") > keys / 20);
+    assert!(client.figure("active_defrag_key_hits") > keys / 20);
     client.run("MEMORY PURGE");
-    (figure(&mut client, "memory", "used_memory_rss"), figure(&mut client, "memory", "used_memory"), base)
+    (client.figure("used_memory_rss"), client.figure("used_memory"), base)
 }
 
 #[test]

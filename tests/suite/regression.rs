@@ -242,13 +242,6 @@ fn cve_2023_36824_counts_of_keys_that_lie() {
     }
 }
 
-fn figure(client: &mut Client, section: &str, name: &str) -> i64 {
-    let told = client.run(&format!("INFO {section}"));
-    let text = String::from_utf8_lossy(told.text().expect("text")).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).expect("the field is there");
-    line.trim().parse().expect("a number")
-}
-
 /// Clients that track keys were told of each key that was evicted, what they were told took memory, and for that memory the next
 /// key was evicted, until none was left.
 #[test]
@@ -269,10 +262,10 @@ fn telling_of_evicted_keys_evicts_no_more_of_them() {
     }
     // Buffers of requests are taken back within a second or two.
     std::thread::sleep(std::time::Duration::from_millis(1500));
-    let limit = figure(&mut client, "memory", "used_memory") - 40_000;
+    let limit = client.figure("used_memory") - 40_000;
     client.run(&format!("CONFIG SET maxmemory {limit}"));
     let deadline = std::time::Instant::now() + PATIENCE;
-    while figure(&mut client, "stats", "evicted_keys") == 0 && std::time::Instant::now() < deadline {}
+    while client.figure("evicted_keys") == 0 && std::time::Instant::now() < deadline {}
     let left = client.run("DBSIZE").integer().expect("a number");
     // Forty are over the limit; while what they were told is under way to the clients a few more may go.
     assert!((100..300).contains(&left), "{left} of 300 are left");
@@ -334,7 +327,7 @@ fn waking_up_to_a_key_past_its_deadline_leaves_it_alone() {
     waiter.run("SELECT 9");
     waiter.send(&["BRPOP", "k", "0.5"]).unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
-    while figure(&mut client, "clients", "blocked_clients") == 0 && std::time::Instant::now() < deadline {}
+    while client.figure("blocked_clients") == 0 && std::time::Instant::now() < deadline {}
     // Nobody looks at the key meanwhile: that would end it.
     std::thread::sleep(std::time::Duration::from_millis(5));
     client.run("SWAPDB 1 9");

@@ -185,18 +185,10 @@ impl Replica {
         }
     }
 
-    /// A field of INFO.
-    fn info(&mut self, field: &str) -> String {
-        let text = self.client.run("INFO").to_string();
-        let text = text.replace("\\r\\n", "\n");
-        let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        found.unwrap_or_else(|| panic!("INFO tells no {field}")).to_owned()
-    }
-
     fn wait_for(&mut self, field: &str, value: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.info(field) != value {
-            assert!(Instant::now() < deadline, "{field} is {}, not {value}", self.info(field));
+        while self.client.info(field) != value {
+            assert!(Instant::now() < deadline, "{field} is {}, not {value}", self.client.info(field));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -221,8 +213,8 @@ fn a_replica_takes_all_and_then_the_rest() {
         ("SET a 2", "(error) READONLY You can't write against a read only replica."),
         ("ROLE", &format!("[\"slave\", \"127.0.0.1\", (integer) {}, \"connected\", (integer) 1000]", primary.port())),
     ]);
-    assert_eq!(replica.info("master_link_status"), "up");
-    assert_eq!(replica.info("master_replid"), ID);
+    assert_eq!(replica.client.info("master_link_status"), "up");
+    assert_eq!(replica.client.info("master_replid"), ID);
     let mut offset = 1000;
     offset += primary.send(&["SELECT 3", "SET c x", "MULTI", "INCR n", "INCR n", "EXEC", "PING"]);
     primary.send(&["REPLCONF GETACK *"]);
@@ -230,11 +222,11 @@ fn a_replica_takes_all_and_then_the_rest() {
     primary.expect_ack(offset);
     offset += encoded(&["REPLCONF GETACK *"]).len() as u64;
     replica.check(&[("SELECT 3", "OK"), ("GET c", "\"x\""), ("GET n", "\"2\"")]);
-    assert_eq!(replica.info("slave_repl_offset"), offset.to_string());
+    assert_eq!(replica.client.info("slave_repl_offset"), offset.to_string());
     // A transaction whose end does not come is as if it had not begun.
     let open = primary.send(&["MULTI", "SET n 77"]);
     replica.wait_for("slave_read_repl_offset", &(offset + open).to_string());
-    assert_eq!(replica.info("slave_repl_offset"), offset.to_string());
+    assert_eq!(replica.client.info("slave_repl_offset"), offset.to_string());
     primary.hang_up();
     assert_eq!(primary.shake_hands(), format!("{ID} {}", offset + 1));
     primary.say(format!("+CONTINUE {OTHER_ID}\r\n").as_bytes());
@@ -242,13 +234,13 @@ fn a_replica_takes_all_and_then_the_rest() {
     offset += primary.send(&["MULTI", "SET n 5", "EXEC"]);
     replica.wait_for("slave_repl_offset", &offset.to_string());
     replica.check(&[("GET n", "\"5\"")]);
-    assert_eq!(replica.info("master_replid"), OTHER_ID);
-    assert_eq!(replica.info("master_replid2"), ID);
+    assert_eq!(replica.client.info("master_replid"), OTHER_ID);
+    assert_eq!(replica.client.info("master_replid2"), ID);
     // It becomes a primary that is known under the old name up to here.
     replica.check(&[("REPLICAOF NO ONE", "OK"), ("SET n 6", "OK")]);
-    assert_eq!(replica.info("master_replid2"), OTHER_ID);
-    assert_eq!(replica.info("second_repl_offset"), (offset + 1).to_string());
-    assert_eq!(replica.info("role"), "master");
+    assert_eq!(replica.client.info("master_replid2"), OTHER_ID);
+    assert_eq!(replica.client.info("second_repl_offset"), (offset + 1).to_string());
+    assert_eq!(replica.client.info("role"), "master");
 }
 
 /// The data may come without a length, to a file or right into memory, and in the smallest pieces.
@@ -358,7 +350,7 @@ fn what_fails_is_counted() {
     primary.full_sync(0, &[("a", "1")]);
     let offset = primary.send(&["LPUSH a x", "NOSUCH command", "GET", "MULTI", "LPUSH a x", "SET b 1", "EXEC", "SELECT 99"]);
     replica.wait_for("slave_repl_offset", &offset.to_string());
-    assert_eq!(replica.info("unexpected_error_replies"), "5");
+    assert_eq!(replica.client.info("unexpected_error_replies"), "5");
     replica.check(&[("GET b", "\"1\"")]);
 }
 
@@ -471,13 +463,6 @@ fn a_restart_goes_on_where_the_file_ends() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
-/// A field of a server's INFO.
-fn info(client: &mut Client, field: &str) -> String {
-    let text = client.run("INFO").to_string().replace("\\r\\n", "\n");
-    let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::to_owned));
-    found.unwrap_or_else(|| panic!("INFO tells no {field}"))
-}
-
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -505,27 +490,27 @@ fn a_chain_and_a_failover() {
     let (first, mut to_first) = start("a", None);
     fill(&mut to_first, 0);
     let (middle, mut to_middle) = start("b", Some(&first));
-    wait_until("the middle one follows", || info(&mut to_middle, "master_link_status") == "up");
+    wait_until("the middle one follows", || to_middle.info("master_link_status") == "up");
     let (_last, mut to_last) = start("c", Some(&middle));
     fill(&mut to_first, 1);
-    wait_until("the last one follows", || info(&mut to_last, "master_link_status") == "up");
+    wait_until("the last one follows", || to_last.info("master_link_status") == "up");
     fill(&mut to_first, 2);
-    let offset = info(&mut to_first, "master_repl_offset");
+    let offset = to_first.info("master_repl_offset");
     for client in [&mut to_middle, &mut to_last] {
-        wait_until("it gets everything", || info(client, "master_repl_offset") >= offset);
+        wait_until("it gets everything", || client.info("master_repl_offset") >= offset);
         assert_eq!(contents(&mut to_first), contents(client));
     }
     assert_eq!(to_first.run(&format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", middle.address().port())).to_string(), "OK");
-    wait_until("the middle one leads", || info(&mut to_middle, "role") == "master");
-    wait_until("the first one follows", || info(&mut to_first, "master_link_status") == "up");
-    assert_eq!(info(&mut to_first, "master_failover_state"), "no-failover");
+    wait_until("the middle one leads", || to_middle.info("role") == "master");
+    wait_until("the first one follows", || to_first.info("master_link_status") == "up");
+    assert_eq!(to_first.info("master_failover_state"), "no-failover");
     fill(&mut to_middle, 3);
-    let offset: u64 = info(&mut to_middle, "master_repl_offset").parse().expect("a number");
+    let offset: u64 = to_middle.info("master_repl_offset").parse().expect("a number");
     for client in [&mut to_first, &mut to_last] {
-        wait_until("it gets everything", || info(client, "master_repl_offset").parse::<u64>().is_ok_and(|at| at >= offset));
+        wait_until("it gets everything", || client.info("master_repl_offset").parse::<u64>().is_ok_and(|at| at >= offset));
         assert_eq!(contents(&mut to_middle), contents(client));
     }
-    assert_eq!(info(&mut to_middle, "sync_full"), "1");
+    assert_eq!(to_middle.info("sync_full"), "1");
     let _ = std::fs::remove_dir_all(&folder);
 }
 
@@ -546,11 +531,7 @@ fn real_primaries_are_followed() {
                 replica.check(&[("CLIENT KILL TYPE master", "(integer) 1")]);
             }
         }
-        let offset = {
-            let text = there.run("INFO replication").to_string().replace("\\r\\n", "\n");
-            text.lines().find_map(|line| line.strip_prefix("master_repl_offset:").map(str::to_owned)).expect("an offset")
-        };
-        replica.wait_for("slave_repl_offset", &offset);
+        replica.wait_for("slave_repl_offset", &there.info("master_repl_offset"));
         for db in ["SELECT 0", "SELECT 1"] {
             there.run(db);
             replica.client.run(db);
@@ -561,7 +542,7 @@ fn real_primaries_are_followed() {
             }
             assert_eq!(theirs.len(), ours.len());
         }
-        assert_eq!(replica.info("unexpected_error_replies"), "0");
+        assert_eq!(replica.client.info("unexpected_error_replies"), "0");
         let text = there.run("INFO stats").to_string();
         assert!(text.contains("sync_partial_ok:1"), "{text}");
     }

@@ -78,6 +78,25 @@ impl Client {
         self.call(&args).unwrap_or_else(|error| panic!("no reply to {request}: {error}"))
     }
 
+    /// A field of INFO.
+    ///
+    /// # Panics
+    /// If INFO does not tell it.
+    pub fn info(&mut self, field: &str) -> String {
+        let text = self.run("INFO everything").lossy();
+        let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        found.unwrap_or_else(|| panic!("no {field} in {text}")).to_owned()
+    }
+
+    /// A figure of INFO.
+    ///
+    /// # Panics
+    /// If INFO does not tell it, or what it tells is no figure.
+    pub fn figure(&mut self, field: &str) -> u64 {
+        let value = self.info(field);
+        value.parse().unwrap_or_else(|_| panic!("{field} is {value}"))
+    }
+
     /// Sends a request.
     ///
     /// # Errors
