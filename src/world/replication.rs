@@ -253,24 +253,28 @@ impl World {
     fn start_socket_sync(&mut self) -> std::io::Result<()> {
         self.stamp_history_for_replicas();
         let offset = self.replication.offset();
-        let waiting = |replica: &Replica| matches!(replica.stage, Stage::Waiting { .. }) && replica.eof;
         let replicas = &self.replication.replicas;
-        let filtered: Vec<usize> =
-            (0..replicas.len()).filter(|&at| waiting(&replicas[at]) && replicas[at].filter.is_some()).collect();
+        let waiting = |at: &usize| matches!(replicas[*at].stage, Stage::Waiting { .. }) && replicas[*at].eof;
+        let (filtered, whole): (Vec<usize>, Vec<usize>) =
+            (0..replicas.len()).filter(waiting).partition(|&at| replicas[at].filter.is_some());
+        // The stamp is for one file: all data come before parts of them.
+        if !whole.is_empty() {
+            self.start_transfer(whole, offset)?;
+        }
         for at in filtered {
             let data = self.filtered_data(self.replication.replicas[at].filter);
             self.replication.replicas[at].stage = Stage::Receiving(data?);
             self.greet(at, offset);
         }
-        let replicas = &self.replication.replicas;
-        let whole: Vec<usize> = (0..replicas.len()).filter(|&at| waiting(&replicas[at])).collect();
-        if whole.is_empty() {
-            return Ok(());
-        }
+        self.replication.settle_needs();
+        Ok(())
+    }
+
+    /// Starts a snapshot of all data into the connections of these replicas.
+    fn start_transfer(&mut self, replicas: Vec<usize>, offset: u64) -> std::io::Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
         let folder = Path::new(&self.config.dir).to_owned();
-        let (sink, payloads) = SocketSink::new(whole.len(), clock::random_id(), folder, stop.clone());
-        self.stamp_history();
+        let (sink, payloads) = SocketSink::new(replicas.len(), clock::random_id(), folder, stop.clone());
         let options = self.persistence.options(&self.keyspace, &self.config, false);
         let delay = self.config.rdb_key_save_delay;
         let mut snapshot = snapshot::start(&mut self.keyspace, Purpose::FullSync, options, delay, Box::new(sink))?;
@@ -279,14 +283,13 @@ impl World {
         info!("Background RDB transfer started by pid {}", std::process::id());
         self.replication.transfer.get_or_insert(0);
         let now = Clock::Real.micros() / 1000;
-        for (at, payload) in whole.into_iter().zip(payloads) {
+        for (at, payload) in replicas.into_iter().zip(payloads) {
             let replica = &mut self.replication.replicas[at];
             replica.stage = Stage::Receiving(payload);
             replica.awaits_ack = true;
             replica.moved_at = now;
             self.greet(at, offset);
         }
-        self.replication.settle_needs();
         Ok(())
     }
 
