@@ -65,7 +65,17 @@ struct Moderation {
 impl Moderation {
     const fn new() -> Moderation {
         let phase = Phase::Awake { hold: 0 };
-        Moderation { phase, napping: false, served: 0, gathered: 0, poor: 0, hold: HOLD_MIN, naps: 0, rate_before: 0, since: None }
+        Moderation {
+            phase,
+            napping: false,
+            served: 0,
+            gathered: 0,
+            poor: 0,
+            hold: HOLD_MIN,
+            naps: 0,
+            rate_before: 0,
+            since: None,
+        }
     }
 
     fn served(&mut self, batches: u64) {

@@ -104,7 +104,11 @@ fn a_subscriber_that_never_reads_is_cut_off_alone() {
         });
         wait_until("it is cut off", || server.client().figure("client_output_buffer_limit_disconnections") == 1);
         // Limit, one turn's messages, and what the allocator keeps at hand.
-        assert!(server.client().figure("used_memory_peak") < before + (16 << 20), "{}", server.client().figure("used_memory_peak"));
+        assert!(
+            server.client().figure("used_memory_peak") < before + (16 << 20),
+            "{}",
+            server.client().figure("used_memory_peak")
+        );
         assert_eq!(server.client().run("PUBLISH flood last"), Reply::Integer(1));
         served.expect("it got all messages").read().expect("and the last");
     }

@@ -54,8 +54,7 @@ fn fragmented(keys: u64, patience: Duration) -> (u64, u64, u64) {
     let start = Instant::now();
     while start.elapsed() < patience {
         std::thread::sleep(Duration::from_millis(200));
-        let over = client.figure("total_active_defrag_time") > 0
-            && client.figure("active_defrag_running") == 0;
+        let over = client.figure("total_active_defrag_time") > 0 && client.figure("active_defrag_running") == 0;
         if over {
             break;
         }
