@@ -1,7 +1,6 @@
 //! Memory as the process sees it: what is counted, what a limit holds to, and what goes back to the system.
 
 use crate::support::client::Client;
-use crate::support::reply::Reply;
 use crate::support::spawn::Server;
 use std::time::{Duration, Instant};
 
