@@ -24,10 +24,8 @@ pub const DIRECTIVES: &[Directive] = &[
     octal("unixsocketperm", field!(unixsocketperm), 0, 0o777).immutable(),
     int("timeout", field!(timeout), 0, INT),
     int("tcp-keepalive", field!(tcp_keepalive), 0, INT),
-    int("max-new-connections-per-cycle", field!(max_new_connections_per_cycle), 1, 1000)
-        .no_effect("the runtime accepts connections at its own pace"),
-    int("max-new-tls-connections-per-cycle", field!(max_new_tls_connections_per_cycle), 1, 1000)
-        .no_effect("the runtime accepts connections at its own pace"),
+    int("max-new-connections-per-cycle", field!(max_new_connections_per_cycle), 1, 1000),
+    int("max-new-tls-connections-per-cycle", field!(max_new_tls_connections_per_cycle), 1, 1000),
     int("socket-mark-id", field!(socket_mark_id), 0, UINT).immutable().no_effect("sockets carry no mark"),
     // TLS
     special("tls-port", special::TLS_PORT),

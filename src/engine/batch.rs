@@ -15,6 +15,8 @@ use std::cell::{Cell, RefCell};
 
 /// Room for requests in a new batch.
 pub const INPUT_BYTES: usize = 32 * 1024;
+/// Bytes of one client's long argument that are read before others get their turn.
+pub const READ_MAX: usize = 256 * 1024;
 /// A batch whose buffers have grown beyond this is not recycled.
 const INPUT_RECYCLED_MAX: usize = 64 * 1024;
 /// Requests kept room for in a recycled batch.
@@ -169,6 +171,13 @@ impl Batch {
         let size = enough.min((self.filled + ANNOUNCED_MAX).max(size * 2));
         self.resize_input(size);
         true
+    }
+
+    /// Where the next read goes. Nobody reads more at once than the others should wait for, be there room for more.
+    pub fn room(&mut self) -> &mut [u8] {
+        let most = (self.wanted.saturating_sub(self.filled)).clamp(INPUT_BYTES, READ_MAX);
+        let end = self.input.len().min(self.filled + most);
+        &mut self.input[self.filled..end]
     }
 
     /// Adds bytes that were read elsewhere.

@@ -266,11 +266,18 @@ impl Mailbox {
                 queue.push_back(event);
             }
         }
-        if queue.is_empty() {
+        let mut engine = self.0.engine.borrow_mut();
+        if queue.is_empty() && engine.unfinished.is_empty() {
             *self.0.queue.borrow_mut() = queue;
             return false;
         }
-        self.0.engine.borrow_mut().turn(&mut queue, self);
+        engine.turn(&mut queue, self);
+        if !engine.unfinished.is_empty()
+            && let Some(waker) = &*self.0.waker.borrow()
+        {
+            wake_behind_sockets(waker);
+        }
+        drop(engine);
         // The emptied queue goes back, so that its memory is used again.
         let mut current = self.0.queue.borrow_mut();
         if current.is_empty() {
@@ -288,7 +295,10 @@ impl Mailbox {
         }
         for _ in 0..TURNS_MAX {
             if self.turn() {
-                continue;
+                if self.0.engine.borrow().unfinished.is_empty() {
+                    continue;
+                }
+                break;
             }
             let commands = self.0.engine.borrow().world.stats.commands;
             let Some(nap) = self.0.naps.borrow_mut().after(commands, Instant::now()) else { break };
@@ -320,6 +330,13 @@ impl Mailbox {
             remote.orders.ring();
         }
     }
+}
+
+/// Wakes a task of this thread, behind all whose sockets turn out to be ready: they are looked at before it runs.
+pub fn wake_behind_sockets(waker: &Waker) {
+    let yielding = std::pin::pin!(tokio::task::yield_now());
+    // It gives the waker to the runtime, and has then done what it is here for.
+    let _ = yielding.poll(&mut Context::from_waker(waker));
 }
 
 impl Post for Mailbox {

@@ -37,12 +37,15 @@ use crate::world::World;
 use batch::{Batch, Post};
 use event::Event;
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-pub use mailbox::{Mailbox, NewSocket, Remote, ToConnection};
+pub use mailbox::{Mailbox, NewSocket, Remote, ToConnection, wake_behind_sockets};
 
 /// Requests whose keys are read into the cache together, ahead of running them.
 const PREFETCH_WINDOW: usize = 16;
+/// How long the requests of one batch may take before others get their turn. Commands of constant time are not measured: a batch
+/// has not enough of them to take longer.
+const SLICE: Duration = Duration::from_micros(500);
 
 /// The engine and its world.
 pub struct Engine {
@@ -56,8 +59,9 @@ pub struct Engine {
     /// The batches of a turn; empty between turns, kept for its memory.
     batches: Vec<Box<Batch>>,
     /// Batches whose next request waits for the end of a pause of clients.
-    #[allow(clippy::vec_box)] // A batch travels by its box.
     postponed: Vec<Box<Batch>>,
+    /// Batches that took long and were left in the middle; the next turn goes on with them, behind what came meanwhile.
+    unfinished: Vec<Box<Batch>>,
     /// The request whose script takes long.
     paused: Option<PausedRequest>,
     defrag: defrag::ActiveDefrag,
@@ -93,6 +97,7 @@ impl Engine {
             resumed: Vec::new(),
             batches: Vec::new(),
             postponed: Vec::new(),
+            unfinished: Vec::new(),
             paused: None,
             defrag: Default::default(),
             outcome: None,
@@ -123,6 +128,7 @@ impl Engine {
                 }
             }
         }
+        batches.append(&mut self.unfinished);
         self.run_batches(&mut batches, mailbox);
         self.batches = batches;
         self.finish_turn(mailbox);
@@ -205,10 +211,11 @@ impl Engine {
             }
             session.bytes_in += batches[i].bytes_read as u64;
             self.world.stats.bytes_in += batches[i].bytes_read as u64;
-            self.world.stats.reads_processed += 1;
+            self.world.stats.reads_processed += u64::from(batches[i].bytes_read > 0);
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
-            let (mut waits, mut postponed, mut paused) = (None, false, None);
+            let (mut waits, mut postponed, mut paused, mut unfinished) = (None, false, None, false);
+            let mut first_ended = None;
             while at < count {
                 if prefetched == 0 {
                     prefetched = self.prefetch(batches, i, at, session.db);
@@ -240,6 +247,13 @@ impl Engine {
                 if closes {
                     break;
                 }
+                if at < count
+                    && let Some(ended) = self.world.last_ended
+                    && ended.duration_since(*first_ended.get_or_insert(ended)) >= SLICE
+                {
+                    unfinished = true;
+                    break;
+                }
             }
             batches[i].next = at;
             if let Some(paused) = paused {
@@ -254,6 +268,8 @@ impl Engine {
                 session.blocked = true;
                 self.postponed.push(std::mem::take(&mut batches[i]));
                 mailbox.wake_timers();
+            } else if unfinished {
+                self.unfinished.push(std::mem::take(&mut batches[i]));
             } else if at >= count
                 && !session.closing
                 && let Some(error) = batches[i].take_error()
@@ -613,6 +629,7 @@ impl Engine {
         self.world.blocked.remove(client);
         self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
+        self.unfinished.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
             self.world.let_go(&mut session);
         }

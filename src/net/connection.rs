@@ -8,8 +8,9 @@
 
 use super::tls::stream::{Channel, Reader};
 use crate::command::table::CommandTable;
-use crate::engine::batch::{Batch, Decoded, Home, INPUT_BYTES, Post};
+use crate::engine::batch::{Batch, Decoded, Home, INPUT_BYTES, Post, READ_MAX};
 use crate::engine::event::Event;
+use crate::engine::wake_behind_sockets;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::session::{Gauge, Link, LinkBuffers};
@@ -256,6 +257,7 @@ impl Connection {
             Closing::AfterSend => return Poll::Pending,
             Closing::No => {}
         }
+        let mut taken = 0;
         loop {
             let mut batch = match self.batch.replace(Possession::Away) {
                 Possession::Home(batch) => batch,
@@ -278,8 +280,7 @@ impl Connection {
             if batch.make_room() {
                 self.post.post(Event::Grown(client));
             }
-            let filled = batch.filled;
-            let mut buffer = ReadBuf::new(&mut batch.input[filled..]);
+            let mut buffer = ReadBuf::new(batch.room());
             match read.poll_read(context, &mut buffer) {
                 Poll::Pending => {
                     self.keep(batch);
@@ -293,6 +294,7 @@ impl Connection {
                     }
                     batch.filled += n;
                     batch.bytes_read += n;
+                    taken += n;
                     if batch.filled > self.limits.get().max_query {
                         self.post.post(Event::QueryTooLarge { client, bytes: batch.filled });
                         return Poll::Ready(());
@@ -302,6 +304,11 @@ impl Connection {
             if batch.decode(commands, &self.limits.get()) == Decoded::Nothing {
                 self.was_read.set(true);
                 self.keeps_batch.set(batch.filled != 0);
+                if taken >= READ_MAX {
+                    self.keep(batch);
+                    wake_behind_sockets(context.waker());
+                    return Poll::Pending;
+                }
                 *self.batch.borrow_mut() = Possession::Home(batch);
                 continue;
             }
@@ -553,8 +560,11 @@ impl Home for Connection {
         batch.compact();
         let undecoded = batch.undecoded;
         self.keep(batch);
-        if self.wants_batch.replace(false) || undecoded {
-            self.wake();
+        // A client that sends without end would keep the others from being looked at.
+        if (self.wants_batch.replace(false) || undecoded)
+            && let Some(waker) = &*self.task.borrow()
+        {
+            wake_behind_sockets(waker);
         }
     }
 }

@@ -201,6 +201,7 @@ impl Door {
     async fn serve(self: Rc<Self>, mailbox: Mailbox) {
         // A failing accept (no more file descriptors) must neither spin nor starve the others (CVE-2025-48367).
         const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
+        let mut taken = 0;
         while let Some(accepted) = std::future::poll_fn(|context| self.poll_accept(context)).await {
             match accepted {
                 Ok(Accepted::Tcp(stream, peer)) => accept_tcp(stream, peer, self.tls.as_deref(), &mailbox),
@@ -210,7 +211,21 @@ impl Door {
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             }
+            taken += 1;
+            if taken >= self.taken_max(&mailbox) {
+                taken = 0;
+                // Those who are connected are looked at before more are let in.
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// How many connections are taken in a row.
+    fn taken_max(&self, mailbox: &Mailbox) -> i64 {
+        mailbox.with(|engine| match self.kind {
+            Kind::Tls => engine.world.config.max_new_tls_connections_per_cycle,
+            Kind::Tcp | Kind::Unix => engine.world.config.max_new_connections_per_cycle,
+        })
     }
 
     /// The next connection; none when the socket was closed.
