@@ -2,13 +2,17 @@
 //!
 //! Names are kept once and shared by the table of subscribers and the subscribers themselves. A message is encoded once for
 //! each protocol; long ones are not even copied into the subscribers' output.
+//!
+//! One client may listen to very many things, and the others are not to notice: to begin and to cease takes constant time, and
+//! a message passes over most patterns that do not fit after a look at one word.
 
 use super::{Message, Registry, Session};
 use crate::ds::algo::glob;
 use crate::raw::shared::SharedBytes;
 use crate::resp::reply::{REFERENCE_MIN, ReplyWriter};
 use crate::types::ClientId;
-use std::collections::{BTreeMap, BTreeSet};
+use indexmap::{IndexMap, IndexSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The kinds of things that a client can subscribe to.
@@ -20,20 +24,54 @@ pub enum Topic {
     Shard,
 }
 
-/// Subscribers of one thing with their places in the registry, in the order of their ids.
-type Subscribers = BTreeMap<ClientId, usize>;
+/// Who listens to one thing.
+struct Subscribers {
+    head: Head,
+    /// With their places in the registry, in the order of their ids.
+    clients: BTreeMap<ClientId, usize>,
+}
+
+/// The beginning of a name as a word, as far as one is known.
+struct Head {
+    word: u64,
+    known: u64,
+}
+
+impl Head {
+    /// What all names begin with that this pattern fits. A name without special bytes is its own beginning.
+    fn of(pattern: &[u8]) -> Head {
+        let len = glob::literal_prefix(pattern).len().min(size_of::<u64>());
+        let known = if len == 0 { 0 } else { u64::MAX >> (u64::BITS as usize - 8 * len) };
+        Head { word: first_word(pattern) & known, known }
+    }
+
+    #[inline]
+    fn may_fit(&self, first_word: u64) -> bool {
+        (first_word ^ self.word) & self.known == 0
+    }
+}
+
+/// The first bytes of a name, with zeros behind a short one.
+fn first_word(name: &[u8]) -> u64 {
+    let mut word = [0; size_of::<u64>()];
+    let len = name.len().min(word.len());
+    word[..len].copy_from_slice(&name[..len]);
+    u64::from_le_bytes(word)
+}
 
 /// All subscriptions of all clients.
 #[derive(Default)]
 pub struct PubSub {
-    topics: [BTreeMap<Rc<[u8]>, Subscribers>; 3],
+    topics: [IndexMap<Rc<[u8]>, Subscribers>; 3],
     clients: usize,
 }
 
 /// The subscriptions of one client.
 #[derive(Default)]
 pub struct Subscriptions {
-    topics: [BTreeSet<Rc<[u8]>>; 3],
+    topics: [IndexSet<Rc<[u8]>>; 3],
+    /// Bytes of all names.
+    bytes: usize,
 }
 
 impl Subscriptions {
@@ -42,14 +80,14 @@ impl Subscriptions {
         self.topics[topic as usize].len()
     }
 
-    /// What the client listens to, in order.
+    /// What the client listens to.
     pub fn names(&self, topic: Topic) -> impl Iterator<Item = &Rc<[u8]>> {
         self.topics[topic as usize].iter()
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.topics.iter().flatten().map(|name| name.len() + size_of::<Rc<[u8]>>()).sum()
+        self.bytes + self.topics.iter().map(|names| names.len() * size_of::<Rc<[u8]>>()).sum::<usize>()
     }
 }
 
@@ -59,43 +97,51 @@ impl PubSub {
         if session.subscriptions.is_none() {
             self.clients += 1;
         }
-        let mine = &mut session.subscriptions.get_or_insert_default().topics[topic as usize];
-        if mine.contains(name) {
-            return false;
-        }
+        let mine = session.subscriptions.get_or_insert_default();
         let all = &mut self.topics[topic as usize];
         let name: Rc<[u8]> = all.get_key_value(name).map_or_else(|| name.into(), |(known, _)| known.clone());
-        all.entry(name.clone()).or_default().insert(session.id, session.slot);
-        mine.insert(name)
+        if !mine.topics[topic as usize].insert(name.clone()) {
+            return false;
+        }
+        mine.bytes += name.len();
+        let head = Head::of(&name);
+        let subscribers = all.entry(name).or_insert_with(|| Subscribers { head, clients: BTreeMap::new() });
+        subscribers.clients.insert(session.id, session.slot);
+        true
     }
 
     /// Ends a client's subscription. False if there was none.
     pub fn unsubscribe(&mut self, session: &mut Session, topic: Topic, name: &[u8]) -> bool {
         let Some(subscriptions) = &mut session.subscriptions else { return false };
-        if !subscriptions.topics[topic as usize].remove(name) {
+        if !subscriptions.topics[topic as usize].swap_remove(name) {
             return false;
         }
-        let none_left = subscriptions.topics.iter().all(BTreeSet::is_empty);
-        let all = &mut self.topics[topic as usize];
-        if let Some(subscribers) = all.get_mut(name) {
-            subscribers.remove(&session.id);
-            if subscribers.is_empty() {
-                all.remove(name);
-            }
-        }
-        if none_left {
+        subscriptions.bytes -= name.len();
+        if subscriptions.topics.iter().all(IndexSet::is_empty) {
             session.subscriptions = None;
             self.clients -= 1;
         }
+        self.forget(session.id, topic, name);
         true
+    }
+
+    fn forget(&mut self, client: ClientId, topic: Topic, name: &[u8]) {
+        let all = &mut self.topics[topic as usize];
+        if let Some((at, _, subscribers)) = all.get_full_mut(name) {
+            subscribers.clients.remove(&client);
+            if subscribers.clients.is_empty() {
+                all.swap_remove_index(at);
+            }
+        }
     }
 
     /// Ends all subscriptions of a client.
     pub fn leave(&mut self, session: &mut Session) {
+        let Some(subscriptions) = session.subscriptions.take() else { return };
+        self.clients -= 1;
         for topic in [Topic::Channel, Topic::Pattern, Topic::Shard] {
-            let names: Vec<_> = session.subscriptions.iter().flat_map(|mine| mine.names(topic)).cloned().collect();
-            for name in names {
-                self.unsubscribe(session, topic, &name);
+            for name in subscriptions.names(topic) {
+                self.forget(session.id, topic, name);
             }
         }
     }
@@ -104,8 +150,9 @@ impl PubSub {
     pub fn publish(&self, sessions: &mut Registry, channel: &[u8], payload: &[u8]) -> usize {
         let payload = Payload::new(payload);
         let mut receivers = self.send(sessions, Topic::Channel, channel, &payload);
+        let first_word = first_word(channel);
         for (pattern, subscribers) in &self.topics[Topic::Pattern as usize] {
-            if glob::matches(pattern, channel, false) {
+            if subscribers.head.may_fit(first_word) && glob::matches(pattern, channel, false) {
                 let write = |reply: &mut ReplyWriter<'_>| {
                     reply.push(4);
                     reply.bulk(b"pmessage");
@@ -142,9 +189,9 @@ impl PubSub {
         self.topics[Topic::Channel as usize].is_empty() && self.topics[Topic::Pattern as usize].is_empty()
     }
 
-    /// Everything of a kind that has subscribers, in order, with how many there are.
+    /// Everything of a kind that has subscribers, with how many there are.
     pub fn names(&self, topic: Topic) -> impl Iterator<Item = (&[u8], usize)> {
-        self.topics[topic as usize].iter().map(|(name, subscribers)| (&**name, subscribers.len()))
+        self.topics[topic as usize].iter().map(|(name, subscribers)| (&**name, subscribers.clients.len()))
     }
 
     /// How many things of a kind have subscribers.
@@ -154,12 +201,12 @@ impl PubSub {
 
     /// How many clients listen to this.
     pub fn subscribers(&self, topic: Topic, name: &[u8]) -> usize {
-        self.topics[topic as usize].get(name).map_or(0, Subscribers::len)
+        self.topics[topic as usize].get(name).map_or(0, |subscribers| subscribers.clients.len())
     }
 
     /// The clients that listen to this, in order.
     pub fn listeners(&self, topic: Topic, name: &[u8]) -> Vec<ClientId> {
-        self.topics[topic as usize].get(name).map_or_else(Vec::new, |subscribers| subscribers.keys().copied().collect())
+        self.topics[topic as usize].get(name).map_or_else(Vec::new, |subscribers| subscribers.clients.keys().copied().collect())
     }
 
     /// Number of clients that listen to anything.
@@ -170,10 +217,10 @@ impl PubSub {
 
 fn deliver(sessions: &mut Registry, subscribers: &Subscribers, write: &dyn Fn(&mut ReplyWriter<'_>)) -> usize {
     let mut message = Message::new(write);
-    for (&client, &slot) in subscribers {
+    for (&client, &slot) in &subscribers.clients {
         sessions.deliver(client, slot, &mut message);
     }
-    subscribers.len()
+    subscribers.clients.len()
 }
 
 /// What is published. A long text is put into a shared buffer, so that outputs refer to it.
@@ -222,5 +269,19 @@ mod tests {
         }
         assert!(pubsub.is_empty());
         assert_eq!((pubsub.clients(), pubsub.count(Topic::Pattern)), (0, 0));
+    }
+    #[test]
+    fn patterns_are_passed_over_only_if_they_do_not_fit() {
+        let texts: [&[u8]; 10] = [b"", b"n", b"new", b"news", b"news.oslo", b"news.oslo.1", b"news.osl\0", b"n\0", b"[", b"\xff"];
+        let patterns: [&[u8]; 12] =
+            [b"", b"*", b"n*", b"news*", b"news.os*", b"news.oslo*", b"news.oslo", b"n?ws*", b"n[e]ws", b"\\[", b"n\0*", b"\xff"];
+        for pattern in patterns {
+            for text in texts {
+                let passed_over = !Head::of(pattern).may_fit(first_word(text));
+                assert!(!(passed_over && glob::matches(pattern, text, false)), "{pattern:?} {text:?}");
+            }
+        }
+        assert!(!Head::of(b"news.*").may_fit(first_word(b"new")));
+        assert!(!Head::of(b"news.77.*").may_fit(first_word(b"news.78.oslo")));
     }
 }
