@@ -8,25 +8,11 @@ use super::parts::element::Element;
 use super::parts::intset::Intset;
 use super::parts::listpack::Listpack;
 use super::stream::{Keep, NodeLimits, Stream, StreamId};
+use crate::clock::Rng;
 
-struct Rng(u64);
-
-impl Rng {
-    fn new(salt: u64) -> Rng {
-        let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
-        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.next() as usize % limit.max(1)
-    }
+/// A generator for one format; `SEED` makes it another.
+fn rng(salt: u64) -> Rng {
+    Rng::seeded(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64) << 8 | salt)
 }
 
 fn rounds() -> usize {
@@ -38,20 +24,20 @@ const TELLING: [u8; 16] = [0x00, 0x01, 0x7f, 0x80, 0x81, 0xbf, 0xc0, 0xdf, 0xe0,
 
 /// Changes, drops, adds and doubles a few bytes.
 fn damage(bytes: &mut Vec<u8>, rng: &mut Rng) {
-    for _ in 0..1 + rng.below(4) {
+    for _ in 0..1 + rng.index(4) {
         if bytes.is_empty() {
-            return bytes.push(rng.next() as u8);
+            return bytes.push(rng.next_u64() as u8);
         }
-        let at = rng.below(bytes.len());
-        match rng.below(8) {
-            0 => bytes[at] ^= 1 << rng.below(8),
-            1 | 2 => bytes[at] = TELLING[rng.below(TELLING.len())],
+        let at = rng.index(bytes.len());
+        match rng.index(8) {
+            0 => bytes[at] ^= 1 << rng.index(8),
+            1 | 2 => bytes[at] = TELLING[rng.index(TELLING.len())],
             3 => bytes[at] = bytes[at].wrapping_add(1),
             4 => drop(bytes.remove(at)),
-            5 => bytes.insert(at, TELLING[rng.below(TELLING.len())]),
+            5 => bytes.insert(at, TELLING[rng.index(TELLING.len())]),
             6 => bytes.truncate(at),
             _ => {
-                let end = (at + 1 + rng.below(24)).min(bytes.len());
+                let end = (at + 1 + rng.index(24)).min(bytes.len());
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
@@ -62,26 +48,26 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut Rng) {
 /// Makes the size, the terminator and now and then the count of a listpack right again.
 fn mend_listpack(bytes: &mut [u8], rng: &mut Rng) {
     let len = bytes.len();
-    if len < 7 || rng.below(16) == 0 {
+    if len < 7 || rng.index(16) == 0 {
         return;
     }
     bytes[..4].copy_from_slice(&(len as u32).to_le_bytes());
     bytes[len - 1] = 0xff;
-    if rng.below(2) == 0 {
+    if rng.index(2) == 0 {
         bytes[4..6].copy_from_slice(&[0xff, 0xff]);
     }
 }
 
 fn element<'t>(text: &'t mut Vec<u8>, rng: &mut Rng) -> Element<'t> {
-    let bits = rng.below(64) as u32;
-    match rng.below(4) {
-        0 | 1 => Element::Int((rng.next() as i64) << 8 >> bits),
+    let bits = rng.index(64) as u32;
+    match rng.index(4) {
+        0 | 1 => Element::Int((rng.next_u64() as i64) << 8 >> bits),
         2 => {
-            text.resize(rng.below(80), b'a' + rng.below(3) as u8);
+            text.resize(rng.index(80), b'a' + rng.index(3) as u8);
             Element::Str(text)
         }
         _ => {
-            text.resize(rng.below(5000), b'x');
+            text.resize(rng.index(5000), b'x');
             Element::Str(text)
         }
     }
@@ -89,7 +75,7 @@ fn element<'t>(text: &'t mut Vec<u8>, rng: &mut Rng) -> Element<'t> {
 
 fn some_listpack(rng: &mut Rng) -> Listpack {
     let (mut pack, mut text) = (Listpack::new(), Vec::new());
-    for _ in 0..rng.below(12) {
+    for _ in 0..rng.index(12) {
         pack.push_back(element(&mut text, rng));
     }
     pack
@@ -97,7 +83,7 @@ fn some_listpack(rng: &mut Rng) -> Listpack {
 
 #[test]
 fn accepted_listpacks_are_safe() {
-    let (mut rng, mut accepted) = (Rng::new(0x11), 0);
+    let (mut rng, mut accepted) = (rng(0x11), 0);
     for _ in 0..rounds() {
         let mut bytes = some_listpack(&mut rng).as_bytes().to_vec();
         damage(&mut bytes, &mut rng);
@@ -113,7 +99,7 @@ fn accepted_listpacks_are_safe() {
             assert!(pack.get(pos).eq_bytes(text));
             assert!(pack.find(Element::Str(text), 0).is_some());
         }
-        let at = rng.below(texts.len().max(1));
+        let at = rng.index(texts.len().max(1));
         if let Some(pos) = pack.seek(at as i64) {
             pack.replace(pos, Element::Str(b"replaced"));
         }
@@ -130,16 +116,16 @@ fn accepted_listpacks_are_safe() {
 
 #[test]
 fn accepted_intsets_are_safe() {
-    let (mut rng, mut accepted) = (Rng::new(0x22), 0);
+    let (mut rng, mut accepted) = (rng(0x22), 0);
     for _ in 0..rounds() {
         let mut set = Intset::new();
-        let width = [15, 31, 63][rng.below(3)];
-        for _ in 0..rng.below(20) {
-            set.insert((rng.next() as i64) << 8 >> (63 - width));
+        let width = [15, 31, 63][rng.index(3)];
+        for _ in 0..rng.index(20) {
+            set.insert((rng.next_u64() as i64) << 8 >> (63 - width));
         }
         let mut bytes = set.to_redis_bytes();
         damage(&mut bytes, &mut rng);
-        if bytes.len() >= 8 && rng.below(16) > 0 {
+        if bytes.len() >= 8 && rng.index(16) > 0 {
             let width = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).clamp(1, 8);
             let members = (bytes.len() as u32 - 8) / width;
             bytes.truncate(8 + (members * width) as usize);
@@ -150,7 +136,7 @@ fn accepted_intsets_are_safe() {
         let members: Vec<i64> = set.iter().collect();
         assert!(members.is_sorted_by(|a, b| a < b) && members.iter().all(|&member| set.contains(member)));
         assert_eq!(Intset::from_redis_bytes_validated(&set.to_redis_bytes()).unwrap(), set);
-        set.insert(rng.next() as i64);
+        set.insert(rng.next_u64() as i64);
         members.iter().for_each(|&member| assert!(set.remove(member)));
         assert!(set.len() <= 1);
     }
@@ -160,21 +146,21 @@ fn accepted_intsets_are_safe() {
 
 #[test]
 fn accepted_stream_nodes_are_safe() {
-    let (mut rng, mut accepted) = (Rng::new(0x33), 0);
+    let (mut rng, mut accepted) = (rng(0x33), 0);
     let base = StreamId::new(5, 1);
     let limits = NodeLimits { bytes: 1 << 20, entries: 0 };
     for _ in 0..rounds() {
         let mut stream = Stream::new();
         let mut id = base;
-        for _ in 0..1 + rng.below(5) {
-            let names = [["a", "b"], ["a", "c"], ["long-field-name", "b"]][rng.below(3)];
-            let value = vec![b'0' + rng.below(10) as u8; rng.below(70)];
-            let pairs = names[..rng.below(3)].iter().map(|name| (name.as_bytes(), value.as_slice()));
+        for _ in 0..1 + rng.index(5) {
+            let names = [["a", "b"], ["a", "c"], ["long-field-name", "b"]][rng.index(3)];
+            let value = vec![b'0' + rng.index(10) as u8; rng.index(70)];
+            let pairs = names[..rng.index(3)].iter().map(|name| (name.as_bytes(), value.as_slice()));
             stream.append(id, pairs, limits).unwrap();
-            if rng.below(4) == 0 {
+            if rng.index(4) == 0 {
                 stream.delete(id);
             }
-            id = StreamId::new(id.ms + rng.below(300) as u64, id.seq + 1);
+            id = StreamId::new(id.ms + rng.index(300) as u64, id.seq + 1);
         }
         let Some((_, node)) = stream.nodes().next() else { continue };
         let mut bytes = node.to_vec();
@@ -199,9 +185,9 @@ fn accepted_stream_nodes_are_safe() {
         }
         for (id, _) in forward {
             assert!(stream.get(id).is_some());
-            match rng.below(3) {
+            match rng.index(3) {
                 0 => assert!(stream.delete(id)),
-                1 => drop(stream.trim(Keep::From(id), rng.below(2) == 0, None)),
+                1 => drop(stream.trim(Keep::From(id), rng.index(2) == 0, None)),
                 _ => {}
             }
         }

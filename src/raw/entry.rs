@@ -647,13 +647,8 @@ mod tests {
 
     #[test]
     fn a_random_life_agrees_with_a_model() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut next = move |n: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % n
-        };
+        let mut rng = crate::clock::Rng::seeded(0x9e37_79b9_7f4a_7c15u64);
+        let mut next = |n: u64| rng.below(n);
         for _ in 0..300 {
             let key: Vec<u8> = (0..[0, 1, 16, 127, 128, 300][next(6) as usize]).map(|i| i as u8).collect();
             let (mut value, mut deadline, mut clock) = (b"v".to_vec(), None, 0);

@@ -1,4 +1,5 @@
-//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate but `sys`.
+//! The one home of unsafe memory layouts. Imports nothing from the rest of the crate but `sys`; its tests draw
+//! from the generator in `clock`.
 #![allow(unsafe_code)]
 
 pub mod alloc;

@@ -353,13 +353,8 @@ mod tests {
 
     #[test]
     fn splices_agree_with_a_vec() {
-        let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = move |below: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed % below as u64) as usize
-        };
+        let mut rng = crate::clock::Rng::seeded(0x9E37_79B9_7F4A_7C15_u64);
+        let mut random = move |below: usize| rng.index(below);
         for round in 0..40 {
             let mut buffer = ThinBytes::new(4).unwrap();
             let mut model = vec![0; 4];

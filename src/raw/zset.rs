@@ -396,21 +396,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-
-    struct Rng(u64);
-
-    impl Rng {
-        fn next(&mut self) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
-        }
-
-        fn below(&mut self, limit: usize) -> usize {
-            (self.next() % limit as u64) as usize
-        }
-    }
+    use crate::clock::Rng;
 
     fn sorted(model: &BTreeMap<Vec<u8>, f64>) -> Vec<(f64, &[u8])> {
         let mut all: Vec<(f64, &[u8])> = model.iter().map(|(m, &s)| (s, m.as_slice())).collect();
@@ -438,20 +424,20 @@ mod tests {
         }
         assert_eq!(&seen, model);
         for _ in 0..50.min(all.len()) {
-            let rank = rng.below(all.len());
+            let rank = rng.index(all.len());
             let (score, bytes) = all[rank];
             assert_eq!(map.select(rank), Some(all[rank]));
             assert_eq!(map.score(bytes), Some(score));
             assert_eq!(map.rank(bytes, false), Some((rank, score)));
             assert_eq!(map.rank(bytes, true), Some((all.len() - 1 - rank, score)));
-            let max = score + rng.below(40) as f64;
+            let max = score + rng.index(40) as f64;
             let expected = all.partition_point(|item| item.0 <= score)..all.partition_point(|item| item.0 < max);
             let found = map.ranks_by_score(Bound::Excluded(score), Bound::Excluded(max));
             assert_eq!((found.start, found.end), (expected.start, expected.end.max(expected.start)));
             let expected = all.partition_point(|item| item.0 < score)..all.partition_point(|item| item.0 <= max);
             assert_eq!(map.ranks_by_score(Bound::Included(score), Bound::Included(max)), expected);
             assert!(map.range(expected.clone(), true).eq(all[expected].iter().rev().copied()));
-            let (score, bytes) = map.random(&mut || rng.next()).unwrap();
+            let (score, bytes) = map.random(&mut || rng.next_u64()).unwrap();
             assert_eq!(model[bytes], score);
         }
         assert_eq!(map.ranks_by_score(Bound::Unbounded, Bound::Unbounded), 0..all.len());
@@ -459,23 +445,23 @@ mod tests {
 
     #[test]
     fn agrees_with_a_model() {
-        let rng = &mut Rng(0x1234_5678);
+        let rng = &mut Rng::seeded(0x1234_5678);
         let mut map = ScoreMap::new(42);
         let mut model: BTreeMap<Vec<u8>, f64> = BTreeMap::new();
         for step in 0..30_000 {
-            let bytes = format!("m{}", rng.below(5_000)).into_bytes();
-            let score = rng.below(3_000) as f64 - 1_000.0;
-            match rng.below(if step < 18_000 { 20 } else { 8 }) {
+            let bytes = format!("m{}", rng.index(5_000)).into_bytes();
+            let score = rng.index(3_000) as f64 - 1_000.0;
+            match rng.index(if step < 18_000 { 20 } else { 8 }) {
                 0..=2 => assert_eq!(map.remove(&bytes), model.remove(&bytes)),
                 3 => {
-                    let popped = if rng.below(2) == 0 { map.pop_first() } else { map.pop_last() };
+                    let popped = if rng.index(2) == 0 { map.pop_first() } else { map.pop_last() };
                     if let Some(popped) = popped {
                         assert_eq!(model.remove(popped.bytes()), Some(popped.score()));
                     }
                 }
-                4 if rng.below(20) == 0 => {
-                    let start = rng.below(map.len() + 1);
-                    let end = start + rng.below(300);
+                4 if rng.index(20) == 0 => {
+                    let start = rng.index(map.len() + 1);
+                    let end = start + rng.index(300);
                     map.remove_ranks(start..end, |score, bytes| assert_eq!(model.remove(bytes), Some(score)));
                 }
                 _ => {
@@ -527,7 +513,7 @@ mod tests {
 
     #[test]
     fn builder_takes_any_order_and_refuses_doubles() {
-        let rng = &mut Rng(99);
+        let rng = &mut Rng::seeded(99);
         for order in 0..3 {
             let mut model = BTreeMap::new();
             let mut builder = ScoreMapBuilder::new(7, 2_000);
@@ -535,7 +521,7 @@ mod tests {
                 let score = match order {
                     0 => f64::from(i),
                     1 => -f64::from(i),
-                    _ => rng.below(500) as f64,
+                    _ => rng.index(500) as f64,
                 };
                 let bytes = format!("{i}").into_bytes();
                 assert!(builder.push(&bytes, score));
@@ -573,7 +559,7 @@ mod tests {
                 name
             })
             .collect();
-        let rng = &mut Rng(31);
+        let rng = &mut Rng::seeded(31);
         let timed = |what: &str, ops: usize, run: &mut dyn FnMut()| {
             let start = Instant::now();
             run();
@@ -583,7 +569,7 @@ mod tests {
             let mut map = ScoreMap::new(5);
             let mut at: Vec<usize> = (0..N).collect();
             for i in (1..N).rev() {
-                at.swap(i, rng.below(i + 1));
+                at.swap(i, rng.index(i + 1));
             }
             timed(&format!("insert, {order}"), N, &mut || {
                 for (i, &other) in at.iter().enumerate() {
@@ -604,7 +590,7 @@ mod tests {
                 map.index.memory_bytes() as f64 / N as f64,
                 map.tree.memory_bytes() as f64 / N as f64
             );
-            let queries: Vec<usize> = (0..N).map(|_| rng.below(N)).collect();
+            let queries: Vec<usize> = (0..N).map(|_| rng.index(N)).collect();
             let mut sum = 0;
             timed("score of a member", N, &mut || {
                 queries.iter().for_each(|&q| sum += map.score(&names[q]).unwrap() as usize);
@@ -665,7 +651,7 @@ mod tests {
         }
         let mut order: Vec<usize> = (0..N).collect();
         for i in (1..N).rev() {
-            order.swap(i, rng.below(i + 1));
+            order.swap(i, rng.index(i + 1));
         }
         let mut built = None;
         timed("builder, sorted", N, &mut || {

@@ -4,6 +4,7 @@
 //! `REDSTART_RDB_DIR` names a folder with more reference files (`NAME.rdb` with `NAME.json` each) to be read by `all_files`.
 
 use crate::support::json::Json;
+use redstart::clock::Rng;
 use redstart::ds::hash::Hash;
 use redstart::ds::list::List;
 use redstart::ds::object::Limits;
@@ -330,35 +331,24 @@ fn all_files() {
     check_logs(Path::new(&folder));
 }
 
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % limit as u64) as usize
-    }
-}
-
 #[test]
 fn damaged_files_are_refused_without_harm() {
-    let rng = &mut Rng(0x5eed_0fda);
+    let rng = &mut Rng::seeded(0x5eed_0fda);
     let mut refused = 0;
     for file in golden() {
         let bytes = std::fs::read(&file).unwrap();
         for _ in 0..400 {
             let mut damaged = bytes.clone();
-            for _ in 0..=rng.below(4) {
-                let at = rng.below(damaged.len());
-                match rng.below(3) {
-                    0 => damaged[at] ^= 1 << rng.below(8),
-                    1 => damaged[at] = [0, 1, 0x3f, 0x7f, 0x80, 0x81, 0xc3, 0xfe, 0xff][rng.below(9)],
+            for _ in 0..=rng.index(4) {
+                let at = rng.index(damaged.len());
+                match rng.index(3) {
+                    0 => damaged[at] ^= 1 << rng.index(8),
+                    1 => damaged[at] = [0, 1, 0x3f, 0x7f, 0x80, 0x81, 0xc3, 0xfe, 0xff][rng.index(9)],
                     _ => damaged.truncate(at + 1),
                 }
             }
             let mut content = Content::default();
-            let options = Options { limits: &limits(), checksum: false, deep: rng.below(2) == 0 };
+            let options = Options { limits: &limits(), checksum: false, deep: rng.index(2) == 0 };
             refused += read(&damaged[..], damaged.len() as u64, options, &mut content).is_err() as usize;
             // What got through can be looked at, written and read.
             for (entry, _) in content.entries.values() {
@@ -431,12 +421,12 @@ fn old_forms() {
 
 /// What a random value is made of: short numbers and texts, and long ones.
 fn word(rng: &mut Rng) -> Vec<u8> {
-    match rng.below(8) {
-        0..=3 => (rng.below(1 << 20) as i64 - (1 << 19)).to_string().into_bytes(),
-        4 => vec![b'x'; rng.below(100)],
-        5 => (0..rng.below(40)).map(|_| rng.below(256) as u8).collect(),
-        6 => (rng.below(usize::MAX / 2) as i64).to_string().into_bytes(),
-        _ => format!("word-{}", rng.below(1000)).into_bytes(),
+    match rng.index(8) {
+        0..=3 => (rng.index(1 << 20) as i64 - (1 << 19)).to_string().into_bytes(),
+        4 => vec![b'x'; rng.index(100)],
+        5 => (0..rng.index(40)).map(|_| rng.index(256) as u8).collect(),
+        6 => (rng.index(usize::MAX / 2) as i64).to_string().into_bytes(),
+        _ => format!("word-{}", rng.index(1000)).into_bytes(),
     }
 }
 
@@ -444,11 +434,11 @@ fn word(rng: &mut Rng) -> Vec<u8> {
 fn values_go_through_bytes() {
     use redstart::ds::object::Typed;
     use redstart::ds::sorted_set::SortedSetBuilder;
-    let rng = &mut Rng(0xbead_5eed);
+    let rng = &mut Rng::seeded(0xbead_5eed);
     let limits = limits();
     for round in 0..400 {
-        let most = [3, 30, 130, 700][rng.below(4)];
-        let len = 1 + rng.below(most);
+        let most = [3, 30, 130, 700][rng.index(4)];
+        let len = 1 + rng.index(most);
         let built = match round % 5 {
             0 => {
                 let mut list = List::empty(&limits);
@@ -461,10 +451,10 @@ fn values_go_through_bytes() {
             }
             1 => {
                 let mut set = Set::empty(&limits);
-                let numbers = rng.below(2) == 0;
+                let numbers = rng.index(2) == 0;
                 for _ in 0..len {
-                    let bits = [6, 20, 40][rng.below(3)];
-                    let number = rng.below(1 << bits) as i64;
+                    let bits = [6, 20, 40][rng.index(3)];
+                    let number = rng.index(1 << bits) as i64;
                     let word = if numbers { number.to_string().into_bytes() } else { word(rng) };
                     set.insert(Element::Str(&word), &limits);
                 }
@@ -473,22 +463,22 @@ fn values_go_through_bytes() {
             2 => {
                 let mut members = SortedSetBuilder::new(&limits, 0);
                 for _ in 0..len {
-                    let score = [rng.below(1000) as f64, rng.below(1000) as f64 / 7.0, f64::INFINITY, -1e300][rng.below(4)];
+                    let score = [rng.index(1000) as f64, rng.index(1000) as f64 / 7.0, f64::INFINITY, -1e300][rng.index(4)];
                     members.push(&word(rng), score);
                 }
                 members.finish(&limits).into_value()
             }
             3 => {
                 let mut hash = Hash::empty(&limits);
-                let volatile = rng.below(2) == 0;
+                let volatile = rng.index(2) == 0;
                 for _ in 0..len {
-                    let deadline = (volatile && rng.below(3) == 0).then(|| 1 + rng.below(1 << 45) as i64);
+                    let deadline = (volatile && rng.index(3) == 0).then(|| 1 + rng.index(1 << 45) as i64);
                     hash.put(&word(rng), &word(rng), deadline, &limits);
                 }
                 hash.into_value()
             }
             _ => {
-                let entry = Entry::with_string(b"key", Some(7), &word(rng).repeat(1 + rng.below(200)), true);
+                let entry = Entry::with_string(b"key", Some(7), &word(rng).repeat(1 + rng.index(200)), true);
                 assert_eq!(describe(&through_bytes(&entry)), describe(&entry));
                 continue;
             }

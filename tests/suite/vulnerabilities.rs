@@ -405,13 +405,8 @@ fn cve_2026_23479_blocked_clients_that_go_away() {
 fn cve_2026_25243_payloads_that_are_not_what_they_say() {
     let mut kit = Kit::new();
     kit.world.keyspace.env.settings.skip_dump_checksum = true;
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random % below.max(1) as u64) as usize
-    };
+    let mut rng = redstart::clock::Rng::seeded(0x9e37_79b9_7f4a_7c15_u64);
+    let mut next = move |below: usize| rng.index(below);
     let rounds = crate::support::env_number("REDSTART_PAYLOADS", 6) as usize;
     let (mut taken, mut refused) = (0, 0);
     for row in include_str!("../data/dumps.tsv").lines().skip(1) {

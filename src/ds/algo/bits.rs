@@ -370,16 +370,7 @@ fn until_bit(bit: u64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn xorshift(seed: u64) -> impl FnMut(u64) -> u64 {
-        let mut state = seed;
-        move |n| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % n
-        }
-    }
+    use crate::clock::Rng;
 
     fn random_bytes(next: &mut impl FnMut(u64) -> u64, len: u64) -> Vec<u8> {
         let style = next(4);
@@ -396,7 +387,8 @@ mod tests {
 
     #[test]
     fn counts_and_finds_like_a_loop() {
-        let mut next = xorshift(7);
+        let mut rng = Rng::seeded(7);
+        let mut next = |n: u64| rng.below(n);
         for _ in 0..4_000 {
             let len = next(40) + next(2) * next(300);
             let bytes = random_bytes(&mut next, len);
@@ -435,7 +427,8 @@ mod tests {
 
     #[test]
     fn combines_like_a_loop() {
-        let mut next = xorshift(11);
+        let mut rng = Rng::seeded(11);
+        let mut next = |n: u64| rng.below(n);
         let ops = [BitOp::And, BitOp::Or, BitOp::Xor, BitOp::Not, BitOp::Diff, BitOp::Diff1, BitOp::AndOr, BitOp::One];
         for round in 0..400 {
             let longest = if round % 20 == 0 { 10_000 } else { 70 };
@@ -477,7 +470,8 @@ mod tests {
 
     #[test]
     fn fields_round_trip_at_any_offset() {
-        let mut next = xorshift(13);
+        let mut rng = Rng::seeded(13);
+        let mut next = |n: u64| rng.below(n);
         for _ in 0..20_000 {
             let signed = next(2) == 0;
             let field = FieldType::new(signed, 1 + next(if signed { 64 } else { 63 }) as u8).unwrap();

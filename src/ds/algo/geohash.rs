@@ -304,16 +304,7 @@ fn compact(bits: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn xorshift(seed: u64) -> impl FnMut() -> f64 {
-        let mut state = seed;
-        move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 11) as f64 / (1u64 << 53) as f64
-        }
-    }
+    use crate::clock::Rng;
 
     #[test]
     fn documented_places() {
@@ -340,7 +331,8 @@ mod tests {
 
     #[test]
     fn spread_and_compact_are_inverse() {
-        let mut random = xorshift(3);
+        let mut rng = Rng::seeded(3);
+        let mut random = || rng.unit();
         for _ in 0..2_000 {
             let (x, y) = ((random() * 4e9) as u32, (random() * 4e9) as u32);
             let bits = spread(x) | spread(y) << 1;
@@ -350,7 +342,8 @@ mod tests {
 
     #[test]
     fn round_trips_within_a_cell() {
-        let mut random = xorshift(5);
+        let mut rng = Rng::seeded(5);
+        let mut random = || rng.unit();
         for _ in 0..5_000 {
             let position = Position::new(random() * 360.0 - 180.0, random() * 170.0 - 85.0).unwrap();
             let back = Position::from_score(position.score());
@@ -363,7 +356,8 @@ mod tests {
     /// reference's own estimate can miss points.
     #[test]
     fn ranges_cover_the_shape() {
-        let mut random = xorshift(9);
+        let mut rng = Rng::seeded(9);
+        let mut random = || rng.unit();
         for _ in 0..1_500 {
             let centre = Position::new(random() * 200.0 - 100.0, random() * 120.0 - 60.0).unwrap();
             let size = 10f64.powf(random() * 6.0);

@@ -220,13 +220,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_recursive_definition() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = |n: u64| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed % n
-        };
+        let mut rng = crate::clock::Rng::seeded(0x9e37_79b9_7f4a_7c15_u64);
+        let mut next = |n: u64| rng.below(n);
         for _ in 0..60_000 {
             let pattern: Vec<u8> = (0..next(9)).map(|_| b"abAB*?[]^-\\*"[next(12) as usize]).collect();
             let text: Vec<u8> = (0..1 + next(8)).map(|_| b"abAB-]"[next(6) as usize]).collect();

@@ -184,13 +184,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_table() {
-        let mut seed = 0x1234_5678_9abc_def1_u64;
-        let mut next = |n: u64| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed % n
-        };
+        let mut rng = crate::clock::Rng::seeded(0x1234_5678_9abc_def1_u64);
+        let mut next = |n: u64| rng.below(n);
         for round in 0..400 {
             let (longest_len, letters) = (1 + round % 200, 1 + next(5));
             let a: Vec<u8> = (0..next(longest_len)).map(|_| b'a' + next(letters) as u8).collect();

@@ -261,19 +261,11 @@ fn common_prefix(input: &[u8], from: usize, at: usize, limit: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn xorshift(seed: u64) -> impl FnMut(u64) -> u64 {
-        let mut state = seed;
-        move |n| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % n
-        }
-    }
+    use crate::clock::Rng;
 
     fn samples() -> Vec<Vec<u8>> {
-        let mut next = xorshift(3);
+        let mut rng = Rng::seeded(3);
+        let mut next = |n: u64| rng.below(n);
         let mut samples = vec![b"a".repeat(5000), b"ab".to_vec(), b"abc".repeat(3), vec![0; 3], vec![1]];
         for round in 0..300 {
             let (letters, len) = (1 + next(if round % 3 == 0 { 256 } else { 6 }), 1 + next(3000));
@@ -338,7 +330,8 @@ mod tests {
         assert_eq!(decompress(&[0, 1, 0xe0], 12), Err(Corrupt), "cut reference");
         assert_eq!(decompress(&[0, 1], usize::MAX), Err(Corrupt), "an absurd length allocates nothing");
         assert_eq!(decompress(&[1, 1, 2], 1), Err(Corrupt), "too long");
-        let mut next = xorshift(5);
+        let mut rng = Rng::seeded(5);
+        let mut next = |n: u64| rng.below(n);
         for _ in 0..30_000 {
             let bytes: Vec<u8> = (0..next(30)).map(|_| (if next(2) == 0 { next(4) } else { next(256) }) as u8).collect();
             let _ = decompress(&bytes, next(600) as usize);

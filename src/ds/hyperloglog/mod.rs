@@ -20,6 +20,8 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+use crate::clock::Rng;
+
 /// One byte per register: the form in which values are merged.
 pub type Registers = [u8; REGISTERS];
 
@@ -291,14 +293,9 @@ pub fn decode(value: &[u8]) -> Result<Option<String>, Invalid> {
 /// PFSELFTEST: packs random registers, then counts `elements_max` elements in both encodings (the command takes ten
 /// million). The error is what failed.
 pub fn self_test(seed: u64, elements_max: u64, sparse_max_bytes: usize) -> Result<(), String> {
-    let mut random = seed | 1;
+    let mut rng = Rng::seeded(seed);
     for _ in 0..8 {
-        let registers: Registers = std::array::from_fn(|_| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random as u8 & 63
-        });
+        let registers: Registers = std::array::from_fn(|_| rng.next_u64() as u8 & 63);
         let mut packed = [0; dense::BYTES];
         dense::pack(&registers, &mut packed);
         for (index, (&expected, got)) in registers.iter().zip(dense::unpack(&packed)).enumerate() {

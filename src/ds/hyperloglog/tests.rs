@@ -1,16 +1,7 @@
 //! HyperLogLog against known bytes, exact counts and damaged input.
 
 use super::*;
-
-fn xorshift(seed: u64) -> impl FnMut(u64) -> u64 {
-    let mut state = seed;
-    move |n| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % n
-    }
-}
+use crate::clock::Rng;
 
 #[test]
 fn hash_vectors() {
@@ -40,7 +31,8 @@ fn empty_value() {
 /// Both encodings hold the registers of a plain array, whatever the order and the size limit.
 #[test]
 fn encodings_agree_with_an_array() {
-    let mut next = xorshift(17);
+    let mut rng = Rng::seeded(17);
+    let mut next = |n: u64| rng.below(n);
     for round in 0..30 {
         let (mut sparse, mut dense, mut model) = (new_sparse(), new_sparse(), empty_registers());
         to_dense(&mut dense).unwrap();
@@ -72,7 +64,8 @@ fn encodings_agree_with_an_array() {
 /// Merging with the cursor writes the same bytes as setting each register on its own.
 #[test]
 fn merging_equals_single_steps() {
-    let mut next = xorshift(19);
+    let mut rng = Rng::seeded(19);
+    let mut next = |n: u64| rng.below(n);
     for round in 0..60 {
         let (mut a, mut b) = (new_sparse(), new_sparse());
         for _ in 0..next(700) {
@@ -144,7 +137,8 @@ fn refuses_foreign_and_corrupt_strings() {
 /// Random bytes, and random damage to good values, never panic and never break a good invariant.
 #[test]
 fn survives_random_bytes() {
-    let mut next = xorshift(23);
+    let mut rng = Rng::seeded(23);
+    let mut next = |n: u64| rng.below(n);
     let mut good = new_sparse();
     for n in 0..300u32 {
         add(&mut good, &n.to_le_bytes(), SPARSE_MAX_BYTES).unwrap();

@@ -1,28 +1,18 @@
 //! A random life of a list beside a plain vector, in all shapes of limits.
 
 use super::*;
-
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
+use crate::clock::Rng;
 
 fn limits(fill: i64, compress_depth: usize, packed_threshold: usize) -> Limits {
     Limits { list_fill: fill, list_compress_depth: compress_depth, list_packed_threshold: packed_threshold, ..Limits::default() }
 }
 
-fn text(rng: &mut Xorshift) -> Vec<u8> {
-    match rng.below(20) {
-        0..9 => rng.below(50).to_string().into_bytes(),
-        9..18 => format!("element-{}", rng.below(30)).into_bytes(),
-        18 => vec![b'x'; rng.below(300)],
-        _ => vec![b'y'; 3000 + rng.below(3000)],
+fn text(rng: &mut Rng) -> Vec<u8> {
+    match rng.index(20) {
+        0..9 => rng.index(50).to_string().into_bytes(),
+        9..18 => format!("element-{}", rng.index(30)).into_bytes(),
+        18 => vec![b'x'; rng.index(300)],
+        _ => vec![b'y'; 3000 + rng.index(3000)],
     }
 }
 
@@ -39,14 +29,14 @@ fn a_random_life_agrees_with_a_model() {
             .iter()
             .enumerate()
     {
-        let mut rng = Xorshift(0x9E37_79B9 + seed as u64);
+        let mut rng = Rng::seeded(seed as u64);
         let mut list = List::empty(limits);
         let mut model: Vec<Vec<u8>> = Vec::new();
         for step in 0..3000 {
             let element = text(&mut rng);
-            let end = if rng.below(2) == 0 { End::Front } else { End::Back };
+            let end = if rng.index(2) == 0 { End::Front } else { End::Back };
             let len = model.len();
-            match rng.below(if len > 60 { 13 } else { 10 }) {
+            match rng.index(if len > 60 { 13 } else { 10 }) {
                 0..4 => {
                     list.grow(element.len(), 1, limits);
                     list.push(end, Element::Str(&element));
@@ -60,7 +50,7 @@ fn a_random_life_agrees_with_a_model() {
                     assert_eq!(popped, expected);
                 }
                 5 => {
-                    let index = rng.below(70) as i64 - 35;
+                    let index = rng.index(70) as i64 - 35;
                     list.grow(element.len(), 1, limits);
                     let set = list.set(index, Element::Str(&element));
                     list.shrink(limits);
@@ -71,7 +61,7 @@ fn a_random_life_agrees_with_a_model() {
                     }
                 }
                 6 => {
-                    let (pivot, after) = (text(&mut rng), rng.below(2) == 0);
+                    let (pivot, after) = (text(&mut rng), rng.index(2) == 0);
                     list.grow(element.len(), 1, limits);
                     let inserted = list.insert_beside(Element::Str(&pivot), after, Element::Str(&element));
                     let at = model.iter().position(|e| *e == pivot);
@@ -81,7 +71,7 @@ fn a_random_life_agrees_with_a_model() {
                     }
                 }
                 7 => {
-                    let skip = rng.below(3);
+                    let skip = rng.index(3);
                     let mut found = Vec::new();
                     list.positions(Element::Str(&element), end, skip, 40, |at| {
                         found.push(at);
@@ -95,7 +85,7 @@ fn a_random_life_agrees_with_a_model() {
                     assert_eq!(found, expected);
                 }
                 8 => {
-                    let count = rng.below(5) as i64 - 2;
+                    let count = rng.index(5) as i64 - 2;
                     let removed = list.remove(Element::Str(&element), count);
                     list.shrink(limits);
                     let mut hits: Vec<usize> = (0..len).filter(|i| model[*i] == element).collect();
@@ -108,7 +98,7 @@ fn a_random_life_agrees_with_a_model() {
                     hits.into_iter().rev().for_each(|i| drop(model.remove(i)));
                 }
                 9 => {
-                    let (start, count) = (rng.below(len + 1), rng.below(20));
+                    let (start, count) = (rng.index(len + 1), rng.index(20));
                     let mut back = Vec::new();
                     if start < len {
                         list.for_range_back(start, count, |element| back.push(element.to_vec()));
@@ -121,7 +111,7 @@ fn a_random_life_agrees_with_a_model() {
                     assert_eq!(list.get(start as i64, |element| element.to_vec()), model.get(start).cloned());
                 }
                 _ => {
-                    let count = rng.below(50);
+                    let count = rng.index(50);
                     list.cut(end, count);
                     list.shrink(limits);
                     let range = if end == End::Front { 0..count.min(len) } else { len - count.min(len)..len };

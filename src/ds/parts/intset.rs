@@ -380,16 +380,8 @@ fn read_signed(bytes: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Rng;
     use std::collections::BTreeSet;
-
-    fn xorshift(mut seed: u64) -> impl FnMut() -> u64 {
-        move || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        }
-    }
 
     fn hex(text: &str) -> Vec<u8> {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -405,7 +397,8 @@ mod tests {
 
     #[test]
     fn agrees_with_a_tree() {
-        let mut random = xorshift(42);
+        let mut rng = Rng::seeded(42);
+        let mut random = || rng.next_u64();
         for shift in [0, 1, 7, 20, 31, 33, 40, 47, 49, 54, 56, 60] {
             // Somewhere far from zero, but for the widest, which has to wrap around.
             let start = if shift > 1 { random() as i64 >> 2 } else { 0 };
@@ -493,7 +486,8 @@ mod tests {
 
     #[test]
     fn intersections() {
-        let mut random = xorshift(7);
+        let mut rng = Rng::seeded(7);
+        let mut random = || rng.next_u64();
         for (a_len, b_len, range) in [(100, 100, 150), (3, 5000, 20_000), (0, 10, 10), (1, 1, 1), (1000, 10, 2000)] {
             let mut pick = |n| (0..n).map(|_| (random() % range) as i64 - 70).collect::<BTreeSet<i64>>();
             let (a, b) = (pick(a_len), pick(b_len));
@@ -529,7 +523,8 @@ mod tests {
 
     #[test]
     fn flipped_bytes_never_panic() {
-        let mut random = xorshift(99);
+        let mut rng = Rng::seeded(99);
+        let mut random = || rng.next_u64();
         let seeds = [
             Intset::from_sorted(&[1, 2, 3, 500]).to_redis_bytes(),
             Intset::from_sorted(&[-70_000, 2, 3, 500]).to_redis_bytes(),

@@ -1,24 +1,12 @@
 //! Sets against a naive model, in all encodings and with thresholds low enough to cross them often.
 
 use super::*;
+use crate::clock::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Model = BTreeSet<Vec<u8>>;
 
-struct Rng(u64);
-
 impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
-    }
-
     fn member(&mut self) -> Vec<u8> {
         let n = self.below(60) as i64 - 10;
         match self.below(8) {
@@ -32,7 +20,7 @@ impl Rng {
         let set_intset = self.below(40) as usize;
         let set_entries = self.below(30) as usize;
         let set_value = if self.below(3) == 0 { 20 } else { 64 };
-        Limits { set_intset, set_entries, set_value, hash_seed: self.next(), ..Limits::default() }
+        Limits { set_intset, set_entries, set_value, hash_seed: self.next_u64(), ..Limits::default() }
     }
 
     /// A set of up to `size` members; integers only for one in three.
@@ -64,7 +52,7 @@ fn texts(members: &[&str]) -> Model {
 
 #[test]
 fn agrees_with_a_tree() {
-    let mut rng = Rng(42);
+    let mut rng = Rng::seeded(42);
     for _ in 0..60 {
         let limits = rng.limits();
         let (mut set, mut model) = (Set::empty(&limits), Model::new());
@@ -90,11 +78,16 @@ fn agrees_with_a_tree() {
 
 #[test]
 fn algebra_agrees_with_trees() {
-    let mut rng = Rng(7);
+    let mut rng = Rng::seeded(7);
     for _ in 0..3000 {
         let limits = rng.limits();
         let sizes = [3, 20, 60];
-        let made: Vec<(Set, Model)> = (0..1 + rng.below(5)).map(|_| rng.set(sizes[rng.0 as usize % 3], &limits)).collect();
+        let count = 1 + rng.below(5);
+        let make = |_| {
+            let size = sizes[rng.index(3)];
+            rng.set(size, &limits)
+        };
+        let made: Vec<(Set, Model)> = (0..count).map(make).collect();
         let sets = || made.iter().map(|(set, _)| set).collect::<Vec<_>>();
         let models: Vec<&Model> = made.iter().map(|(_, model)| model).collect();
         let all_but_first = || models[1..].iter();
@@ -129,7 +122,7 @@ fn algebra_agrees_with_trees() {
 
 #[test]
 fn popping_takes_what_it_shows() {
-    let mut rng = Rng(3);
+    let mut rng = Rng::seeded(3);
     for _ in 0..1500 {
         let limits = rng.limits();
         let (mut set, mut model) = rng.set(60, &limits);
@@ -137,9 +130,9 @@ fn popping_takes_what_it_shows() {
         let before = model.len();
         let mut show = |element: Element<'_>| assert!(model.remove(&element.to_vec()), "{element:?}");
         if count.is_multiple_of(3) {
-            set.pop(&mut || rng.next(), &mut show);
+            set.pop(&mut || rng.next_u64(), &mut show);
         } else {
-            set.pop_many(count, &limits, &mut || rng.next(), &mut show);
+            set.pop_many(count, &limits, &mut || rng.next_u64(), &mut show);
         }
         let taken = if count.is_multiple_of(3) { 1 } else { count };
         assert_eq!(model.len(), before.saturating_sub(taken));
@@ -149,19 +142,19 @@ fn popping_takes_what_it_shows() {
 
 #[test]
 fn samples_are_different_members() {
-    let mut rng = Rng(5);
+    let mut rng = Rng::seeded(5);
     for _ in 0..1500 {
         let limits = rng.limits();
         let (set, model) = rng.set(60, &limits);
         let count = rng.below(70) as usize;
         let mut told = Vec::new();
-        set.sample(count, &mut || rng.next(), |element| told.push(element.to_vec()));
+        set.sample(count, &mut || rng.next_u64(), |element| told.push(element.to_vec()));
         assert_eq!(told.len(), count.min(model.len()));
         assert!(told.iter().all(|member| model.contains(member)));
         assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len());
 
         told.clear();
-        set.sample_repeating(count as u64, &mut || rng.next(), |element| told.push(element.to_vec()));
+        set.sample_repeating(count as u64, &mut || rng.next_u64(), |element| told.push(element.to_vec()));
         assert_eq!(told.len(), if model.is_empty() { 0 } else { count });
         assert!(told.iter().all(|member| model.contains(member)));
     }
@@ -174,7 +167,7 @@ fn chance_is_fair() {
     const MEMBERS: u64 = 40;
     const ROUNDS: u64 = 1500;
     const CHI_SQUARE_MAX: f64 = 98.0;
-    let mut rng = Rng(11);
+    let mut rng = Rng::seeded(11);
     let large = Limits { set_intset: 0, set_entries: 0, hash_seed: 9, ..Limits::default() };
     let mut pack = Set::Packed(Listpack::new());
     let (mut ints, mut table) = (Set::empty(&Limits::default()), Set::empty(&large));
@@ -189,7 +182,7 @@ fn chance_is_fair() {
                 let mut hits = BTreeMap::new();
                 let mut total = 0.0;
                 for _ in 0..ROUNDS {
-                    let mut random = || rng.next();
+                    let mut random = || rng.next_u64();
                     let hit = |element: Element<'_>| {
                         *hits.entry(element.to_vec()).or_insert(0.0) += 1.0;
                         total += 1.0;
@@ -270,7 +263,7 @@ fn results_take_the_encodings_that_redis_gives_them() {
 #[test]
 fn a_large_set_of_which_little_is_left_becomes_small() {
     let limits = Limits::default();
-    let mut rng = Rng(1);
+    let mut rng = Rng::seeded(1);
     let table = |len: usize| {
         let mut set = Set::empty(&limits);
         (0..600).for_each(|i| assert!(set.insert(Element::Str(format!("{i:0len$}m").as_bytes()), &limits)));
@@ -278,7 +271,7 @@ fn a_large_set_of_which_little_is_left_becomes_small() {
     };
     for (len, count, encoding) in [(5, 590, "listpack"), (5, 499, "hashtable"), (5, 500, "listpack"), (80, 590, "hashtable")] {
         let mut set = table(len);
-        set.pop_many(count, &limits, &mut || rng.next(), |_| {});
+        set.pop_many(count, &limits, &mut || rng.next_u64(), |_| {});
         assert_eq!((set.len(), set.encoding()), (600 - count, encoding));
     }
 }

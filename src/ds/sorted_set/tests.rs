@@ -3,18 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::clock::Rng;
 use crate::raw::entry::Value;
-
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
-    }
-}
 
 type Model = BTreeMap<Vec<u8>, f64>;
 
@@ -86,7 +76,7 @@ fn score_from(rng: &mut Rng) -> f64 {
 }
 
 fn play(limits: &Limits, names: u64, steps: usize, seed: u64) {
-    let rng = &mut Rng(seed);
+    let rng = &mut Rng::seeded(seed);
     let mut set = SortedSet::empty(limits);
     let mut model = Model::new();
     for step in 0..steps {
@@ -219,7 +209,7 @@ fn the_builder_chooses_the_encoding_and_merges() {
         let set = builder.finish(&limits);
         assert_eq!(set.encoding(), if n <= 128 { "listpack" } else { "skiplist" });
         let model: Model = batch.iter().map(|(member, score)| (member.to_vec(), score * 2.0)).collect();
-        check(&set, &model, &mut Rng(5));
+        check(&set, &model, &mut Rng::seeded(5));
     }
     let mut builder = SortedSetBuilder::new(&limits, 1);
     builder.merge(&[b'x'; 65], 1.0, sum);

@@ -3,17 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % limit
-    }
-}
+use crate::clock::Rng;
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -67,7 +57,7 @@ fn check(stream: &Stream, model: &BTreeMap<StreamId, Fields>, rng: &mut Rng) {
 
 #[test]
 fn agrees_with_a_model() {
-    let rng = &mut Rng(0xfeed_5eed);
+    let rng = &mut Rng::seeded(0xfeed_5eed);
     let (mut stream, mut model) = (Stream::new(), BTreeMap::new());
     // A cut under way: what it is to show and has shown, and how many there were.
     let (mut expected, mut shown, mut cuts, mut emptied) = (None, Vec::new(), 0, 0);
@@ -207,7 +197,7 @@ fn damaged_nodes_are_refused() {
     }
     stream.delete(StreamId::new(3, 3));
     let (base, bytes) = stream.nodes().next().map(|(base, bytes)| (base, bytes.to_vec())).unwrap();
-    let rng = &mut Rng(11);
+    let rng = &mut Rng::seeded(11);
     let mut refused = 0;
     for _ in 0..20_000 {
         let mut damaged = bytes.clone();

@@ -1,25 +1,17 @@
 //! Tests of the allocator as a whole. Those that look at figures of the whole process run in one of their own.
 use super::*;
+use crate::clock::Rng;
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
 
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-
+impl Rng {
     /// Mostly sizes of entries, some around every class, some large.
     fn size(&mut self) -> usize {
-        match self.below(20) {
-            0 => self.below(200_000),
-            1..4 => self.below(1100),
-            _ => self.below(257),
+        match self.index(20) {
+            0 => self.index(200_000),
+            1..4 => self.index(1100),
+            _ => self.index(257),
         }
     }
 }
@@ -129,21 +121,21 @@ fn blocks(count: usize, size: usize) -> Vec<Filled> {
 
 #[test]
 fn blocks_are_disjoint_aligned_and_keep_their_bytes() {
-    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+    let mut random = Rng::seeded(0x9E37_79B9_7F4A_7C15);
     let mut live: Vec<Filled> = Vec::new();
     // Start to end of all that is live.
     let mut ranges: BTreeMap<usize, usize> = BTreeMap::new();
     for round in 0..40_000 {
         // Waves, so that pages fill up and become empty.
         let grow = if round / 5_000 % 2 == 0 { 70 } else { 30 };
-        let mut filled = if live.is_empty() || random.below(100) < grow {
-            let align = [8, 8, 8, 1, 2, 4, 16, 32, 64, 4096][random.below(10)];
+        let mut filled = if live.is_empty() || random.index(100) < grow {
+            let align = [8, 8, 8, 1, 2, 4, 16, 32, 64, 4096][random.index(10)];
             let size = random.size().max(usize::from(align != 8));
             Filled::new(Layout::from_size_align(size, align).unwrap(), round as u8)
         } else {
-            let mut filled = live.swap_remove(random.below(live.len()));
+            let mut filled = live.swap_remove(random.index(live.len()));
             ranges.remove(&filled.at.as_ptr().addr());
-            if random.below(4) > 0 {
+            if random.index(4) > 0 {
                 filled.free();
                 continue;
             }
@@ -201,19 +193,19 @@ fn blocks_wander_between_threads() {
     let producers = (1..=3).map(|seed| {
         let to_consumer = to_consumer.clone();
         thread::spawn(move || {
-            let mut random = Xorshift(seed);
+            let mut random = Rng::seeded(seed);
             let mut own: Vec<Filled> = Vec::new();
             for round in 0..8_000 {
-                let filled = Filled::new(layout(random.below(300)), round as u8);
-                if random.below(3) == 0 {
+                let filled = Filled::new(layout(random.index(300)), round as u8);
+                if random.index(3) == 0 {
                     own.push(filled)
                 } else {
                     to_consumer.send(filled).unwrap()
                 }
                 if own.len() > 100 {
-                    own.swap_remove(random.below(100)).free();
+                    own.swap_remove(random.index(100)).free();
                 }
-                if random.below(500) == 0 {
+                if random.index(500) == 0 {
                     collect(4);
                 }
             }
@@ -222,15 +214,15 @@ fn blocks_wander_between_threads() {
     });
     let producers: Vec<_> = producers.collect();
     drop(to_consumer);
-    let mut random = Xorshift(99);
+    let mut random = Rng::seeded(99);
     let mut held: Vec<Filled> = Vec::new();
     for mut filled in from_producers {
-        if random.below(4) == 0 {
-            filled.resize(random.below(300));
+        if random.index(4) == 0 {
+            filled.resize(random.index(300));
         }
         held.push(filled);
         if held.len() > 300 {
-            held.swap_remove(random.below(300)).free();
+            held.swap_remove(random.index(300)).free();
         }
     }
     held.into_iter().for_each(Filled::free);
@@ -462,10 +454,10 @@ fn figures() {
     println!("fill with {COUNT} blocks of 56: {fill:.2} ns, {bytes:.2} resident bytes each, slowest sampled {slowest} us");
     println!("{:?}", stats());
 
-    let mut random = Xorshift(7);
+    let mut random = Rng::seeded(7);
     let since = Instant::now();
     for _ in 0..COUNT {
-        let index = random.below(COUNT);
+        let index = random.index(COUNT);
         // SAFETY: live, and replaced by a new block.
         unsafe { deallocate(all[index], 56) };
         all[index] = allocate(56);
@@ -474,7 +466,7 @@ fn figures() {
     println!("{:.2} resident bytes each", (resident() - start) as f64 / COUNT as f64);
 
     for index in (1..COUNT).rev() {
-        all.swap(index, random.below(index + 1));
+        all.swap(index, random.index(index + 1));
     }
     let since = Instant::now();
     for at in &all[..COUNT / 2] {

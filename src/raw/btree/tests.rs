@@ -3,22 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
+use crate::clock::Rng;
 use crate::raw::member::OwnedMember;
-
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
 
 /// The tree with owners of its members and a model: the key is what orders, the value finds the member.
 struct Pair {
@@ -84,17 +70,17 @@ impl Pair {
         assert_eq!(self.tree.last().map(view), all.last().copied());
         assert_eq!(self.tree.select(len), None);
         for _ in 0..40.min(len) {
-            let rank = rng.below(len);
+            let rank = rng.index(len);
             let (key, bytes) = all[rank];
             let owner = &self.owners[bytes];
             assert_eq!(self.tree.select(rank), Some(owner.handle()));
             // SAFETY: the owner is alive.
             assert_eq!(unsafe { self.tree.rank(owner.handle()) }, rank);
-            let near = if rng.below(2) == 0 { owner.score() } else { owner.score() + 0.5 };
+            let near = if rng.index(2) == 0 { owner.score() } else { owner.score() + 0.5 };
             let at = order_key(near);
             assert_eq!(self.tree.rank_of_score(near, false), all.partition_point(|item| item.0 < at));
             assert_eq!(self.tree.rank_of_score(near, true), all.partition_point(|item| item.0 <= at));
-            let (start, want) = (rng.below(len), rng.below(150));
+            let (start, want) = (rng.index(len), rng.index(150));
             let end = (start + want).min(len);
             assert!(self.tree.range(start..start + want, false).map(view).eq(all[start..end].iter().copied()));
             assert!(self.tree.range(start..start + want, true).map(view).eq(all[start..end].iter().rev().copied()));
@@ -172,21 +158,21 @@ impl BTree {
 /// Scores of one kind each: spread, few distinct, one, skewed over all magnitudes, clustered.
 fn score(rng: &mut Rng, kind: usize) -> f64 {
     match kind {
-        0 => rng.below(1 << 40) as f64 - (1_u64 << 39) as f64,
-        1 => [f64::NEG_INFINITY, -1.0, -0.0, 0.0, 1.0, f64::INFINITY][rng.below(6)],
+        0 => rng.index(1 << 40) as f64 - (1_u64 << 39) as f64,
+        1 => [f64::NEG_INFINITY, -1.0, -0.0, 0.0, 1.0, f64::INFINITY][rng.index(6)],
         2 => 7.0,
         3 => loop {
-            let score = f64::from_bits(rng.next() << 20 ^ rng.next());
+            let score = f64::from_bits(rng.next_u64() << 20 ^ rng.next_u64());
             if !score.is_nan() {
                 break score;
             }
         },
-        _ => 1e9 + rng.below(3) as f64 * 1e6 + rng.below(1000) as f64 / 16.0,
+        _ => 1e9 + rng.index(3) as f64 * 1e6 + rng.index(1000) as f64 / 16.0,
     }
 }
 
 fn name(rng: &mut Rng, names: usize) -> Vec<u8> {
-    let mut bytes = format!("member:{}", rng.below(names)).into_bytes();
+    let mut bytes = format!("member:{}", rng.index(names)).into_bytes();
     if bytes.len().is_multiple_of(3) {
         bytes.resize(150, b'x');
     }
@@ -196,21 +182,21 @@ fn name(rng: &mut Rng, names: usize) -> Vec<u8> {
 #[test]
 fn agrees_with_a_model() {
     for kind in 0..5 {
-        let rng = &mut Rng(0x9e37_79b9 + kind as u64);
+        let rng = &mut Rng::seeded(0x9e37_79b9 + kind as u64);
         let mut pair = Pair::new();
         for step in 0..24_000 {
             // Grow, storm, shrink: a third of the steps each.
             let grows = [85, 50, 25][step / 8_000];
-            match rng.below(100) {
+            match rng.index(100) {
                 n if n < grows => pair.put(score(rng, kind), &name(rng, 9_000)),
                 98 => {
-                    let start = rng.below(pair.tree.len() + 1);
-                    let limit = [3, 80, 200][rng.below(3)];
-                    let len = rng.below(limit);
+                    let start = rng.index(pair.tree.len() + 1);
+                    let limit = [3, 80, 200][rng.index(3)];
+                    let len = rng.index(limit);
                     pair.take_range(start..start + len);
                 }
                 99 if pair.tree.len() > 0 => {
-                    let end = rng.below(2) * (pair.tree.len() - 1);
+                    let end = rng.index(2) * (pair.tree.len() - 1);
                     pair.take_range(end..end + 1);
                 }
                 _ => pair.take(&name(rng, 9_000)),
@@ -231,14 +217,14 @@ fn agrees_with_a_model() {
 
 #[test]
 fn small_steps_of_a_score_stay_in_place() {
-    let rng = &mut Rng(77);
+    let rng = &mut Rng::seeded(77);
     let mut pair = Pair::new();
     for i in 0..5_000 {
         pair.put(i as f64 * 10.0, format!("{i}").as_bytes());
     }
     for step in 0..20_000 {
-        let i = rng.below(5_000);
-        let score = i as f64 * 10.0 + rng.below(12) as f64 - 1.0;
+        let i = rng.index(5_000);
+        let score = i as f64 * 10.0 + rng.index(12) as f64 - 1.0;
         pair.put(score, format!("{i}").as_bytes());
         if step % 4_000 == 0 {
             pair.check(rng);
@@ -250,13 +236,13 @@ fn small_steps_of_a_score_stay_in_place() {
 #[test]
 fn ordered_and_random_inserts_fill_the_leaves() {
     for order in 0..3 {
-        let rng = &mut Rng(5);
+        let rng = &mut Rng::seeded(5);
         let mut pair = Pair::new();
         for i in 0..30_000 {
             let score = match order {
                 0 => i as f64,
                 1 => -(i as f64),
-                _ => rng.below(1 << 30) as f64,
+                _ => rng.index(1 << 30) as f64,
             };
             pair.put(score, format!("{i}").as_bytes());
         }
@@ -269,7 +255,7 @@ fn ordered_and_random_inserts_fill_the_leaves() {
 #[test]
 fn popping_either_end_empties_the_tree() {
     for from_tail in [false, true] {
-        let rng = &mut Rng(9);
+        let rng = &mut Rng::seeded(9);
         let mut pair = Pair::new();
         for i in 0..6_000 {
             pair.put(score(rng, 0), format!("{i}").as_bytes());
@@ -287,7 +273,7 @@ fn popping_either_end_empties_the_tree() {
 
 #[test]
 fn builds_from_sorted_members() {
-    let rng = &mut Rng(3);
+    let rng = &mut Rng::seeded(3);
     for len in [0, 1, 61, 62, 122, 123, 61 * 32, 61 * 32 + 1, 70_000] {
         let mut pair = Pair::new();
         for i in 0..len {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
 use super::{Item, Slot, Table, Verdict};
+use crate::clock::Rng;
 
 thread_local! {
     /// Items alive in this test's thread.
@@ -82,25 +83,6 @@ unsafe impl Item for Thin {
     }
 }
 
-struct Rng(u64);
-
-impl Rng {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
-}
-
 fn key(n: usize) -> Vec<u8> {
     format!("k{n}").into_bytes()
 }
@@ -155,7 +137,7 @@ fn check(table: &Table<Thin>) {
 #[test]
 fn agrees_with_a_map_through_growth_and_shrinking() {
     for (seed, peak) in [(1, 30), (2, 700), (3, 9_000), (4, 50_000)] {
-        let mut rng = Rng::new(seed);
+        let mut rng = Rng::seeded(seed);
         let mut model: HashMap<Vec<u8>, u64> = HashMap::new();
         let mut table: Table<Thin> = Table::new(seed);
         let space = peak * 5 / 4;
@@ -164,11 +146,11 @@ fn agrees_with_a_map_through_growth_and_shrinking() {
         while growing || !model.is_empty() {
             step += 1;
             growing &= model.len() < peak;
-            let k = key(rng.below(space));
+            let k = key(rng.index(space));
             let h = table.hash(&k);
-            let value = rng.next();
+            let value = rng.next_u64();
             let tag = ((value >> 9) & 7) as u8;
-            match (rng.below(10), table.slot(h, &k)) {
+            match (rng.index(10), table.slot(h, &k)) {
                 (0..6, Slot::Vacant(slot)) if growing => {
                     slot.insert(Thin::new(&k, value, tag));
                     assert_eq!(model.insert(k, value), None);
@@ -305,13 +287,13 @@ fn a_panic_in_an_update_loses_only_that_item() {
 #[test]
 fn scan_shows_what_is_there_throughout() {
     for seed in 0..120 {
-        let mut rng = Rng::new(seed + 1);
-        let stable = rng.below(400);
+        let mut rng = Rng::seeded(seed + 1);
+        let stable = rng.index(400);
         let mut table: Table<Thin> = Table::new(seed);
         (0..stable).for_each(|i| insert(&mut table, i, 0));
         let mut others: Vec<usize> = Vec::new();
         let mut fresh = 1_000_000;
-        for _ in 0..rng.below(3_000) {
+        for _ in 0..rng.index(3_000) {
             others.push(fresh);
             insert(&mut table, fresh, 0);
             fresh += 1;
@@ -331,16 +313,16 @@ fn scan_shows_what_is_there_throughout() {
             if cursor == 0 {
                 break;
             }
-            if rng.below(40) == 0 {
+            if rng.index(40) == 0 {
                 growing = !growing;
             }
-            for _ in 0..rng.below(120) {
+            for _ in 0..rng.index(120) {
                 if growing && others.len() < 6_000 {
                     others.push(fresh);
                     insert(&mut table, fresh, 0);
                     fresh += 1;
                 } else if !others.is_empty() {
-                    let gone = others.swap_remove(rng.below(others.len()));
+                    let gone = others.swap_remove(rng.index(others.len()));
                     assert!(remove(&mut table, gone));
                 }
             }
@@ -479,11 +461,11 @@ fn tags_follow_the_item() {
 fn random_is_fair() {
     for n in [1, 3, 9, 130, 1_000, 1_700] {
         let table = filled(n);
-        let mut rng = Rng::new(n as u64 + 5);
+        let mut rng = Rng::seeded(n as u64 + 5);
         let each = 100;
         let mut picks = vec![0_u32; n];
         for _ in 0..each * n {
-            let value = table.random(&mut || rng.next()).expect("not empty").value();
+            let value = table.random(&mut || rng.next_u64()).expect("not empty").value();
             picks[value as usize] += 1;
         }
         let square: f64 = picks.iter().map(|&p| (f64::from(p) - each as f64).powi(2) / each as f64).sum();
@@ -496,21 +478,21 @@ fn random_is_fair() {
 fn random_finds_the_one_item_of_a_large_table() {
     let mut table: Table<Thin> = Table::with_capacity(1, 100_000);
     insert(&mut table, 5, 0);
-    let mut rng = Rng::new(8);
+    let mut rng = Rng::seeded(8);
     for _ in 0..20 {
-        assert_eq!(table.random(&mut || rng.next()).map(|item| item.value()), Some(5));
+        assert_eq!(table.random(&mut || rng.next_u64()).map(|item| item.value()), Some(5));
     }
 }
 
 #[test]
 fn samples_are_bounded_and_keep_to_the_tag() {
     let table = filled(3_000);
-    let mut rng = Rng::new(4);
+    let mut rng = Rng::seeded(4);
     for mask in [0, 1, 2] {
         let mut all = HashSet::new();
         for n in 0..200 {
             let mut count = 0;
-            table.sample(&mut || rng.next(), n % 20, mask, &mut |item| {
+            table.sample(&mut || rng.next_u64(), n % 20, mask, &mut |item| {
                 count += 1;
                 assert!(mask == 0 || item.tag() & mask != 0);
                 all.insert(item.value());
@@ -569,32 +551,32 @@ fn rest_of_cut(table: &mut Table<Thin>, shown: &mut HashMap<Vec<u8>, u64>) {
 #[test]
 fn a_cut_shows_the_items_of_its_moment_once() {
     for seed in 0..if cfg!(miri) { 2 } else { 60 } {
-        let mut rng = Rng::new(seed);
+        let mut rng = Rng::seeded(seed);
         let mut table = Table::new(seed);
         let mut model: HashMap<Vec<u8>, u64> = HashMap::new();
         let names = [40, 400, 4_000][seed as usize % 3];
         for round in 0..12 {
             let grows = round % 2 == 0;
-            for _ in 0..rng.below(names) {
+            for _ in 0..rng.index(names) {
                 change(&mut table, &mut model, &mut rng, names, grows, &mut |_, _| unreachable!("there is no cut"));
             }
             let at_cut = model.clone();
             let mut shown = HashMap::new();
             table.begin_cut(7);
             assert_eq!((table.is_cut(), table.cut_label()), (true, Some(7)));
-            for _ in 0..rng.below(names) {
-                let grows = grows != (rng.below(4) == 0);
+            for _ in 0..rng.index(names) {
+                let grows = grows != (rng.index(4) == 0);
                 change(&mut table, &mut model, &mut rng, names, grows, &mut |key, value| {
                     assert!(shown.insert(key.to_vec(), value).is_none(), "shown twice");
                 });
-                if rng.below(8) == 0 {
-                    table.cut_step(rng.below(4), &mut |item| {
+                if rng.index(8) == 0 {
+                    table.cut_step(rng.index(4), &mut |item| {
                         assert!(shown.insert(item.key().to_vec(), item.value()).is_none(), "shown twice");
                     });
                 }
             }
             // Some cuts are given up; the next one has to be right all the same.
-            if rng.below(3) > 0 {
+            if rng.index(3) > 0 {
                 rest_of_cut(&mut table, &mut shown);
                 assert_eq!(shown, at_cut);
             }
@@ -616,12 +598,12 @@ fn change(
     grows: bool,
     due: &mut dyn FnMut(&[u8], u64),
 ) {
-    let name = key(rng.below(names));
+    let name = key(rng.index(names));
     let hash = table.hash(&name);
-    let value = rng.next() >> 1;
-    let inserts = rng.below(4) > 0 || grows;
-    if rng.below(50) == 0 {
-        let mut cursor = rng.below(table.bucket_count().max(1));
+    let value = rng.next_u64() >> 1;
+    let inserts = rng.index(4) > 0 || grows;
+    if rng.index(50) == 0 {
+        let mut cursor = rng.index(table.bucket_count().max(1));
         let mut gone = Vec::new();
         let mut wants = |item: &Thin| if item.value().is_multiple_of(3) { Verdict::Remove } else { Verdict::Keep };
         table.sweep(&mut cursor, 4, 0, &mut wants, &mut |item, is_due| {

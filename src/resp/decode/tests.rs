@@ -1,6 +1,7 @@
 //! The decoder against texts whose meaning is known, against itself on the same bytes in pieces, and against garbage.
 
 use super::*;
+use crate::clock::Rng;
 
 const SMALL: Limits = Limits::authenticated(1024 * 1024);
 
@@ -62,17 +63,6 @@ fn encode(request: &[Vec<u8>], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
         out.extend_from_slice(arg);
         out.extend_from_slice(b"\r\n");
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
     }
 }
 
@@ -200,30 +190,30 @@ fn announcements_reserve_nothing() {
 }
 
 /// Commands of all kinds, and the bytes that ask for them.
-fn pipeline(random: &mut Random) -> (Vec<Request>, Vec<u8>) {
+fn pipeline(random: &mut Rng) -> (Vec<Request>, Vec<u8>) {
     let (mut requests, mut bytes) = (Vec::new(), Vec::new());
-    for _ in 0..random.below(8) {
-        match random.below(8) {
-            0 => bytes.extend_from_slice([&b"\r\n"[..], b"\n", b"*0\r\n", b"*-1\r\n", b" \t\r\n"][random.below(5)]),
+    for _ in 0..random.index(8) {
+        match random.index(8) {
+            0 => bytes.extend_from_slice([&b"\r\n"[..], b"\n", b"*0\r\n", b"*-1\r\n", b" \t\r\n"][random.index(5)]),
             1 => {
-                let words: Request = (0..1 + random.below(4)).map(|_| vec![b'w'; 1 + random.below(9)]).collect();
+                let words: Request = (0..1 + random.index(4)).map(|_| vec![b'w'; 1 + random.index(9)]).collect();
                 bytes.extend_from_slice(&words.join(&b' '));
                 bytes.extend_from_slice(b"\r\n");
                 requests.push(words);
             }
             2 => {
-                let word: Vec<u8> = (0..random.below(20)).map(|_| random.below(256) as u8).collect();
+                let word: Vec<u8> = (0..random.index(20)).map(|_| random.index(256) as u8).collect();
                 bytes.extend_from_slice(b"ECHO \"");
                 word.iter().for_each(|byte| bytes.extend_from_slice(format!("\\x{byte:02x}").as_bytes()));
                 bytes.extend_from_slice(b"\" z\n");
                 requests.push(vec![b"ECHO".to_vec(), word, b"z".to_vec()]);
             }
             _ => {
-                let arg = |random: &mut Random| -> Vec<u8> {
-                    let len = if random.below(20) == 0 { random.below(3000) } else { random.below(24) };
-                    (0..len).map(|_| b"\r\n*$ 1\0x"[random.below(8)]).collect()
+                let arg = |random: &mut Rng| -> Vec<u8> {
+                    let len = if random.index(20) == 0 { random.index(3000) } else { random.index(24) };
+                    (0..len).map(|_| b"\r\n*$ 1\0x"[random.index(8)]).collect()
                 };
-                let args: Request = (0..1 + random.below(12)).map(|_| arg(random)).collect();
+                let args: Request = (0..1 + random.index(12)).map(|_| arg(random)).collect();
                 encode(&args, &mut bytes);
                 requests.push(args);
             }
@@ -234,21 +224,21 @@ fn pipeline(random: &mut Random) -> (Vec<Request>, Vec<u8>) {
 
 #[test]
 fn pieces_make_the_same_requests() {
-    let mut random = Random(0x5eed_0001);
+    let mut random = Rng::seeded(0x5eed_0001);
     for round in 0..1500 {
         let (requests, bytes) = pipeline(&mut random);
         let (whole, end) = decode(&bytes, &SMALL);
         assert_eq!(whole, requests);
         assert_eq!(end, Step::NeedMore { total: bytes.len() + 1 });
 
-        let most = if round % 3 == 0 { 1 } else { 1 + random.below(200) };
+        let most = if round % 3 == 0 { 1 } else { 1 + random.index(200) };
         let mut feed = Feed::new();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (piece, later) = rest.split_at((1 + random.below(most)).min(rest.len()));
+            let (piece, later) = rest.split_at((1 + random.index(most)).min(rest.len()));
             rest = later;
             feed.push(piece, &SMALL);
-            if random.below(3) == 0 {
+            if random.index(3) == 0 {
                 feed.compact();
             }
         }
@@ -303,15 +293,15 @@ fn garbage_ends_in_an_answer() {
         b"$1\r\n",
         b"\xff",
     ];
-    let mut random = Random(0x5eed_0002);
+    let mut random = Rng::seeded(0x5eed_0002);
     let rounds = std::env::var("REDSTART_DECODER_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000_u64);
     for round in 0..rounds {
         let mut bytes = Vec::new();
-        for _ in 0..random.below(24) {
+        for _ in 0..random.index(24) {
             if round % 4 == 0 {
-                bytes.push(random.below(256) as u8);
+                bytes.push(random.index(256) as u8);
             } else {
-                bytes.extend_from_slice(PIECES[random.below(PIECES.len())]);
+                bytes.extend_from_slice(PIECES[random.index(PIECES.len())]);
             }
         }
         let limits = if round % 2 == 0 { SMALL } else { Limits::unauthenticated() };
@@ -320,7 +310,7 @@ fn garbage_ends_in_an_answer() {
 
         // In two pieces it must come to the same.
         let mut feed = Feed::new();
-        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        let (head, tail) = bytes.split_at(random.index(bytes.len() + 1));
         feed.push(head, &limits);
         let end_of_pieces = feed.push(tail, &limits);
         assert_eq!((feed.requests, end_of_pieces), (requests, end), "{}", bytes.escape_ascii());

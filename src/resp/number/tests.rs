@@ -1,6 +1,7 @@
 //! Texts and values whose counterparts were taken from a running Redis 8.0.6.
 
 use super::*;
+use crate::clock::Rng;
 
 fn text(value: f64) -> String {
     String::from_utf8(f64_text(value).as_bytes().to_vec()).unwrap()
@@ -14,17 +15,6 @@ fn long(value: LongDouble) -> String {
 
 fn sum(a: &str, b: &str) -> String {
     long(LongDouble::parse(a.as_bytes()).unwrap() + LongDouble::parse(b.as_bytes()).unwrap())
-}
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
 }
 
 #[test]
@@ -197,9 +187,9 @@ fn doubles_to_text() {
 
 #[test]
 fn doubles_survive_the_round_trip() {
-    let mut random = Random(0x5eed_0003);
+    let mut random = Rng::seeded(0x5eed_0003);
     for round in 0..50_000 {
-        let bits = random.next();
+        let bits = random.next_u64();
         let value = match round % 4 {
             0 => f64::from_bits(bits),
             1 => (bits as i32) as f64 / 1000.0,
@@ -288,10 +278,10 @@ fn seconds_become_milliseconds_rounded_up() {
 /// Sums of integers that fit the significand are exact.
 #[test]
 fn long_doubles_add_integers_exactly() {
-    let mut random = Random(0x5eed_0004);
+    let mut random = Rng::seeded(0x5eed_0004);
     for _ in 0..20_000 {
-        let a = random.next() as i64 >> (random.next() % 64);
-        let b = random.next() as i64 >> (random.next() % 64);
+        let a = random.next_u64() as i64 >> (random.next_u64() % 64);
+        let b = random.next_u64() as i64 >> (random.next_u64() % 64);
         let exact = i128::from(a) + i128::from(b);
         assert_eq!(long(LongDouble::from(a) + LongDouble::from(b)), exact.to_string());
         assert_eq!(LongDouble::parse(a.to_string().as_bytes()), Some(LongDouble::from(a)));
@@ -301,10 +291,10 @@ fn long_doubles_add_integers_exactly() {
 #[test]
 fn garbage_is_no_number_and_no_panic() {
     const ALPHABET: &[u8] = b"0123456789.eE+-xXpPinfa \0\xff";
-    let mut random = Random(0x5eed_0006);
+    let mut random = Rng::seeded(0x5eed_0006);
     for _ in 0..100_000 {
-        let len = random.next() % 14;
-        let text: Vec<u8> = (0..len).map(|_| ALPHABET[random.next() as usize % ALPHABET.len()]).collect();
+        let len = random.next_u64() % 14;
+        let text: Vec<u8> = (0..len).map(|_| ALPHABET[random.next_u64() as usize % ALPHABET.len()]).collect();
         parse_i64(&text);
         parse_u64(&text);
         let double = parse_f64(&text);

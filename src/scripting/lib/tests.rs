@@ -220,13 +220,8 @@ fn fuzz() {
     use std::time::{Duration, Instant};
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seconds = Duration::from_secs(setting("REDSTART_FUZZ_SECONDS").unwrap_or(1));
-    let mut seed = setting("REDSTART_FUZZ_SEED").unwrap_or(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut below = move |n: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        ((seed >> 8) % n as u64) as usize
-    };
+    let mut rng = crate::clock::Rng::seeded(setting("REDSTART_FUZZ_SEED").unwrap_or(1));
+    let mut below = move |n: usize| rng.index(n);
     let json: &[&[u8]] = &[
         b"{\"a\":[1,2.5,-3e10,null,true,false],\"b\":{\"c\":\"\\u00e9\\ud83d\\ude00\\n\\\\\"}}",
         b"[[[[[[]]]]],{},\"\",0x1F,nan,-Infinity,1e400]",

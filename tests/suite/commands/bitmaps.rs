@@ -72,13 +72,8 @@ fn single_bits() {
 #[test]
 fn bits_against_a_model() {
     let mut kit = Kit::new();
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut next = |n: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % n
-    };
+    let mut rng = redstart::clock::Rng::seeded(0x9e37_79b9_7f4a_7c15u64);
+    let mut next = |n: u64| rng.below(n);
     let mut model = vec![0u8; 1000];
     for round in 0..2000u64 {
         let (offset, bit) = (next((round + 10) * 4).min(7999), next(2));

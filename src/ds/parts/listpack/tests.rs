@@ -1,15 +1,7 @@
 //! Listpacks against a list of texts, against bytes made by Redis, and validators against damaged bytes.
 
 use super::*;
-
-fn xorshift(mut seed: u64) -> impl FnMut() -> u64 {
-    move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    }
-}
+use crate::clock::Rng;
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -136,7 +128,8 @@ fn back_lengths_step_where_redis_does() {
 
 #[test]
 fn agrees_with_a_vec() {
-    let mut random = xorshift(2024);
+    let mut rng = Rng::seeded(2024);
+    let mut random = || rng.next_u64();
     for _ in 0..30 {
         let (mut pack, mut model) = (Listpack::new(), Vec::<Vec<u8>>::new());
         for _ in 0..150 {
@@ -261,7 +254,8 @@ fn picks_and_samples() {
     let expected = [(0, b"a"), (1, b"a"), (2, b"2"), (3, b"3"), (4, b"3")].map(|(nth, text)| (nth, text.to_vec()));
     assert_eq!(picked, expected);
 
-    let mut random = xorshift(3);
+    let mut rng = Rng::seeded(3);
+    let mut random = || rng.next_u64();
     let mut seen = [0; 3];
     for _ in 0..3000 {
         let mut fields = Vec::new();
@@ -328,7 +322,8 @@ fn corrupt_bytes_are_refused() {
 
 #[test]
 fn damaged_bytes_never_panic() {
-    let mut random = xorshift(77);
+    let mut rng = Rng::seeded(77);
+    let mut random = || rng.next_u64();
     let long = [b'q'; 200];
     let seeds = [
         pack_of(&[b"a", b"1", b"-700", b"hello", b"123456789012", b"99999"]),

@@ -3,15 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-
-fn xorshift(mut seed: u64) -> impl FnMut() -> u64 {
-    move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    }
-}
+use crate::clock::Rng;
 
 /// Run lengths: a codec as simple as can be.
 const RUNS: Codec = Codec {
@@ -132,7 +124,8 @@ fn limits_to_try() -> Vec<Limits> {
 
 #[test]
 fn agrees_with_a_deque() {
-    let mut random = xorshift(11);
+    let mut rng = Rng::seeded(11);
+    let mut random = || rng.next_u64();
     for limits in limits_to_try() {
         let (mut list, mut model) = (Quicklist::new(limits), VecDeque::new());
         let (mut peak, mut cut) = (0, CutModel::default());
