@@ -1,4 +1,5 @@
-//! Replies that wait for the disk (`appendfsync always`).
+//! Replies that wait for the disk: under `appendfsync always`, and under the other policies while the disk does not keep up (see
+//! `persist::aof::writer`).
 //!
 //! The replies of a turn are held until the writes that they tell of, and all before them, are safe; those of reads too, as a
 //! read may have seen a write that is not yet safe. Meanwhile the engine goes on with the next turn, whose writes join the
@@ -93,7 +94,7 @@ impl Engine {
     /// Sends the replies of this turn if all is safe; else keeps them until it is. The stream has been flushed.
     pub(super) fn hold_replies(&mut self) {
         let after = self.world.stream.end();
-        if self.held.is_empty() && self.world.persistence.aof.settled().is_none_or(|settled| settled >= after) {
+        if self.held.is_empty() && self.world.persistence.aof.settled(&self.world.config).is_none_or(|settled| settled >= after) {
             return self.send_replies_now();
         }
         let fails = self.world.persistence.aof.failure().is_some();
@@ -138,7 +139,7 @@ impl Engine {
 
     /// Sends what need not wait any longer.
     pub(super) fn release_replies(&mut self, mailbox: &Mailbox) {
-        let settled = self.world.persistence.aof.settled().unwrap_or(u64::MAX);
+        let settled = self.world.persistence.aof.settled(&self.world.config).unwrap_or(u64::MAX);
         while self.held.queue.front().is_some_and(|reply| reply.after <= settled) {
             let Some(reply) = self.held.queue.pop_front() else { break };
             self.held.bytes -= reply.out.len();

@@ -1,7 +1,7 @@
 //! The append-only file: a consumer of the write stream that keeps every write on the disk.
 //!
 //! It is made of several files that a manifest lists (see `manifest`): a BASE with the data set as of the last rewrite, and
-//! INCR files with the stream since. `writer` is the thread that owns the file that grows; `replay` and `commands` read and
+//! INCR files with the stream since. `writer` brings bytes into the file that grows and syncs it; `replay` and `commands` read and
 //! write files of commands. This module decides: when it is on, when files change, what is told about it.
 //!
 //! A rewrite begins a new INCR file at a cut of the stream, has the data set as of the cut written beside it, and, when both
@@ -491,8 +491,10 @@ impl Aof {
 
     /// Position of the stream up to which replies may leave. None if they need not wait.
     #[inline]
-    pub fn settled(&self) -> Option<u64> {
-        self.writer.as_ref().filter(|_| self.tap.is_some()).map(|writer| writer.shared().settled())
+    pub fn settled(&self, config: &Config) -> Option<u64> {
+        // Other policies than `always` promise nothing that a failing disk could break.
+        let matters = self.tap.is_some() && (self.failure.is_none() || config.appendfsync == AppendFsync::Always);
+        self.writer.as_ref().filter(|_| matters).map(|writer| writer.shared().settled())
     }
 
     /// Tells the writer how many replies wait for it.
@@ -503,8 +505,10 @@ impl Aof {
     }
 
     /// True if replies wait for the disk.
+    #[inline]
     pub fn holds_replies(&self, config: &Config) -> bool {
-        self.tap.is_some() && self.state == State::On && config.appendfsync == AppendFsync::Always
+        let late = || self.writer.as_ref().is_some_and(|writer| writer.shared().holds_replies());
+        self.tap.is_some() && self.state == State::On && (config.appendfsync == AppendFsync::Always || late())
     }
 
     /// Position of the stream up to which the disk has it; none while there is no complete file.

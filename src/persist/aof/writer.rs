@@ -1,14 +1,24 @@
-//! The thread that owns the growing file: the engine hands it bytes, it writes and syncs them.
+//! Bytes on their way into the file that grows, and the thread that syncs it.
 //!
-//! There are two buffers: the engine fills one while the thread writes the other. The thread takes what has gathered as soon
-//! as it is done with what came before, so that under `appendfsync always` every sync commits the writes of all clients that
-//! came during the last one. Where a sync takes long the thread waits, for a small part of that time, until as many replies
-//! are held as were during the last one: clients that were just answered come back soon, and would else wait for two syncs.
-//! Under the other policies it gathers for a moment after each write, and the engine need not wake it while there is
-//! steady work.
+//! Under `appendfsync always` the engine hands the thread bytes, which writes and syncs them. There are two buffers: the engine
+//! fills one while the thread writes the other. The thread takes what has gathered as soon as it is done with what came before,
+//! so that every sync commits the writes of all clients that came during the last one. Where a sync takes long the thread
+//! waits, for a small part of that time, until as many replies are held as were during the last one: clients that were just
+//! answered come back soon, and would else wait for two syncs.
+//!
+//! Under the other policies the engine writes to the file itself, once for all that a batch of requests changed and before it
+//! answers: when the process is killed the system has what was acknowledged, and only a loss of power takes what was not synced.
+//! The thread syncs once a second. While it has the file in its hands (to sync it, to go on in another one) the engine hands
+//! bytes over and answers all the same: a write would stand still until the sync is over, and with it the server. There is
+//! a limit to that. If the thread needs longer than two seconds the replies wait as well, until it has written what they tell
+//! of; the engine goes on. And if a write of the engine's own took long, the disk does not take bytes any more as fast as memory
+//! does, and for the next second the thread writes and replies wait for it. (Redis stands still in both cases.)
 //!
 //! Nothing that was handed over is dropped. A write that failed is cut off again and tried again until it succeeds, and so is
 //! what was to be committed by a sync that failed: after such a failure the system may have thrown the pages away.
+
+#[cfg(test)]
+mod tests;
 
 use crate::config::AppendFsync;
 use crate::persist::disk::{Disk, LogFile, replace};
@@ -21,8 +31,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// How long bytes gather after a write, but for `appendfsync always`.
-const GATHER: Duration = Duration::from_millis(1);
 /// Under `appendfsync always` the replies of a group are waited for up to this part of the time that a sync takes, and never
 /// longer than `GROUP_MAX`. What is below `GROUP_MIN` is not worth a wait.
 const GROUP_PART: u32 = 4;
@@ -39,6 +47,12 @@ const BUFFER_KEPT_MAX: usize = 4 << 20;
 /// A sync that takes longer than this while there is something to write counts as delayed.
 const SYNC_PATIENCE: Duration = Duration::from_secs(2);
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Replies wait for the thread when it has had the file for longer than this.
+const THREAD_PATIENCE: Duration = Duration::from_secs(2);
+/// The engine leaves writing to the thread for a while when a write took longer than this, and ten nanoseconds for each byte.
+const WRITE_PATIENCE: Duration = Duration::from_millis(50);
+const NANOS_PER_BYTE: u64 = 10;
+const LEAVE_FOR: Duration = Duration::from_secs(1);
 
 /// A change of files, in its place between the bytes.
 #[derive(Debug)]
@@ -106,7 +120,9 @@ pub struct Shared {
     /// Bytes in the current file.
     file_len: AtomicU64,
     buffered: AtomicU64,
-    /// Replies that wait for a sync, as many as waited at the end of the last one, and whether the thread waits for them.
+    /// Replies are to wait until what they tell of is written, though they need not wait for a sync.
+    holding: AtomicBool,
+    /// Replies that wait, as many as waited at the end of the last sync, and whether the thread waits for them.
     held: AtomicUsize,
     expected: AtomicUsize,
     gathering: AtomicBool,
@@ -130,13 +146,57 @@ struct State {
     /// `no-appendfsync-on-rewrite` while there is a rewrite.
     unsynced: bool,
     parked: bool,
-    /// The thread has jobs in its hands.
-    busy: bool,
+    /// The file, unless the thread has it in its hands.
+    log: Option<Log>,
+    /// Since when the thread has had it.
+    taken_at: Instant,
+    /// Until then the engine leaves writing to the thread.
+    left_until: Option<Instant>,
     failing: bool,
     stop: bool,
     /// The policy changed.
     nudged: bool,
     reports: Vec<Report>,
+}
+
+/// The file that grows.
+#[derive(Default)]
+struct Log {
+    /// None while nothing is logged.
+    file: Option<Box<dyn LogFile>>,
+    /// Bytes in the file, without the rest of a write that failed.
+    len: u64,
+    /// There may be such a rest.
+    torn: bool,
+    synced_len: u64,
+    /// Position in the stream of what is in the file.
+    written: u64,
+    /// There is something in the file that was not synced.
+    dirty: bool,
+}
+
+impl Log {
+    /// Appends all of `bytes`; on failure the file is as it was, or will be before more is written.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if self.torn {
+            file.truncate(self.len)?;
+            self.torn = false;
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            match file.write(&bytes[at..]) {
+                Ok(n) => at += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.torn = file.truncate(self.len).is_err();
+                    return Err(error);
+                }
+            }
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
 }
 
 /// The engine's end.
@@ -169,7 +229,9 @@ impl Writer {
             policy,
             unsynced: false,
             parked: false,
-            busy: false,
+            log: Some(Log { file, len, synced_len: len, written: position, ..Log::default() }),
+            taken_at: Instant::now(),
+            left_until: None,
             failing: false,
             stop: false,
             nudged: false,
@@ -183,6 +245,7 @@ impl Writer {
             settled: AtomicU64::new(position),
             file_len: AtomicU64::new(len),
             buffered: AtomicU64::new(0),
+            holding: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             expected: AtomicUsize::new(0),
             gathering: AtomicBool::new(false),
@@ -197,17 +260,14 @@ impl Writer {
         let mut worker = Worker {
             shared: shared.clone(),
             disk,
-            file,
-            len,
-            synced_len: len,
-            written: position,
-            dirty: false,
+            log: Log::default(),
             doubtful: false,
             last_sync: Instant::now(),
             sync_took: Duration::ZERO,
             failing: false,
             complained: None,
             uncommitted: Vec::new(),
+            uncommitted_at: 0,
         };
         let thread = std::thread::Builder::new().name("aof".into()).spawn(move || worker.run())?;
         Ok(Writer { shared, thread: Some(thread) })
@@ -231,10 +291,16 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    /// Hands over bytes of the stream up to position `end`. Waits only while far too much is not yet written.
+    /// Writes bytes of the stream up to position `end`, or hands them over. Waits only while far too much is not yet written.
     pub fn append(&self, parts: [&[u8]; 2], end: u64) {
         let more = parts[0].len() + parts[1].len();
         let mut state = lock(&self.state);
+        if state.policy != AppendFsync::Always {
+            if self.write_at_once(&mut state, parts, end) {
+                return;
+            }
+            self.holding.store(state.is_late(), Ordering::Relaxed);
+        }
         if self.buffered.load(Ordering::Relaxed) as usize + more > BUFFERED_MAX {
             state = self.wait_for_room(state, more);
         }
@@ -249,6 +315,37 @@ impl Shared {
             *last = end;
         }
         self.wake(state);
+    }
+
+    /// Writes on the engine's own thread. False if it is to be left to the other one.
+    fn write_at_once(&self, state: &mut State, parts: [&[u8]; 2], end: u64) -> bool {
+        let is_left = state.failing || !state.queue.is_empty() || self.flush_sleep.load(Ordering::Relaxed) > 0;
+        let Some(log) = state.log.as_mut().filter(|_| !is_left) else { return false };
+        let start = Instant::now();
+        if state.left_until.is_some_and(|until| start < until) {
+            return false;
+        }
+        let written = match parts {
+            [[], bytes] => log.append(bytes),
+            parts => log.append(&parts.concat()),
+        };
+        if written.is_err() {
+            // The thread meets the same error, tells of it and tries again.
+            return false;
+        }
+        let took = start.elapsed();
+        note(&self.slow_write, took);
+        let patience = WRITE_PATIENCE + Duration::from_nanos(NANOS_PER_BYTE * (parts[0].len() + parts[1].len()) as u64);
+        state.left_until = (took > patience).then(|| start + took + LEAVE_FOR);
+        log.written = end;
+        self.settled.store(end, Ordering::Release);
+        self.file_len.store(log.len, Ordering::Relaxed);
+        self.holding.store(false, Ordering::Relaxed);
+        // Whoever syncs has to know that there is something to sync.
+        if !std::mem::replace(&mut log.dirty, true) && std::mem::take(&mut state.parked) {
+            self.work.notify_one();
+        }
+        true
     }
 
     #[cold]
@@ -306,10 +403,16 @@ impl Shared {
     /// Waits until everything handed over was dealt with, or the disk fails.
     pub fn drain(&self) {
         let mut state = lock(&self.state);
-        while (!state.queue.is_empty() || state.busy) && !state.failing {
+        while (!state.queue.is_empty() || state.log.is_none()) && !state.failing {
             let waited = self.progress.wait_timeout(state, RETRY);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// True while replies are to wait until what they tell of is written, whatever the policy.
+    #[inline]
+    pub fn holds_replies(&self) -> bool {
+        self.holding.load(Ordering::Relaxed)
     }
 
     /// Position up to which everything is on the disk.
@@ -355,18 +458,26 @@ impl Shared {
     }
 }
 
+impl State {
+    /// True if what the thread has yet to write has waited for too long, or would.
+    fn is_late(&self) -> bool {
+        // While the disk fails writes are refused; others must not wait for it.
+        let is_late = || self.log.is_none() && self.taken_at.elapsed() > THREAD_PATIENCE;
+        !self.failing && (is_late() || self.left_until.is_some_and(|until| Instant::now() < until))
+    }
+}
+
+/// Keeps the slowest, in milliseconds.
+fn note(slowest: &AtomicU32, took: Duration) {
+    slowest.fetch_max(took.as_millis().min(u128::from(u32::MAX)) as u32, Ordering::Relaxed);
+}
+
 /// The thread's side.
 struct Worker {
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
-    file: Option<Box<dyn LogFile>>,
-    /// Bytes in the file, without the rest of a write that failed.
-    len: u64,
-    synced_len: u64,
-    /// Position in the stream of what is in the file.
-    written: u64,
-    /// There is something in the file that was not synced.
-    dirty: bool,
+    /// Nothing while it waits: then the engine may write.
+    log: Log,
     /// A sync failed and what it was to save cannot be written again.
     doubtful: bool,
     last_sync: Instant,
@@ -374,8 +485,9 @@ struct Worker {
     sync_took: Duration,
     failing: bool,
     complained: Option<Instant>,
-    /// Under `appendfsync always`: what the next sync is to commit.
+    /// Under `appendfsync always`: what the next sync is to commit, and where it is in the file.
     uncommitted: Vec<u8>,
+    uncommitted_at: u64,
 }
 
 impl Worker {
@@ -383,7 +495,6 @@ impl Worker {
         let mut jobs = VecDeque::new();
         loop {
             let (policy, unsynced, stop) = self.next(&mut jobs);
-            let worked = !jobs.is_empty();
             for job in jobs.drain(..) {
                 match job {
                     Job::Data { bytes, end } => self.write(bytes, end, policy),
@@ -394,14 +505,9 @@ impl Worker {
                 }
             }
             self.sync_if_due(policy, unsynced);
-            if stop {
-                let idle = lock(&self.shared.state).queue.is_empty();
-                if idle {
-                    self.sync_until_done();
-                    return;
-                }
-            } else if worked && policy != AppendFsync::Always {
-                std::thread::sleep(GATHER);
+            if stop && lock(&self.shared.state).queue.is_empty() {
+                self.sync_until_done();
+                return;
             }
         }
     }
@@ -410,7 +516,8 @@ impl Worker {
     fn next(&mut self, jobs: &mut VecDeque<Job>) -> (AppendFsync, bool, bool) {
         let shared = self.shared.clone();
         let mut state = lock(&shared.state);
-        if std::mem::take(&mut state.busy) {
+        if state.log.is_none() {
+            state.log = Some(std::mem::take(&mut self.log));
             shared.progress.notify_all();
         }
         let mut gathering = None;
@@ -422,24 +529,30 @@ impl Worker {
             if !state.queue.is_empty() || state.stop || std::mem::take(&mut state.nudged) {
                 shared.gathering.store(false, Ordering::Relaxed);
                 std::mem::swap(&mut state.queue, jobs);
-                state.parked = false;
-                state.busy = !jobs.is_empty();
+                self.take_log(&mut state);
                 return (state.policy, state.unsynced, state.stop);
             }
             state.parked = true;
-            let waits = self.dirty && state.policy == AppendFsync::Everysec && !state.unsynced;
+            let is_dirty = state.log.as_ref().is_some_and(|log| log.dirty);
+            let waits = is_dirty && state.policy == AppendFsync::Everysec && !state.unsynced;
             state = match waits {
                 false => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 true => {
                     let left = SYNC_EVERY.saturating_sub(self.last_sync.elapsed());
                     if left.is_zero() {
-                        state.parked = false;
+                        self.take_log(&mut state);
                         return (state.policy, false, false);
                     }
                     shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
+    }
+
+    fn take_log(&mut self, state: &mut State) {
+        state.parked = false;
+        state.taken_at = Instant::now();
+        self.log = state.log.take().unwrap_or_default();
     }
 
     /// How long to wait yet for the rest of a group whose replies one sync is to release. `since` is when the wait began.
@@ -465,15 +578,15 @@ impl Worker {
             std::thread::sleep(Duration::from_micros(sleep));
         }
         let start = Instant::now();
-        while let Err(error) = self.try_write(&bytes) {
+        while let Err(error) = self.log.append(&bytes) {
             self.fail("Error writing to the AOF file", &error);
             if self.gives_up() {
                 return;
             }
         }
-        self.note(&self.shared.slow_write, start);
-        self.written = end;
-        self.dirty = true;
+        note(&self.shared.slow_write, start.elapsed());
+        self.log.written = end;
+        self.log.dirty = true;
         let len = bytes.len();
         if policy == AppendFsync::Always {
             self.keep_uncommitted(bytes);
@@ -483,10 +596,15 @@ impl Worker {
             self.give_back(bytes);
         }
         self.count_written(len);
+        // Under `always` the sync tells.
+        if policy != AppendFsync::Always && (self.shared.holds_replies() || self.shared.held.load(Ordering::SeqCst) > 0) {
+            (self.shared.tell)();
+        }
     }
 
     fn keep_uncommitted(&mut self, bytes: Vec<u8>) {
         if self.uncommitted.is_empty() {
+            self.uncommitted_at = self.log.len - bytes.len() as u64;
             self.uncommitted = bytes;
         } else {
             self.uncommitted.extend_from_slice(&bytes);
@@ -501,30 +619,12 @@ impl Worker {
     }
 
     fn count_written(&self, len: usize) {
-        self.shared.file_len.store(self.len, Ordering::Relaxed);
+        self.shared.file_len.store(self.log.len, Ordering::Relaxed);
         // Under the lock, so that nobody who waits misses it.
         let state = lock(&self.shared.state);
         self.shared.buffered.fetch_sub(len as u64, Ordering::Release);
         drop(state);
         self.shared.progress.notify_all();
-    }
-
-    /// Appends all of `bytes`; on failure the file is as it was.
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let mut at = 0;
-        while at < bytes.len() {
-            match file.write(&bytes[at..]) {
-                Ok(n) => at += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    file.truncate(self.len)?;
-                    return Err(error);
-                }
-            }
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
     }
 
     /// Syncs if the policy wants it now.
@@ -548,7 +648,7 @@ impl Worker {
     fn settle(&mut self) {
         self.uncommitted.clear();
         self.recovered();
-        self.shared.settled.store(self.written, Ordering::Release);
+        self.shared.settled.store(self.log.written, Ordering::Release);
         (self.shared.tell)();
     }
 
@@ -572,29 +672,26 @@ impl Worker {
         if self.uncommitted.is_empty() {
             return Ok(());
         }
-        if let Some(file) = &mut self.file {
-            file.truncate(self.synced_len)?;
-            self.len = self.synced_len;
-        }
-        let bytes = std::mem::take(&mut self.uncommitted);
-        let written = self.try_write(&bytes);
-        self.uncommitted = bytes;
-        written
+        // What is before it was written under another policy, which promised less.
+        self.doubtful |= self.log.synced_len < self.uncommitted_at;
+        self.log.len = self.uncommitted_at;
+        self.log.torn = true;
+        self.log.append(&self.uncommitted)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if !self.dirty {
+        if !self.log.dirty {
             return Ok(());
         }
         let start = Instant::now();
         self.shared.syncing.store(true, Ordering::Relaxed);
-        let synced = self.file.as_mut().map_or(Ok(()), |file| file.sync());
+        let synced = self.log.file.as_mut().map_or(Ok(()), |file| file.sync());
         self.shared.syncing.store(false, Ordering::Relaxed);
         self.last_sync = Instant::now();
         self.sync_took = self.last_sync - start;
         self.shared.expected.store(self.shared.held.load(Ordering::SeqCst), Ordering::Relaxed);
-        self.note(&self.shared.slow_sync, start);
-        if start.elapsed() > SYNC_PATIENCE && self.shared.buffered() > 0 {
+        note(&self.shared.slow_sync, self.sync_took);
+        if self.sync_took > SYNC_PATIENCE && self.shared.buffered() > 0 {
             self.shared.delayed.fetch_add(1, Ordering::Relaxed);
             info!("AOF fsync is taking too long (disk is busy?). What is written meanwhile waits in memory.");
         }
@@ -602,13 +699,13 @@ impl Worker {
             self.doubtful |= self.uncommitted.is_empty();
             return Err(error);
         }
-        self.dirty = false;
-        self.synced_len = self.len;
+        self.log.dirty = false;
+        self.log.synced_len = self.log.len;
         let uncommitted = std::mem::take(&mut self.uncommitted);
         self.give_back(uncommitted);
         self.recovered();
-        self.shared.settled.store(self.written, Ordering::Release);
-        self.shared.durable.store(self.written, Ordering::Release);
+        self.shared.settled.store(self.log.written, Ordering::Release);
+        self.shared.durable.store(self.log.written, Ordering::Release);
         (self.shared.tell)();
         Ok(())
     }
@@ -623,8 +720,8 @@ impl Worker {
                     warn!("Fail to fsync the AOF file: {error}");
                 }
                 if matches!(change, Change::Close) {
-                    self.file = None;
-                    self.dirty = false;
+                    self.log.file = None;
+                    self.log.dirty = false;
                 }
                 Report::Done
             }
@@ -644,8 +741,7 @@ impl Worker {
             let _ = self.disk.remove(path);
             return Err(error);
         }
-        self.file = Some(file);
-        (self.len, self.synced_len) = (0, 0);
+        self.log = Log { file: Some(file), written: self.log.written, ..Log::default() };
         self.shared.file_len.store(0, Ordering::Relaxed);
         Ok(())
     }
@@ -657,17 +753,13 @@ impl Worker {
         for (from, to) in renames {
             self.disk.rename(from, to)?;
         }
-        self.note(&self.shared.slow_rename, start);
+        note(&self.shared.slow_rename, start.elapsed());
         self.persist(manifest)
     }
 
     fn persist(&self, manifest: &ManifestText) -> io::Result<()> {
         let ManifestText { folder, temporary, name, bytes } = manifest;
         replace(&*self.disk, folder, temporary, name, bytes)
-    }
-
-    fn note(&self, slowest: &AtomicU32, start: Instant) {
-        slowest.fetch_max(start.elapsed().as_millis().min(u128::from(u32::MAX)) as u32, Ordering::Relaxed);
     }
 
     /// Tells of a failure and waits before the next try.
@@ -680,6 +772,7 @@ impl Worker {
             self.failing = true;
             let mut state = lock(&self.shared.state);
             state.failing = true;
+            self.shared.holding.store(false, Ordering::Relaxed);
             state.reports.push(Report::Failed(reason(error)));
             drop(state);
             self.shared.progress.notify_all();
