@@ -25,6 +25,7 @@ use crate::resp::request::Args;
 use crate::session::{ReplyMode, Session};
 use crate::stats::ERROR_CODES_MAX;
 use crate::world::{Order, Shutdown, World};
+pub use script::Paused as PausedScript;
 use std::time::Instant;
 
 /// What happens to the client's next request.
@@ -205,29 +206,65 @@ fn refuse(world: &mut World, session: &mut Session, start: Mark, refusal: Comman
     after(session, start, if session.closing { Step::Close } else { Step::Next })
 }
 
+/// What came of a request that was read from the append-only file.
+pub enum Replayed {
+    Done,
+    /// There is no such command.
+    Unknown,
+    /// A script takes long: `replay_on` goes on with it.
+    Paused(Box<PausedScript>),
+}
+
 /// Runs a request that was read from the append-only file: what it does was admitted, measured and propagated when it was
-/// written. Nobody hears its reply. False if there is no such command.
-pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> bool {
-    let Some(at) = lookup(&world.commands, args) else { return false };
+/// written. Nobody hears its reply.
+pub fn replay(world: &mut World, session: &mut Session, args: Args<'_>) -> Replayed {
+    let Some(at) = lookup(&world.commands, args) else { return Replayed::Unknown };
     let spec = world.commands.get(at).spec;
-    let start = session.out.mark();
     if session.transaction.is_some() && !transaction::runs_at_once(spec) {
         transaction::queue(session, at, spec, args);
     } else if spec.arity.allows(args.len()) {
         // What fails now failed then.
-        if invoke(world, session, args, at, &mut None, false) == Ok(Flow::RunQueue)
-            && let Some(transaction) = session.transaction.take()
-        {
-            for queued in &transaction.queue {
-                let _ = invoke(world, session, queued.request.args(), queued.command, &mut None, false);
+        match invoke(world, session, args, at, &mut None, false) {
+            Ok(Flow::RunQueue) => replay_queue(world, session),
+            // Files of old servers, and of people, have scripts in them, not only what scripts did.
+            Ok(Flow::RunScript) => {
+                if let Ran::Paused(paused) = script::start(world, session, args, at, &mut Vec::new()) {
+                    return Replayed::Paused(paused);
+                }
             }
-        }
-        if !world.keyspace.env.effects.is_quiet() {
-            publish::close_unit(world, session, args, false, false);
+            _ => {}
         }
     }
-    session.out.rewind(start);
-    true
+    end_replay(world, session, args)
+}
+
+/// Goes on with a script that was read from the append-only file.
+pub fn replay_on(world: &mut World, session: &mut Session, args: Args<'_>, paused: Box<PausedScript>) -> Replayed {
+    match script::go_on(world, session, args, paused, &mut Vec::new()) {
+        Ran::Paused(paused) => Replayed::Paused(paused),
+        Ran::Done(_) => end_replay(world, session, args),
+    }
+}
+
+fn replay_queue(world: &mut World, session: &mut Session) {
+    let Some(transaction) = session.transaction.take() else { return };
+    for queued in &transaction.queue {
+        let args = queued.request.args();
+        if invoke(world, session, args, queued.command, &mut None, false) == Ok(Flow::RunScript) {
+            let mut ran = script::start(world, session, args, queued.command, &mut Vec::new());
+            while let Ran::Paused(paused) = ran {
+                ran = script::go_on(world, session, args, paused, &mut Vec::new());
+            }
+        }
+    }
+}
+
+fn end_replay(world: &mut World, session: &mut Session, args: Args<'_>) -> Replayed {
+    if !world.keyspace.env.effects.is_quiet() {
+        publish::close_unit(world, session, args, false, false);
+    }
+    session.out.clear();
+    Replayed::Done
 }
 
 /// Executes a request of the primary: it was admitted there. Nobody hears its reply; an error is logged, as the data may not

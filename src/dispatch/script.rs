@@ -77,7 +77,7 @@ pub(super) fn start(world: &mut World, session: &mut Session, args: Args<'_>, at
         allow_oom: !flags.is_compatible() && flags.has(Flags::ALLOW_OOM),
         slot: world.cluster.as_ref().and_then(|_| route::slot_of(spec, args)),
         keeps_to_slot: !flags.is_compatible() && !flags.has(Flags::ALLOW_CROSS_SLOT),
-        memory_short: world.memory_short,
+        memory_short: world.memory_short && !world.keyspace.env.obeys,
         wrote: false,
         calls: 0,
         now_micros: world.keyspace.env.now_micros,
@@ -262,7 +262,7 @@ fn admit_call(world: &mut World, client: &Session, script: &mut Script, at: u16,
     if world.read_only && spec.has(Flag::Write) && !world.keyspace.env.obeys {
         return Err(error::READONLY);
     }
-    if world.is_restricted && world.is_stale() && !spec.has(Flag::Stale) {
+    if world.is_restricted && world.is_stale() && !spec.has(Flag::Stale) && !world.keyspace.env.obeys {
         return Err(CommandError::new("ERR Can not execute the command on a stale replica"));
     }
     // A script that has written already cannot be stopped in the middle.

@@ -8,7 +8,7 @@
 use super::{Engine, Mailbox, event};
 use crate::command::error::CommandError;
 use crate::config::SanitizeDumpPayload;
-use crate::dispatch;
+use crate::dispatch::{self, Replayed};
 use crate::persist::Loading;
 use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{Found, ReadError, Requests};
@@ -133,6 +133,11 @@ enum Stage {
 /// Requests on their way into the keyspace.
 struct Replay {
     requests: Requests<File>,
+    /// The next few, and which of them comes next.
+    found: Vec<Found>,
+    at: usize,
+    /// It runs a script that takes long.
+    paused: Option<Box<dispatch::PausedScript>>,
     /// Behind the last request that ran, and before the transaction that is open.
     valid_to: u64,
     before_multi: u64,
@@ -521,29 +526,43 @@ enum Broken {
 impl Replay {
     fn at(mut file: File, offset: u64, len: u64) -> std::io::Result<Replay> {
         file.seek(SeekFrom::Start(offset))?;
-        Ok(Replay { requests: Requests::new(file, offset, len), valid_to: offset, before_multi: offset })
+        let requests = Requests::new(file, offset, len);
+        Ok(Replay { requests, found: Vec::new(), at: 0, paused: None, valid_to: offset, before_multi: offset })
     }
 
     /// Runs the next few requests; true at the end.
     fn step(&mut self, world: &mut World, session: &mut Session, delay: i64) -> Result<bool, Broken> {
-        let mut few = [Found::default(); WINDOW];
-        let found = self.requests.next_few(WINDOW).map_err(Broken::Read)?;
-        let count = found.len();
-        few[..count].copy_from_slice(found);
-        if count == 0 {
-            return if session.transaction.is_some() { Err(Broken::OpenTransaction) } else { Ok(true) };
-        }
-        let requests = &self.requests;
-        world.keyspace.prefetch(session.db, few[..count].iter().map(|found| requests.args(*found).get(1)));
-        for found in &few[..count] {
-            let args = requests.args(*found);
-            if args.is(0, "MULTI") {
-                self.before_multi = self.valid_to;
+        if self.at == self.found.len() {
+            self.found.clear();
+            self.found.extend_from_slice(self.requests.next_few(WINDOW).map_err(Broken::Read)?);
+            self.at = 0;
+            if self.found.is_empty() {
+                return if session.transaction.is_some() { Err(Broken::OpenTransaction) } else { Ok(true) };
             }
-            if !dispatch::replay(world, session, args) {
-                return Err(Broken::Unknown(String::from_utf8_lossy(args.get(0)).into_owned()));
+            let requests = &self.requests;
+            world.keyspace.prefetch(session.db, self.found.iter().map(|found| requests.args(*found).get(1)));
+        }
+        while let Some(found) = self.found.get(self.at).copied() {
+            let args = self.requests.args(found);
+            let replayed = match self.paused.take() {
+                Some(paused) => dispatch::replay_on(world, session, args, paused),
+                None => {
+                    if args.is(0, "MULTI") {
+                        self.before_multi = self.valid_to;
+                    }
+                    dispatch::replay(world, session, args)
+                }
+            };
+            match replayed {
+                Replayed::Done => {}
+                Replayed::Unknown => return Err(Broken::Unknown(String::from_utf8_lossy(args.get(0)).into_owned())),
+                Replayed::Paused(paused) => {
+                    self.paused = Some(paused);
+                    return Ok(false);
+                }
             }
             self.valid_to = found.end;
+            self.at += 1;
             sleep(delay);
         }
         Ok(false)

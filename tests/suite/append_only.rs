@@ -290,6 +290,35 @@ fn start_fails(folder: &Folder) -> bool {
     builder(&folder.0).start().is_err()
 }
 
+/// They were skipped without a word: what scripts did in the files of old servers was lost.
+#[test]
+fn scripts_in_the_log_are_run() {
+    let folder = Folder::new("scripts");
+    let long = "for i = 1, 300000 do redis.call('PING') end return redis.call('APPEND', KEYS[1], 'c')";
+    let lines = [
+        "SELECT 9".to_owned(),
+        "EVAL \"redis.call('SET', KEYS[1], ARGV[1])\" 1 k a".to_owned(),
+        "MULTI".to_owned(),
+        "EVAL \"redis.call('APPEND', KEYS[1], ARGV[1])\" 1 k b".to_owned(),
+        "INCR n".to_owned(),
+        "EXEC".to_owned(),
+        format!("EVAL \"{long}\" 1 k"),
+        "EVAL \"return redis.call('APPEND', KEYS[1], 'd')\" 1 k".to_owned(),
+    ];
+    let mut log = Vec::new();
+    for line in lines {
+        crate::support::notation::encode(&crate::support::notation::split(&line).unwrap(), &mut log);
+    }
+    folder.write(MANIFEST, "file appendonly.aof.1.incr.aof seq 1 type i\n");
+    folder.write("appendonly.aof.1.incr.aof", &String::from_utf8(log).unwrap());
+    let server = builder(&folder.0).set("busy-reply-threshold", "1").set("replicaof", "127.0.0.1 1").start().unwrap();
+    let mut c = client(&server);
+    c.run("SELECT 9");
+    assert_eq!(ask(&mut c, "MGET k n"), r#"["abcd", "1"]"#);
+    assert_eq!(ask(&mut c, "DEBUG LOADAOF"), "+OK");
+    assert_eq!(ask(&mut c, "MGET k n"), r#"["abcd", "1"]"#);
+}
+
 #[test]
 fn an_old_single_file_is_taken_over() {
     let folder = Folder::new("old");
