@@ -234,7 +234,6 @@ fn watch_signals(mailbox: &Mailbox) {
                 "SIGTERM" => engine.world.config.shutdown_on_sigterm,
                 _ => engine.world.config.shutdown_on_sigint,
             });
-            warn!("User requested shutdown...");
             let save = (wishes.save || wishes.nosave).then_some(wishes.save);
             mailbox.post(Event::Signal(Shutdown { save, now: wishes.now, force: wishes.force, insist: false }));
         }

@@ -384,6 +384,8 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         cluster: None,
         migration: Default::default(),
         scheduled_end: None,
+        ending: None,
+        awaiting_end: Vec::new(),
         awaiting_safety: Vec::new(),
         orders: Default::default(),
         identity: Identity {

@@ -5,6 +5,7 @@ mod cluster;
 pub mod commandlog;
 mod failover;
 mod replication;
+mod shutdown;
 mod users;
 
 use crate::acl::Acl;
@@ -17,7 +18,6 @@ use crate::keyspace::effects::Class;
 use crate::keyspace::{Effect, Keyspace};
 use crate::migration::{Connections, Job};
 use crate::persist::Persistence;
-use crate::persist::aof;
 use crate::persist::rdb::load::Library;
 use crate::replication::Replication;
 use crate::resp::reply::Mark;
@@ -29,11 +29,12 @@ use crate::stream::WriteStream;
 use crate::sys::crash::Recent;
 use crate::types::ClientId;
 use commandlog::{CommandLog, Remarkable};
+pub use shutdown::{END_FAILED, End, Ending, Shutdown};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::warn;
 
 /// One server's state.
 pub struct World {
@@ -65,6 +66,10 @@ pub struct World {
     pub migration: Migration,
     /// A signal asked for the end, and nothing has been done about it yet.
     pub scheduled_end: Option<Shutdown>,
+    /// The end waits for replicas.
+    pub ending: Option<Ending>,
+    /// Clients that asked for it and wait with it.
+    pub awaiting_end: Vec<ClientId>,
     /// Clients that wait until their writes are safe (WAIT, WAITAOF).
     pub awaiting_safety: Vec<ClientId>,
     /// What commands asked the engine to do, in order.
@@ -104,10 +109,17 @@ impl World {
 
     /// The pause of clients, unless it is over.
     pub fn paused(&self) -> Option<Pause> {
-        let asked_for = self.pause.filter(|pause| self.keyspace.env.now() < pause.until);
-        // While another server takes over nothing may change here.
-        let handing_over = self.replication.is_failing_over().then_some(Pause { until: i64::MAX, all: false });
-        asked_for.or(handing_over)
+        self.pause_asked_for().or(self.stands_still().then_some(Pause { until: i64::MAX, all: false }))
+    }
+
+    /// The pause that a client asked for, unless it is over.
+    pub fn pause_asked_for(&self) -> Option<Pause> {
+        self.pause.filter(|pause| self.keyspace.env.now() < pause.until)
+    }
+
+    /// True while nothing may change here: another server takes over, or this one ends.
+    fn stands_still(&self) -> bool {
+        self.replication.is_failing_over() || self.ending.is_some()
     }
 
     /// Begins, changes or ends the pause of clients.
@@ -117,7 +129,7 @@ impl World {
     }
 
     fn settle_pause(&mut self) {
-        self.keyspace.env.expiry_paused = self.pause.is_some() || self.replication.is_failing_over();
+        self.keyspace.env.expiry_paused = self.pause.is_some() || self.stands_still();
     }
 
     /// Ends a client's transaction and its watch of keys.
@@ -207,41 +219,6 @@ impl World {
         self.adopt_cluster_config();
     }
 
-    /// Saves the data before the server ends, if that is wanted or the configuration has save points.
-    ///
-    /// # Errors
-    /// It failed, and the end is not forced.
-    pub fn save_before_end(&mut self, wanted: Shutdown) -> std::io::Result<()> {
-        if self.persistence.loading.is_some() {
-            warn!("The data are still being loaded: nothing is saved.");
-            return Ok(());
-        }
-        if self.persistence.aof.state() == aof::State::WaitsForRewrite {
-            // There is no complete file yet.
-            if !wanted.force {
-                warn!("Writing initial AOF, can't exit.");
-                return Err(std::io::Error::other("the first append-only file is being written"));
-            }
-            warn!("Writing initial AOF. Exit anyway.");
-        }
-        if self.persistence.aof.state() != aof::State::Off {
-            info!("Calling fsync() on the AOF file.");
-            self.persistence.aof.flush(&mut self.stream, true);
-        }
-        if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
-            self.give_snapshots_up();
-            return Ok(());
-        }
-        self.give_snapshots_up();
-        self.stamp_history();
-        info!("Saving the final RDB snapshot before exiting.");
-        let saved = self.persistence.save(&self.keyspace, &self.config);
-        if saved.is_err() {
-            warn!("Error trying to save the DB, can't exit.");
-        }
-        if wanted.force { Ok(()) } else { saved }
-    }
-
     /// Bytes of memory in use that `maxmemory` does not limit. Evicting keys makes them more, so counting them would evict all.
     pub fn memory_not_counted(&self) -> usize {
         let kept = self.replication.backlog().memory_bytes();
@@ -314,7 +291,7 @@ impl World {
             || self.refused_writes().is_some()
             || self.is_stale()
             || self.replication.lacking
-            || self.replication.is_failing_over();
+            || self.stands_still();
         self.read_only = self.config.replica_read_only && follows;
     }
 
@@ -454,8 +431,8 @@ pub enum Order {
     ConfigChanged(Vec<&'static str>),
     /// End a client's wait, as a timeout would or with an error.
     Unblock { client: ClientId, error: bool },
-    /// End a client's wait with this error: its keys are another node's now.
-    Redirect { client: ClientId, error: CommandError },
+    /// End a client's wait with this error: its keys are another node's now, say.
+    Refuse { client: ClientId, error: CommandError },
     /// Clients are no longer paused: go on with their requests.
     Resume,
     /// Send keys to another server; the client waits.
@@ -472,16 +449,6 @@ pub enum Order {
     Acknowledged,
     /// Stand still for so many milliseconds (DEBUG SLEEP).
     Sleep { millis: u64 },
-}
-
-/// How to end.
-#[derive(Debug, PartialEq, Eq, Clone, Copy, Default)]
-pub struct Shutdown {
-    pub save: Option<bool>,
-    pub now: bool,
-    pub force: bool,
-    /// A second signal: leave without ceremony, as a failure.
-    pub insist: bool,
 }
 
 /// Names and times that tell this server from others.

@@ -74,6 +74,7 @@ impl Engine {
         if world.scheduled_end.is_some() {
             self.end_as_scheduled();
         }
+        self.world.carry_end_on();
         let world = &mut self.world;
         world.stats.cron_ticks += 1;
         let start = Instant::now();

@@ -475,12 +475,11 @@ impl Engine {
         self.resumed.push(batch);
     }
 
-    /// Ends the server if a signal asked for it, unless the data cannot be saved.
+    /// Begins to end the server if a signal asked for it.
     pub(super) fn end_as_scheduled(&mut self) {
         let Some(shutdown) = self.world.scheduled_end.take() else { return };
-        match self.world.save_before_end(shutdown) {
-            Ok(()) => self.world.orders.push_back(crate::world::Order::Shutdown(shutdown)),
-            Err(_) => tracing::warn!("A signal asked for the end, but there were errors; see above. The server goes on."),
+        if self.world.begin_end(shutdown) == crate::world::End::Due {
+            self.world.orders.push_back(crate::world::Order::Shutdown(shutdown));
         }
     }
 
@@ -530,7 +529,7 @@ impl Engine {
 
     /// Ends the pause of clients if its time is over.
     pub fn expire_pause(&mut self, mailbox: &Mailbox) {
-        if self.world.pause.is_some() && self.world.paused().is_none() && !self.is_paused() {
+        if self.world.pause.is_some() && self.world.pause_asked_for().is_none() && !self.is_paused() {
             self.world.set_pause(None);
             self.resume(mailbox);
         }
@@ -678,7 +677,7 @@ impl Engine {
             }
             Order::ReplicaJoined(client) => self.welcome_replica(client),
             Order::Acknowledged => self.retry_awaiting_safety(mailbox),
-            Order::Redirect { client, error } => {
+            Order::Refuse { client, error } => {
                 self.unblock(client, Some(error));
                 self.run_resumed(mailbox);
             }

@@ -159,7 +159,7 @@ impl World {
                 Some(owner) => self.redirection(session, "MOVED", slot, owner),
                 None => error::SLOT_NOT_SERVED,
             };
-            self.orders.push_back(Order::Redirect { client, error: refusal });
+            self.orders.push_back(Order::Refuse { client, error: refusal });
         }
     }
 

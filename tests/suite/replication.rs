@@ -2,4 +2,4 @@
 //! replicas, under writes of all types.
 
 mod peers;
-mod primary;
+pub mod primary;

@@ -182,6 +182,9 @@ fn server(world: &World, out: &mut Fields<'_>) {
     out.add("executable", &identity.executable);
     out.add("config_file", &identity.config_file);
     out.add("io_threads_active", (world.config.io_threads > 1) as u8);
+    if let Some(millis) = world.ends_in_millis() {
+        out.add("shutdown_in_milliseconds", millis);
+    }
     for (i, listener) in world.outside.iter().flat_map(|outside| outside.listeners()).enumerate() {
         out.add(&format!("listener{i}"), listener);
     }

@@ -7,7 +7,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::commands::scripting::busy_error;
 use crate::config::REDIS_VERSION;
-use crate::world::{Order, Shutdown};
+use crate::world::{END_FAILED, End, Order, Shutdown};
 
 const MODULE: u32 = flags(&[Flag::Admin, Flag::NoScript]);
 const MODULE_CHANGE: u32 = MODULE | flags(&[Flag::NoAsyncLoading]);
@@ -267,10 +267,9 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(error::SYNTAX);
     }
     if abort {
-        if ctx.world.scheduled_end.take().is_none() {
+        if !ctx.world.abort_end() {
             return Err(CommandError::new("ERR No shutdown in progress."));
         }
-        tracing::warn!("Shutdown manually aborted.");
         ctx.reply.ok();
         return Ok(Flow::Done);
     }
@@ -278,10 +277,17 @@ fn shutdown(ctx: &mut ServerCtx<'_>) -> CommandResult {
     if let Some(busy) = ctx.world.scripting.busy.as_ref().filter(|_| wanted.save != Some(false)) {
         return Err(busy_error(busy.purpose));
     }
-    tracing::warn!("User requested shutdown...");
-    ctx.world.save_before_end(wanted).map_err(|_| CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."))?;
-    ctx.world.orders.push_back(Order::Shutdown(wanted));
-    Ok(Flow::Silent)
+    match ctx.world.begin_end(wanted) {
+        End::Due => {
+            ctx.world.orders.push_back(Order::Shutdown(wanted));
+            Ok(Flow::Silent)
+        }
+        End::Waits => {
+            ctx.world.awaiting_end.push(ctx.session.id);
+            Ok(Flow::Block)
+        }
+        End::Failed => Err(END_FAILED),
+    }
 }
 
 fn time(ctx: &mut ServerCtx<'_>) -> CommandResult {

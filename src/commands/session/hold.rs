@@ -74,7 +74,7 @@ fn pause(ctx: &mut SessionCtx<'_>) -> CommandResult {
     }
     let until = ctx.world.keyspace.env.now().checked_add(millis).ok_or(crate::command::error::TIMEOUT_OUT_OF_RANGE)?;
     // A pause that is under way can become longer or stricter, not the opposite.
-    let pause = match ctx.world.paused() {
+    let pause = match ctx.world.pause_asked_for() {
         Some(before) => Pause { until: until.max(before.until), all: all || before.all },
         None => Pause { until, all },
     };
@@ -93,7 +93,8 @@ fn unblock(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let client = ClientId(ctx.args.i64(2)? as u64);
     let orders = &mut ctx.world.orders;
     let is_ordered = orders.iter().any(|order| matches!(order, Order::Unblock { client: other, .. } if *other == client));
-    let waits = ctx.world.blocked.contains(client) && !is_ordered;
+    // Who waits for the end of the server waits for that.
+    let waits = ctx.world.blocked.contains(client) && !is_ordered && !ctx.world.awaiting_end.contains(&client);
     if waits {
         orders.push_back(Order::Unblock { client, error });
     }

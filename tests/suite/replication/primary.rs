@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A replica that says and hears what the test wants.
-struct Replica {
+pub struct Replica {
     stream: TcpStream,
     arrived: Vec<u8>,
 }
@@ -20,7 +20,7 @@ impl Replica {
     }
 
     /// Connects, introduces itself, asks for the history and gets the data: its name and offset, and the data.
-    fn in_step(address: SocketAddr) -> (Replica, String, u64, Vec<u8>) {
+    pub fn in_step(address: SocketAddr) -> (Replica, String, u64, Vec<u8>) {
         let mut replica = Replica::connect(address);
         replica.introduce();
         replica.say("PSYNC ? -1");
@@ -41,7 +41,7 @@ impl Replica {
         self.stream.write_all(format!("{request}\r\n").as_bytes()).expect("the server listens");
     }
 
-    fn acknowledge(&mut self, offset: u64) {
+    pub fn acknowledge(&mut self, offset: u64) {
         self.say(&format!("REPLCONF ACK {offset}"));
     }
 
@@ -120,7 +120,7 @@ impl Replica {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    fn expect(&mut self, requests: &[&str]) {
+    pub fn expect(&mut self, requests: &[&str]) {
         for expected in requests {
             assert_eq!(self.request(), *expected);
         }
@@ -140,7 +140,7 @@ fn client(address: SocketAddr) -> Client {
 }
 
 /// Waits until a field of INFO reads so.
-fn await_info(client: &mut Client, wanted: &str) {
+pub fn await_info(client: &mut Client, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let info = client.run("INFO everything").to_string();
@@ -237,7 +237,7 @@ fn wait_for_replicas() {
     replica.acknowledge(52);
     assert_eq!(client.read().unwrap().to_string(), "(integer) 1");
     assert_eq!(client.run("WAITAOF 0 1 1").to_string(), "[(integer) 0, (integer) 0]");
-    replica.say("REPLCONF ACK 60 FACK 50");
+    replica.say("REPLCONF ACK 60 FACK 49");
     client.send(&["WAITAOF", "0", "1", "0"]).unwrap();
     replica.say("REPLCONF ACK 61 FACK 60");
     assert_eq!(client.read().unwrap().to_string(), "[(integer) 0, (integer) 1]");
