@@ -216,6 +216,10 @@ fn memory_is_told() {
     {
         assert!(text.contains(part), "{part} in {text}");
     }
+    // A database that was emptied is listed with what it keeps, one that was never used is not.
+    kit.run("DEL k");
+    let text = kit.run("MEMORY STATS");
+    assert!(text.contains("\"db.0\"") && !text.contains("\"db.1\""), "{text}");
     assert!(!kit.run("MEMORY DOCTOR").is_empty());
     assert!(kit.run("MEMORY MALLOC-STATS").contains("pages"));
 }
