@@ -225,11 +225,11 @@ impl World {
         kept.saturating_sub(self.config.repl_backlog_size as usize) + self.unsent_to_replicas()
     }
 
-    /// Bytes that the connections of replicas hold and the network has not taken.
-    pub fn unsent_to_replicas(&self) -> usize {
+    /// Memory of what the connections of replicas hold and the network has not taken.
+    fn unsent_to_replicas(&self) -> usize {
         let clients = self.replication.replicas.iter().map(|replica| replica.client);
         let links = clients.filter_map(|client| self.sessions.get(client)?.link.as_ref());
-        links.map(|link| link.buffers().unsent).sum()
+        links.map(|link| link.buffers().unsent_memory).sum()
     }
 
     /// Notes that something else than a command took long, for LATENCY.

@@ -177,6 +177,8 @@ struct Unsent {
     bytes: usize,
     /// Bytes of the first piece (in sending order, references included) that have left.
     sent: usize,
+    /// Bytes of memory of all pieces: the first one keeps what has left.
+    memory: usize,
 }
 
 impl Unsent {
@@ -190,12 +192,36 @@ impl Unsent {
         self.bytes += out.len();
         match self.pieces.back_mut() {
             Some(last) if last.bytes.len() + out.bytes.len() <= PIECE_BYTES => {
+                self.memory -= last.bytes.capacity();
+                let (len, needed) = (last.bytes.len(), last.bytes.len() + out.bytes.len());
+                if needed > last.bytes.capacity() {
+                    // As a vector grows, but never beyond what a piece can use.
+                    last.bytes.reserve_exact((2 * len).clamp(needed, PIECE_BYTES) - len);
+                }
                 last.append(out);
+                self.memory += last.bytes.capacity() + out.len() - out.bytes.len();
                 out.clear();
             }
-            _ => self.pieces.push_back(std::mem::take(out)),
+            _ => {
+                self.memory += memory_of(out);
+                self.pieces.push_back(std::mem::take(out));
+            }
         }
     }
+
+    /// Drops the first piece, which has left.
+    fn pop(&mut self) {
+        if let Some(first) = self.pieces.pop_front() {
+            self.bytes -= first.len();
+            self.memory -= memory_of(&first);
+        }
+        self.sent = 0;
+    }
+}
+
+/// Bytes of memory that replies take, with all that they refer to.
+fn memory_of(out: &Output) -> usize {
+    out.len() - out.bytes.len() + out.bytes.capacity()
 }
 
 /// At most this many pieces in one vectored write: the kernel's own limit.
@@ -387,15 +413,15 @@ impl Connection {
     }
 
     fn count_unsent(&self) -> usize {
-        let left = self.unsent.borrow().left();
-        self.gauge.set_unsent(left);
-        left
+        let unsent = self.unsent.borrow();
+        self.gauge.set_unsent(unsent.left(), unsent.memory);
+        unsent.left()
     }
 
     fn drop_unsent(&self) {
         *self.unsent.borrow_mut() = Unsent::default();
         self.has_unsent.set(false);
-        self.gauge.set_unsent(0);
+        self.gauge.set_unsent(0, 0);
     }
 
     /// Keeps a batch that holds the beginning of a request, and one whose connection is likely to need it again; gives others
@@ -451,7 +477,7 @@ impl Connection {
             let done = self.push_unsent().map_err(|_| ())?;
             if done {
                 self.has_unsent.set(false);
-                self.gauge.set_unsent(0);
+                self.gauge.set_unsent(0, 0);
                 return Ok(());
             }
             match self.write.poll_ready(context) {
@@ -465,16 +491,13 @@ impl Connection {
     /// Writes as much of the left-over replies as the socket takes; true if that was all.
     fn push_unsent(&self) -> io::Result<bool> {
         let mut unsent = self.unsent.borrow_mut();
-        let Unsent { pieces, bytes, sent } = &mut *unsent;
-        while let Some(first) = pieces.front() {
+        loop {
+            let Unsent { pieces, sent, .. } = &mut *unsent;
+            let Some(first) = pieces.front() else { break };
             match self.write.write_out(first, sent) {
-                Ok(()) => {
-                    *bytes -= first.len();
-                    *sent = 0;
-                    pieces.pop_front();
-                }
+                Ok(()) => unsent.pop(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.gauge.set_unsent(unsent.left());
+                    self.gauge.set_unsent(unsent.left(), unsent.memory);
                     return Ok(false);
                 }
                 Err(error) => return Err(error),

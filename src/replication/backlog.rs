@@ -43,6 +43,8 @@ impl Block {
 /// Blocks are a sixteenth of the backlog, within these bounds.
 const BLOCK_BYTES_MIN: u64 = 1 << 10;
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
+/// A list with room for this many blocks is not worth shrinking.
+const LIST_MIN: usize = 64;
 
 impl Backlog {
     /// The place behind the last byte: the offset of the history.
@@ -72,7 +74,7 @@ impl Backlog {
 
     /// Bytes of memory that the history takes.
     pub fn memory_bytes(&self) -> usize {
-        self.memory
+        self.memory + self.blocks.capacity() * size_of::<Block>()
     }
 
     /// Starts to keep bytes, from here on.
@@ -91,7 +93,7 @@ impl Backlog {
 
     /// Another history: it is at `end`, and nothing before that is known.
     pub fn restart(&mut self, end: u64) {
-        self.blocks.clear();
+        self.blocks = VecDeque::new();
         self.memory = 0;
         (self.first, self.end) = (end, end);
         self.needed = None;
@@ -160,6 +162,10 @@ impl Backlog {
             self.memory -= block.bytes.capacity();
             self.blocks.pop_front();
         }
+        // The list of a long history is large, too.
+        if self.blocks.capacity() > LIST_MIN.max(4 * self.blocks.len()) {
+            self.blocks.shrink_to(2 * self.blocks.len());
+        }
     }
 }
 
@@ -206,6 +212,7 @@ mod tests {
         assert!(backlog.first() <= 150_000 && backlog.first() > 140_000);
         backlog.set_needed(None);
         assert!(backlog.len() <= (16 << 10) + 1024);
+        assert!(backlog.memory_bytes() <= (16 << 10) + 2048 + LIST_MIN * size_of::<Block>());
         backlog.deactivate();
         assert!(backlog.is_empty() && backlog.memory_bytes() == 0 && backlog.end() == 200_010);
     }

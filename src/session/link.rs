@@ -31,7 +31,9 @@ pub struct LinkBuffers {
     pub query_free: usize,
     /// Bytes of replies that the socket has not taken yet.
     pub unsent: usize,
-    /// Bytes of memory held by these.
+    /// Bytes of memory that hold these replies.
+    pub unsent_memory: usize,
+    /// Bytes of memory held by all of these.
     pub memory: usize,
 }
 
@@ -39,6 +41,7 @@ pub struct LinkBuffers {
 #[derive(Default)]
 pub struct Gauge {
     unsent: AtomicUsize,
+    unsent_memory: AtomicUsize,
     /// Bytes of replies on their way to the connection's thread.
     in_flight: AtomicUsize,
     /// Of the request buffer, while the connection has one: bytes in it, room in it, memory.
@@ -50,12 +53,13 @@ pub struct Gauge {
 impl Gauge {
     /// What it shows.
     pub fn read(&self) -> LinkBuffers {
-        let unsent = self.unsent();
+        let unsent_memory = self.unsent_memory.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed);
         LinkBuffers {
             query: self.query.load(Ordering::Relaxed),
             query_free: self.query_free.load(Ordering::Relaxed),
-            unsent,
-            memory: self.memory.load(Ordering::Relaxed) + unsent,
+            unsent: self.unsent(),
+            unsent_memory,
+            memory: self.memory.load(Ordering::Relaxed) + unsent_memory,
         }
     }
 
@@ -64,9 +68,10 @@ impl Gauge {
         self.unsent.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Shows how many bytes of replies the connection holds.
-    pub fn set_unsent(&self, bytes: usize) {
+    /// Shows how many bytes of replies the connection holds, and the memory that they take.
+    pub fn set_unsent(&self, bytes: usize, memory: usize) {
         self.unsent.store(bytes, Ordering::Relaxed);
+        self.unsent_memory.store(memory, Ordering::Relaxed);
     }
 
     /// Replies left for the connection's thread.

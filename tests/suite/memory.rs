@@ -78,3 +78,44 @@ fn five_million_keys_leave_few_holes() {
     println!("{resident} resident, {base} of it before any key; {used} in use");
     assert!((resident - base) * 100 < used * 135, "{resident} resident, {base} of it before any key; {used} in use");
 }
+
+/// The list of the history's blocks was not counted, nor the unused ends of what waits in a replica's connection; what waits there
+/// counted as a client's, too. For a replica that stands still keys were evicted.
+#[test]
+fn what_waits_for_a_replica_is_counted_apart() {
+    let server = Server::ours(&[
+        "--repl-backlog-size",
+        "16kb",
+        "--client-output-buffer-limit",
+        "replica 100mb 100mb 300",
+        "--repl-diskless-sync",
+        "no",
+        "--slowlog-log-slower-than",
+        "-1",
+        "--latency-tracking",
+        "no",
+    ]);
+    let (mut client, mut replica) = (server.client(), server.client());
+    client.run("SETRANGE k 100000 x");
+    replica.send_raw(b"PSYNC ? -1\r\n").expect("taken");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !client.run("INFO replication").lossy().contains("state=online") {
+        assert!(Instant::now() < deadline, "{}", server.log());
+    }
+    let apart = |client: &mut Client| {
+        let rest = client.figure("mem_not_counted_for_evict") + client.figure("mem_clients_normal");
+        client.figure("used_memory") as i64 - rest as i64
+    };
+    let before = apart(&mut client);
+    let request = vec![[&b"SETRANGE"[..], b"k", b"0", &[b'a'; 100]].map(<[u8]>::to_vec); 100];
+    for _ in 0..1000 {
+        client.pipeline(&request).1.expect("replies");
+    }
+    assert!(client.figure("mem_clients_slaves") > 2 << 20);
+    let (during, change) = (apart(&mut client), 100_000);
+    assert!((during - before).abs() < change, "{before} {during}");
+    assert_eq!(client.run("CLIENT KILL TYPE replica").to_string(), "(integer) 1");
+    assert_eq!(client.figure("mem_clients_slaves"), 0);
+    let after = apart(&mut client);
+    assert!((after - during).abs() < change, "{during} {after}");
+}

@@ -214,7 +214,12 @@ pub(super) struct MemoryUse {
     pub(super) peak: u64,
     pub(super) resident: u64,
     pub(super) startup: u64,
+    /// Clients that are no replicas.
     pub(super) clients: u64,
+    /// What replicas of now have yet to be sent, and their connections.
+    pub(super) replicas: u64,
+    /// What is kept of the history for those who may come back.
+    pub(super) backlog: u64,
     pub(super) tables: u64,
     pub(super) overhead: u64,
     pub(super) dataset: u64,
@@ -228,19 +233,28 @@ impl MemoryUse {
         const PAGE_BYTES: u64 = 64 * 1024;
         let allocator = alloc::stats();
         let startup = world.identity.startup_memory.min(used);
-        let clients: u64 = world.sessions.iter().map(|session| session.memory_bytes() as u64).sum();
+        let (mut clients, mut links) = (0, 0);
+        for session in world.sessions.iter() {
+            *(if session.is_replica() { &mut links } else { &mut clients }) += session.memory_bytes() as u64;
+        }
+        let history = world.replication.backlog().memory_bytes() as u64;
+        let backlog = if world.replication.has_replicas() { history.min(world.config.repl_backlog_size as u64) } else { history };
+        let payloads: usize = world.replication.replicas.iter().map(Replica::payload_bytes).sum();
+        let replicas = links + payloads as u64 + history - backlog;
         // Tables without keys are part of what the server starts with.
         let tables = match world.keyspace.total_keys() {
             0 => 0,
             _ => world.keyspace.table_bytes() as u64,
         };
-        let overhead = (startup + clients + tables).min(used);
+        let overhead = (startup + clients + replicas + backlog + tables).min(used);
         MemoryUse {
             used,
             peak: world.stats.used_memory_peak.max(used),
             resident: process::resident_bytes(),
             startup,
             clients,
+            replicas,
+            backlog,
             tables,
             overhead,
             dataset: used - overhead,
@@ -307,13 +321,10 @@ fn memory(world: &World, out: &mut Fields<'_>) {
     out.add("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     out.add("mem_fragmentation_bytes", memory.resident as i64 - memory.used as i64);
     out.add("mem_not_counted_for_evict", world.memory_not_counted());
-    let history = world.replication.backlog().memory_bytes();
-    let backlog = history.min(world.config.repl_backlog_size as usize);
-    out.add("mem_replication_backlog", backlog);
-    out.add("mem_total_replication_buffers", history);
+    out.add("mem_replication_backlog", memory.backlog);
+    out.add("mem_total_replication_buffers", world.replication.backlog().memory_bytes());
     out.zeros(&["mem_replica_full_sync_buffer"]);
-    let payloads: usize = world.replication.replicas.iter().map(Replica::payload_bytes).sum();
-    out.add("mem_clients_slaves", history - backlog + payloads + world.unsent_to_replicas());
+    out.add("mem_clients_slaves", memory.replicas);
     out.add("mem_clients_normal", memory.clients);
     out.zeros(&["mem_cluster_links"]);
     out.add("mem_aof_buffer", world.persistence.aof.figures().buffered);

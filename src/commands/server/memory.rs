@@ -170,11 +170,9 @@ fn stats(ctx: &mut ServerCtx<'_>) -> CommandResult {
     integer(reply, "peak.allocated", memory.peak as i64);
     integer(reply, "total.allocated", memory.used as i64);
     integer(reply, "startup.allocated", memory.startup as i64);
-    let history = ctx.world.replication.backlog().memory_bytes();
-    let backlog = history.min(ctx.world.config.repl_backlog_size as usize);
-    integer(reply, "replication.backlog", backlog as i64);
+    integer(reply, "replication.backlog", memory.backlog as i64);
     integer(reply, "replica.fullsync.buffer", 0);
-    integer(reply, "clients.slaves", (history - backlog) as i64);
+    integer(reply, "clients.slaves", memory.replicas as i64);
     integer(reply, "clients.normal", memory.clients as i64);
     for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches", "script.VMs"] {
         integer(reply, name, 0);
