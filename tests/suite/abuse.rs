@@ -2,9 +2,9 @@
 //!
 //! `REDSTART_ABUSE=full` plays them at full size, several times, and tells how long a GET of another client took meanwhile, beside
 //! how long it takes in a quiet server. Those who abuse it step back for the other client, as if they were on machines of their
-//! own. On two cores, with one for the server and one for its clients:
-//! `REDSTART_ABUSE=full REDSTART_OURS="taskset -c 0 target/release/redstart" taskset -c 1 target/release/deps/suite-… abuse
-//! --nocapture --test-threads 1`.
+//! own. On two cores, with one for the server and one for its clients, both before whatever else the machine does:
+//! `REDSTART_ABUSE=full REDSTART_OURS="taskset -c 0 target/release/redstart" nice -n -15 taskset -c 1
+//! target/release/deps/suite-… abuse --nocapture --test-threads 1`.
 
 use crate::support::client::Client;
 use crate::support::env;
@@ -32,7 +32,7 @@ fn size(usual: usize, full: usize) -> usize {
 
 /// How often each test plays its part.
 fn rounds() -> usize {
-    size(1, 5)
+    size(1, 4)
 }
 
 /// Has this thread, and those that it starts, run behind others. Without the tool for it they do not.
@@ -79,16 +79,21 @@ impl Bystander {
     }
 }
 
-/// Runs `abuse` while a bystander looks on.
-fn beside_a_bystander(server: &Server, what: &str, abuse: impl FnOnce(&Server)) {
+/// Runs `abuse` while a bystander looks on; at full size again and again, for as long as it takes to see what is rare.
+fn beside_a_bystander(server: &Server, what: &str, mut abuse: impl FnMut(&Server)) {
+    let least = Duration::from_millis(size(0, 3000) as u64);
     let quiet = Bystander::start(server);
     std::thread::sleep(Duration::from_millis(size(50, 2000) as u64));
     let quiet = quiet.p99();
     let bystander = Bystander::start(server);
     step_back();
     let start = Instant::now();
-    abuse(server);
-    let took = start.elapsed();
+    let mut times = 0;
+    while times == 0 || start.elapsed() < least {
+        abuse(server);
+        times += 1;
+    }
+    let took = start.elapsed() / times;
     let p99 = bystander.p99();
     let ratio = p99.as_secs_f64() / quiet.as_secs_f64();
     println!("{what}: {took:?}; p99 of another client {p99:?}, in a quiet server {quiet:?}: {ratio:.2}");
@@ -106,13 +111,13 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 fn a_subscriber_that_never_reads_is_cut_off_alone() {
     for threads in ["1", "3"].repeat(rounds()) {
         let server = Server::ours(&["--client-output-buffer-limit", "pubsub 4mb 0 0", "--io-threads", threads]);
-        let (mut lazy, mut keen) = (server.client(), server.client());
-        lazy.run("SUBSCRIBE flood");
-        keen.run("SUBSCRIBE flood");
         let messages = size(2000, 20_000);
         let before = server.client().figure("used_memory");
-        let mut served = None;
+        let (mut cut_off, mut last) = (0, None);
         beside_a_bystander(&server, "a subscriber that never reads", |server| {
+            let (mut lazy, mut keen) = (server.client(), server.client());
+            lazy.run("SUBSCRIBE flood");
+            keen.run("SUBSCRIBE flood");
             let reader = std::thread::spawn(move || {
                 (0..messages).for_each(|_| {
                     keen.read().expect("a message");
@@ -123,17 +128,16 @@ fn a_subscriber_that_never_reads_is_cut_off_alone() {
             for _ in 0..messages {
                 publisher.call(&[&b"PUBLISH"[..], b"flood", &text]).expect("published");
             }
-            served = reader.join().ok();
+            cut_off += 1;
+            let disconnections = || server.client().figure("client_output_buffer_limit_disconnections");
+            wait_until("it is cut off", || disconnections() == cut_off);
+            last = Some((lazy, reader.join().expect("it got all messages")));
         });
-        wait_until("it is cut off", || server.client().figure("client_output_buffer_limit_disconnections") == 1);
         // Limit, one turn's messages, and what the allocator keeps at hand.
-        assert!(
-            server.client().figure("used_memory_peak") < before + (16 << 20),
-            "{}",
-            server.client().figure("used_memory_peak")
-        );
-        assert_eq!(server.client().run("PUBLISH flood last"), Reply::Integer(1));
-        served.expect("it got all messages").read().expect("and the last");
+        let peak = server.client().figure("used_memory_peak");
+        assert!(peak < before + (16 << 20), "{peak}");
+        wait_until("those before are gone", || server.client().run("PUBLISH flood last") == Reply::Integer(1));
+        last.expect("it was there").1.read().expect("and the last");
     }
 }
 
@@ -273,19 +277,22 @@ fn one_client_with_very_many_patterns() {
     for _ in 0..rounds() {
         let server = Server::ours(&[]);
         let patterns = size(10_000, 100_000);
-        let mut subscriber = server.client();
-        beside_a_bystander(&server, "one client with very many patterns", |_| {
+        let mut subscriber = None;
+        beside_a_bystander(&server, "one client with very many patterns", |server| {
+            let mut client = server.client();
             for chunk in (0..patterns).collect::<Vec<_>>().chunks(1000) {
                 let mut request = vec!["PSUBSCRIBE".to_owned()];
                 request.extend(chunk.iter().map(|i| format!("news.{i}.*")));
-                subscriber.send(&request).expect("taken");
+                client.send(&request).expect("taken");
                 chunk.iter().for_each(|_| {
-                    subscriber.read().expect("a confirmation");
+                    client.read().expect("a confirmation");
                 });
             }
+            // The one before is gone with all of its own.
+            subscriber = Some(client);
         });
         assert_eq!(server.client().run("PUBSUB NUMPAT"), Reply::Integer(patterns as i64));
-        assert_eq!(server.client().run("PUBLISH news.77.oslo rain"), Reply::Integer(1));
+        wait_until("only one is left", || server.client().run("PUBLISH news.77.oslo rain") == Reply::Integer(1));
         drop(subscriber);
         wait_until("they are gone with it", || server.client().run("PUBSUB NUMPAT") == Reply::Integer(0));
     }
