@@ -61,7 +61,7 @@ fn agrees_with_a_model() {
     let (mut stream, mut model) = (Stream::new(), BTreeMap::new());
     // A cut under way: what it is to show and has shown, and how many there were.
     let (mut expected, mut shown, mut cuts, mut emptied) = (None, Vec::new(), 0, 0);
-    for step in 0..12_000 {
+    for step in 0..20_000 {
         match (&expected, rng.below(3)) {
             (None, 0) if rng.below(8) == 0 => {
                 expected = Some(stream.nodes().map(|(base, node)| (base, node.to_vec())).collect::<Vec<_>>());
@@ -76,7 +76,7 @@ fn agrees_with_a_model() {
             }
             _ => {}
         }
-        if model.is_empty() && rng.below(4) == 0 {
+        if model.is_empty() && rng.below(2) == 0 {
             // What XSETID does: ids that were there before come again.
             let back = StreamId::new(stream.counters().last_id.ms.saturating_sub(rng.below(60)), 0);
             stream.set_counters(back, stream.counters().entries_added, StreamId::MIN);
