@@ -3,12 +3,13 @@
 //! LuaJIT comes from the `luajit-src` crate, without its compiler and its foreign function interface: scripts are
 //! interpreted (only the interpreter can be interrupted), and nothing in them can reach memory or code of the process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/sys/lua/shim.c");
+    println!("cargo:rerun-if-changed=src/sys/lua/hook.c");
     println!("cargo:rerun-if-changed=src/sys/lua/order.h");
     println!("cargo:rerun-if-env-changed=CFLAGS");
     // The makefile reads the flags for its tools and for the library from here.
@@ -25,6 +26,7 @@ fn main() {
     let lua = luajit_src::Build::new().debug(false).build();
     order_tables_as_lua_does(&lua);
     cc::Build::new().file("src/sys/lua/shim.c").include(lua.include_dir()).compile("redstart_lua_shim");
+    cc::Build::new().file("src/sys/lua/hook.c").include(sources()).warnings(false).compile("redstart_lua_hook");
     lua.print_cargo_metadata();
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-link-lib=dylib=m");
@@ -71,10 +73,14 @@ const CHANGES: &[Change] = &[
     ),
 ];
 
+/// LuaJIT's source, as it was copied to be built.
+fn sources() -> PathBuf {
+    Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("luajit-build/src")
+}
+
 /// Compiles some of LuaJIT's files once more, changed, and puts them into the library.
 fn order_tables_as_lua_does(lua: &luajit_src::Artifacts) {
-    let out = env::var("OUT_DIR").expect("cargo sets it");
-    let sources = Path::new(&out).join("luajit-build/src");
+    let sources = sources();
     let library = fs::read_dir(lua.lib_dir()).expect("the library was built").flatten().map(|entry| entry.path());
     let library = library.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "a")).expect("it is static");
     for (name, replacements) in CHANGES {

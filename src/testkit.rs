@@ -46,9 +46,17 @@ pub struct Kit {
     others: Vec<(ClientId, String)>,
     /// What client 1 was sent while others ran requests.
     overheard: String,
+    /// The request whose script is stopped in the debugger.
+    debugged: Option<Debugged>,
     clock: ManualClock,
     propagated: Rc<RefCell<Vec<u8>>>,
     events: Rc<RefCell<Vec<String>>>,
+}
+
+struct Debugged {
+    client: ClientId,
+    request: OwnedRequest,
+    paused: Box<dispatch::Paused>,
 }
 
 impl Default for Kit {
@@ -122,7 +130,7 @@ impl Kit {
         world.welcome(&mut session);
         let (id, slot) = world.sessions.add(session);
         let session = world.sessions.take(id, slot).expect("just added");
-        Kit { world, session, others: Vec::new(), overheard: String::new(), clock, propagated, events }
+        Kit { world, session, others: Vec::new(), overheard: String::new(), debugged: None, clock, propagated, events }
     }
 
     /// Moves the clock.
@@ -140,9 +148,18 @@ impl Kit {
     pub fn run_request(&mut self, request: &OwnedRequest) -> String {
         dispatch::begin_turn(&mut self.world);
         let command = dispatch::lookup(&self.world.commands, request.args());
-        let mut step = dispatch::execute(&mut self.world, &mut self.session, request.args(), command);
+        let mut step = match self.debugged.take_if(|debugged| debugged.client == self.session.id) {
+            Some(Debugged { client, request: script, paused }) => {
+                let step = dispatch::debug(&mut self.world, &mut self.session, script.args(), request.args(), paused);
+                self.keep_debugged(client, &script, step)
+            }
+            None => dispatch::execute(&mut self.world, &mut self.session, request.args(), command),
+        };
         while let dispatch::Step::Pause(paused) = step {
-            step = dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused);
+            step = match paused.awaits_client() {
+                true => self.keep_debugged(self.session.id, request, dispatch::Step::Pause(paused)),
+                false => dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused),
+            };
         }
         if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
             dispatch::freed(&mut self.world, &mut self.session, command);
@@ -151,6 +168,17 @@ impl Kit {
         let bytes = self.session.out.flatten();
         self.session.out.clear();
         render_all(&bytes)
+    }
+
+    /// Keeps a script that is stopped in the debugger until its client's next request.
+    fn keep_debugged(&mut self, client: ClientId, request: &OwnedRequest, step: dispatch::Step) -> dispatch::Step {
+        match step {
+            dispatch::Step::Pause(paused) if paused.awaits_client() => {
+                self.debugged = Some(Debugged { client, request: request.clone(), paused });
+                dispatch::Step::Next
+            }
+            step => step,
+        }
     }
 
     /// Runs a request of another client (2 to 9).

@@ -435,6 +435,8 @@ pub enum Order {
     Refuse { client: ClientId, error: CommandError },
     /// Clients are no longer paused: go on with their requests.
     Resume,
+    /// End the script that is stopped in the debugger.
+    EndDebugging,
     /// Send keys to another server; the client waits.
     Migrate(Box<Job>),
     /// Empty the keyspace and load the append-only file; the client waits for it.

@@ -38,7 +38,8 @@ pub enum Step {
     Postpone,
     /// Nothing of this client runs any more.
     Close,
-    /// This one runs a script that takes long: others are to be answered before `go_on`.
+    /// This one runs a script that takes long: others are to be answered before `go_on`. Or its script is stopped in the debugger
+    /// (`Paused::awaits_client`): `debug` or `end_debugging` is to follow.
     Pause(Box<Paused>),
 }
 
@@ -52,6 +53,13 @@ enum Ran<P> {
 pub struct Paused {
     work: Work,
     open: Open,
+}
+
+impl Paused {
+    /// True if it waits for the next command of its client.
+    pub fn awaits_client(&self) -> bool {
+        matches!(&self.work, Work::Script(paused) if paused.awaits_client)
+    }
 }
 
 /// What takes long: a script, perhaps inside a transaction.
@@ -116,14 +124,15 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
         return execute_for_replica(world, session, args, at, start);
     }
     let spec = world.commands.get(at).spec;
+    if script::is_held_up(world, spec) {
+        return postpone(world, session);
+    }
     let admitted = admit::admit_special(world, session, spec, world.commands.get(at), args);
     if let Err(refusal) = admitted.and_then(|()| script::admit_while_busy(world, spec)) {
         return refuse(world, session, start, refusal, Some(at));
     }
     if admit::is_paused(world, session, spec, args) {
-        world.stats.commands -= 1;
-        session.commands -= 1;
-        return Step::Postpone;
+        return postpone(world, session);
     }
     if session.transaction.is_some() && !transaction::runs_at_once(spec) {
         transaction::queue(session, at, spec, args);
@@ -136,6 +145,13 @@ fn execute_specially(world: &mut World, session: &mut Session, args: Args<'_>, a
     }
     monitor::show(world, session, spec, args);
     step
+}
+
+/// Puts a request off, as if it had not come yet.
+fn postpone(world: &mut World, session: &mut Session) -> Step {
+    world.stats.commands -= 1;
+    session.commands -= 1;
+    Step::Postpone
 }
 
 /// What ASKING allows is over with the request behind it, or with the transaction that it is part of.
@@ -424,6 +440,30 @@ pub fn go_on(world: &mut World, session: &mut Session, args: Args<'_>, paused: B
     match ran {
         Ran::Done(result) => conclude(world, session, args, open, None, result),
         Ran::Paused(work) => Step::Pause(Box::new(Paused { work, open })),
+    }
+}
+
+/// Goes on with a request whose script is debugged: its client asks for `command`.
+pub fn debug(world: &mut World, session: &mut Session, args: Args<'_>, command: Args<'_>, mut paused: Box<Paused>) -> Step {
+    if let Work::Script(script) = &mut paused.work {
+        script.take_command(command);
+    }
+    // What was told so far has left.
+    paused.open.start = session.out.mark();
+    go_on(world, session, args, paused)
+}
+
+/// Ends a script that is stopped in the debugger.
+pub fn end_debugging(world: &mut World, session: &mut Session, args: Args<'_>, mut paused: Box<Paused>) -> Step {
+    loop {
+        if let Some(busy) = &mut world.scripting.busy {
+            busy.killed = true;
+        }
+        paused.open.start = session.out.mark();
+        match go_on(world, session, args, paused) {
+            Step::Pause(again) => paused = again,
+            step => return step,
+        }
     }
 }
 

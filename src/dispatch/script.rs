@@ -17,7 +17,7 @@ use crate::session::{Origin, Session};
 use crate::stats::CommandStats;
 use crate::stream::Part;
 use crate::sys::lua::Type;
-use crate::world::World;
+use crate::world::{Order, World};
 use std::time::{Duration, Instant};
 
 /// What belongs to a running script on this side.
@@ -44,10 +44,19 @@ struct Script {
     now_micros: i64,
 }
 
-/// A script that takes long.
+/// A script that takes long, or is stopped in the debugger.
 pub struct Paused {
     script: Script,
     suspended: Suspended,
+    /// It waits for the next command of its client.
+    pub awaits_client: bool,
+}
+
+impl Paused {
+    /// Takes the command of the client for which it waits.
+    pub fn take_command(&mut self, command: Args<'_>) {
+        *self.suspended.run().command.borrow_mut() = OwnedRequest::copy(command);
+    }
 }
 
 /// Runs the script that its command's handler prepared. What it propagates is added to `unit`.
@@ -55,7 +64,7 @@ pub(super) fn start(world: &mut World, session: &mut Session, args: Args<'_>, at
     let spec = world.commands.get(at).spec;
     let Some(prepared) = world.scripting.prepared.take() else { return Ran::Done(Ok(Flow::Done)) };
     monitor::show_script(world, session, spec, args);
-    let Prepared { interpreter, purpose, name, flags, read_only } = prepared;
+    let Prepared { interpreter, purpose, name, flags, read_only, debugger } = prepared;
     let mut own = world.scripting.session.take().unwrap_or_else(|| {
         Box::new(Session { origin: Origin::Internal, authenticated: true, peer: "lua".into(), ..Session::default() })
     });
@@ -84,7 +93,14 @@ pub(super) fn start(world: &mut World, session: &mut Session, args: Args<'_>, at
     };
     let threshold = world.config.busy_reply_threshold;
     let patience = (threshold > 0).then(|| Duration::from_millis(threshold as u64));
-    proceed(world, session, args, script, interpreter.start(patience), Answer::GoOn, unit)
+    let suspended = match debugger {
+        Some(debugger) => {
+            tracing::info!("Redis synchronous debugging eval session started");
+            interpreter.start_debugged(debugger)
+        }
+        None => interpreter.start(patience),
+    };
+    proceed(world, session, args, script, suspended, Answer::GoOn, unit)
 }
 
 /// Goes on with a script that was paused.
@@ -96,7 +112,7 @@ pub(super) fn go_on(
     paused: Box<Paused>,
     unit: &mut Vec<Part>,
 ) -> Ran<Box<Paused>> {
-    let Paused { script, suspended } = *paused;
+    let Paused { script, suspended, .. } = *paused;
     let killed = world.scripting.busy.as_ref().is_some_and(|busy| busy.killed);
     let outside = std::mem::replace(&mut world.keyspace.env.now_micros, script.now_micros);
     let answer = if killed { Answer::Kill } else { Answer::GoOn };
@@ -119,33 +135,51 @@ fn proceed(
             Some(Ask::Call) => answer = call(world, session, &mut script, suspended.run()),
             Some(Ask::MayRun) => answer = Answer::MayRun(may_run(world, &script, suspended.run().request.borrow().args())),
             Some(Ask::Pause) => {
-                note_busy(world, &script, args);
-                return Ran::Paused(Box::new(Paused { script, suspended }));
+                note_busy(world, &script, args, false);
+                return Ran::Paused(Box::new(Paused { script, suspended, awaits_client: false }));
+            }
+            Some(Ask::Command) => {
+                if let Some(debugger) = &mut *suspended.run().debugger.borrow_mut() {
+                    debugger.answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
+                }
+                note_busy(world, &script, args, true);
+                return Ran::Paused(Box::new(Paused { script, suspended, awaits_client: true }));
             }
             None => break,
         }
     }
     let (interpreter, ended) = suspended.end();
     unit.append(&mut script.unit);
+    let debugger = interpreter.run().debugger.take();
+    let flow = if debugger.is_some() { Flow::Close } else { Flow::Done };
+    if let Some(mut debugger) = debugger {
+        tracing::info!("Redis synchronous debugging eval session ended");
+        debugger.end();
+        debugger.answer(&mut ReplyWriter::new(&mut session.out, session.resp3));
+        // Those who had to wait.
+        world.orders.push_back(Order::Resume);
+    }
     finish(world, session, script, interpreter, ended);
     // What is to propagate is in the unit: the request that ran the script is not.
     world.keyspace.env.effects.propagate_nothing();
-    Ran::Done(Ok(Flow::Done))
+    Ran::Done(Ok(flow))
 }
 
-/// Makes it known that a script takes long.
-fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
+/// Makes it known that a script takes long, or that it is stopped in the debugger.
+fn note_busy(world: &mut World, script: &Script, args: Args<'_>, debugged: bool) {
     if let Some(busy) = &mut world.scripting.busy {
         busy.wrote |= script.wrote;
         return;
     }
     let command = if script.purpose == Purpose::Scripts { "SCRIPT KILL" } else { "FUNCTION KILL" };
-    let millis = world.config.busy_reply_threshold;
-    tracing::warn!(
-        "Slow script detected: still in execution after {millis} milliseconds. You can try killing the script using the \
-         {command} command. Script name is: {}.",
-        String::from_utf8_lossy(&script.name)
-    );
+    let millis = if debugged { 0 } else { world.config.busy_reply_threshold };
+    if !debugged {
+        tracing::warn!(
+            "Slow script detected: still in execution after {millis} milliseconds. You can try killing the script using the \
+             {command} command. Script name is: {}.",
+            String::from_utf8_lossy(&script.name)
+        );
+    }
     world.scripting.busy = Some(Busy {
         purpose: script.purpose,
         name: script.name.clone(),
@@ -153,6 +187,7 @@ fn note_busy(world: &mut World, script: &Script, args: Args<'_>) {
         started: Instant::now() - Duration::from_millis(millis.max(0) as u64),
         wrote: script.wrote,
         killed: false,
+        debugged,
     });
 }
 
@@ -351,6 +386,11 @@ pub(super) fn flags_of(world: &World, spec: &CommandSpec, args: Args<'_>) -> Opt
         _ => return None,
     };
     (!flags.is_compatible()).then_some(flags)
+}
+
+/// True if a request has to wait until a script is no longer debugged.
+pub(super) fn is_held_up(world: &World, spec: &CommandSpec) -> bool {
+    world.scripting.busy.as_ref().is_some_and(|busy| busy.debugged) && !spec.has(Flag::AllowBusy)
 }
 
 /// Refuses a request while a script takes long.

@@ -201,7 +201,7 @@ impl Mailbox {
     pub async fn go_on(self) {
         loop {
             self.0.busy.notified().await;
-            while self.with(|engine| engine.is_paused()) {
+            while self.with(|engine| engine.paused.is_some()) {
                 // Sockets are looked at before this task runs again.
                 tokio::task::yield_now().await;
                 self.0.engine.borrow_mut().go_on(&self);

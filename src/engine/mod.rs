@@ -11,6 +11,7 @@ mod bus;
 mod clients;
 mod config;
 pub mod cron;
+mod debug;
 mod defrag;
 pub mod event;
 mod hold;
@@ -64,6 +65,8 @@ pub struct Engine {
     unfinished: Vec<Box<Batch>>,
     /// The request whose script takes long.
     paused: Option<PausedRequest>,
+    /// The request whose script is stopped in the debugger.
+    debugged: Option<debug::Debugged>,
     defrag: defrag::ActiveDefrag,
     outcome: Option<event::Outcome>,
     /// The client that cron looked at last.
@@ -99,6 +102,7 @@ impl Engine {
             postponed: Vec::new(),
             unfinished: Vec::new(),
             paused: None,
+            debugged: None,
             defrag: Default::default(),
             outcome: None,
             looked_at: ClientId::default(),
@@ -223,7 +227,10 @@ impl Engine {
                 prefetched -= 1;
                 let batch = &batches[i];
                 let request = batch.requests[at];
-                let step = dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command());
+                let step = match self.debugged {
+                    None => dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command()),
+                    Some(_) => self.run_beside_debugger(&mut session, batch.args(request), request.command()),
+                };
                 let closes = matches!(step, Step::Close);
                 match step {
                     Step::Wait(block) => {
@@ -234,6 +241,10 @@ impl Engine {
                         postponed = true;
                         break;
                     }
+                    Step::Pause(stopped) if stopped.awaits_client() => {
+                        self.stop_debugged(&session, batches[i].args(request), stopped);
+                        at += 1;
+                    }
                     Step::Pause(request) => {
                         paused = Some(request);
                         break;
@@ -241,7 +252,7 @@ impl Engine {
                     Step::Next | Step::Close => at += 1,
                 }
                 // What a script has changed so far is nobody's yet.
-                if self.world.blocked.has_ready() && self.paused.is_none() {
+                if self.world.blocked.has_ready() && !self.is_paused() {
                     self.serve_blocked();
                 }
                 if closes {
@@ -335,7 +346,7 @@ impl Engine {
     /// Runs requests that waited for keys which something else than a request changed.
     pub fn serve_after_background(&mut self, mailbox: &Mailbox) {
         // What a script has changed so far is nobody's yet.
-        if self.world.blocked.has_ready() && self.paused.is_none() {
+        if self.world.blocked.has_ready() && !self.is_paused() {
             self.serve_blocked();
             self.run_resumed(mailbox);
         }
@@ -381,7 +392,7 @@ impl Engine {
 
     /// True while a request is in the middle of running a script.
     pub fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        self.paused.is_some() || self.debugged.is_some()
     }
 
     /// Goes on for a while with the request whose script takes long.
@@ -624,6 +635,7 @@ impl Engine {
 
     /// A client is gone.
     pub fn forget(&mut self, client: ClientId) {
+        self.end_debugging_of(client);
         self.parked.remove(&client);
         self.world.blocked.remove(client);
         self.freeing.retain(|(waiting, _)| *waiting != client);
@@ -682,6 +694,7 @@ impl Engine {
                 self.run_resumed(mailbox);
             }
             Order::Resume => self.resume(mailbox),
+            Order::EndDebugging => self.end_debugging(),
             Order::Migrate(job) => self.send_keys(*job),
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),

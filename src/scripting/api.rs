@@ -2,7 +2,7 @@
 
 use super::convert::{self, to_i64};
 use super::interpreter::{Answer, Ask, Run};
-use super::library;
+use super::{debugger, library};
 use crate::config::REDIS_VERSION;
 use crate::resp::number;
 use crate::resp::request::OwnedRequest;
@@ -87,7 +87,12 @@ fn version_number() -> u32 {
 
 /// Leaves an error without a code of its own on the stack, to be raised or returned.
 fn refuse(state: &mut State, text: &str) -> Outcome {
-    convert::push_error(state, format!("ERR {text}").as_bytes(), false)
+    push_error(state, format!("ERR {text}").as_bytes(), false)
+}
+
+fn push_error(state: &mut State, text: &[u8], counted: bool) -> Outcome {
+    debugger::note_own_error(&Run::of(state), text);
+    convert::push_error(state, text, counted)
 }
 
 /// Raises an error.
@@ -115,7 +120,17 @@ fn run_command(state: &mut State) -> Result<bool, LuaError> {
         return Ok(true);
     }
     state.set_top(0)?;
+    let is_stepping = debugger::is_stepping(&run);
+    if is_stepping {
+        debugger::note_command(&run, run.request.borrow().args());
+    }
     match state.ask::<Ask, Answer>(Ask::Call) {
+        Some(Answer::Replied) if is_stepping => {
+            let reply = run.output.borrow().flatten();
+            let is_error = convert::push_reply(state, &reply)?;
+            debugger::note_reply(&run, &reply);
+            Ok(is_error)
+        }
         Some(Answer::Replied) => {
             let output = run.output.borrow();
             if output.references.is_empty() {
@@ -125,7 +140,7 @@ fn run_command(state: &mut State) -> Result<bool, LuaError> {
             }
         }
         Some(Answer::Refused(text)) => {
-            convert::push_error(state, &text, true)?;
+            push_error(state, &text, true)?;
             Ok(true)
         }
         _ => raise(state, "redis.call/pcall can only be called inside a script invocation"),
@@ -195,6 +210,7 @@ fn error_reply(state: &mut State) -> Result<usize, LuaError> {
     let text = text.strip_prefix(b"-").unwrap_or(&text);
     // A text of one word is no code.
     let text = if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() };
+    debugger::note_error(&Run::of(state), &text);
     convert::push_error(state, &text, false)?;
     Ok(1)
 }
@@ -290,13 +306,16 @@ fn replicate_commands(state: &mut State) -> Result<usize, LuaError> {
     Ok(1)
 }
 
-/// redis.breakpoint(): there is no debugger.
+/// redis.breakpoint(): stops at the next line, if there is a debugger.
 fn breakpoint(state: &mut State) -> Result<usize, LuaError> {
-    state.push_boolean(false)?;
+    let is_debugged = debugger::breakpoint(&Run::of(state));
+    state.push_boolean(is_debugged)?;
     Ok(1)
 }
 
-/// redis.debug(…): likewise.
-fn debug(_: &mut State) -> Result<usize, LuaError> {
+/// redis.debug(…): tells the debugger's client of values.
+fn debug(state: &mut State) -> Result<usize, LuaError> {
+    let run = Run::of(state);
+    debugger::debug(state, &run)?;
     Ok(0)
 }

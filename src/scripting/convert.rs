@@ -1,6 +1,8 @@
 //! Between replies and Lua's values, both ways. What a script gets of `redis.call` is read straight from the reply's bytes, and
 //! what it returns is written straight into the client's output.
 
+use super::debugger;
+use super::interpreter::Run;
 use crate::resp::reply::ReplyWriter;
 use crate::sys::lua::{LuaError, Outcome, State, Type};
 
@@ -71,7 +73,10 @@ fn push_value(state: &mut State, input: &mut Input<'_>) -> Outcome {
         b'$' if text == b"-1" => state.push_boolean(false),
         b'$' => state.push_bytes(input.bulk(integer(text) as usize)),
         b'+' => push_field(state, "ok", text),
-        b'-' => push_error(state, text, true),
+        b'-' => {
+            debugger::note_error(&Run::of(state), text);
+            push_error(state, text, true)
+        }
         b'*' if text == b"-1" => state.push_boolean(false),
         b'*' | b'>' => push_array(state, input, integer(text) as usize),
         b'_' => state.push_nil(),

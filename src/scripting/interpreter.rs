@@ -1,7 +1,7 @@
 //! An interpreter made ready for scripts: the sandbox closed, the API in it, and what lives as long as one run.
 
 use super::random::Lrand48;
-use super::{MEMORY_MAX, convert, library, sandbox};
+use super::{Debugger, MEMORY_MAX, convert, debugger, library, sandbox};
 use crate::resp::reply::Output;
 use crate::resp::request::{Args, OwnedRequest};
 use crate::stream::Targets;
@@ -20,13 +20,15 @@ pub enum Ask {
     MayRun,
     /// The script has run for so long that others should be answered.
     Pause,
+    /// The script is stopped in the debugger: wait for its client's next command, which goes to `Run::command`.
+    Command,
 }
 
 /// What the server answers.
 pub enum Answer {
-    /// To `Pause`, and at the start.
+    /// To `Pause` and `Command`, and at the start.
     GoOn,
-    /// To `Pause`: the script is to end.
+    /// To `Pause` and `Command`: the script is to end.
     Kill,
     /// To `Call`: the reply is in `Run::output`.
     Replied,
@@ -56,6 +58,9 @@ pub struct Run {
     /// The command that the script asks for, and what is replied to it.
     pub request: RefCell<OwnedRequest>,
     pub output: RefCell<Output>,
+    /// While the script is debugged: the session, and what its client asks for.
+    pub debugger: RefCell<Option<Box<Debugger>>>,
+    pub command: RefCell<OwnedRequest>,
     /// Addresses of the tables that scripts may not change.
     pub(super) protected: RefCell<Vec<usize>>,
     /// Lua's `next`.
@@ -203,12 +208,19 @@ impl Interpreter {
     /// Makes a run of what `prepare` made ready; the first answer, `GoOn`, starts it.
     pub fn start(self, patience: Option<Duration>) -> Suspended {
         self.run.begin(patience);
-        self.start_with(patience.map(|_| on_hook as Hook))
+        self.start_with(move |state| state.set_tick(patience.map(|_| on_hook as Hook)))
     }
 
-    fn start_with(self, hook: Option<Hook>) -> Suspended {
+    /// As `start`, under the debugger.
+    pub fn start_debugged(self, session: Box<Debugger>) -> Suspended {
+        self.run.begin(None);
+        *self.run.debugger.borrow_mut() = Some(session);
+        self.start_with(debugger::attach)
+    }
+
+    fn start_with(self, watch: impl FnOnce(&mut State) + 'static) -> Suspended {
         let body = move |state: &mut State, _: Answer| {
-            state.set_tick(hook);
+            watch(state);
             let arguments = state.top().saturating_sub(2);
             let ended = state.call_handled(arguments, 1, 1).is_ok();
             state.set_tick(None);
@@ -235,7 +247,7 @@ impl Interpreter {
         let (mut interpreter, ended) = match prepared {
             Err(_) => (self, false),
             Ok(()) => {
-                let mut suspended = self.start_with(Some(on_load_hook));
+                let mut suspended = self.start_with(|state| state.set_tick(Some(on_load_hook)));
                 // Nothing in a library's load asks: the API for that is not in scope.
                 let asked = suspended.resume(Answer::GoOn).is_some();
                 while asked && suspended.resume(Answer::Kill).is_some() {}
@@ -356,7 +368,8 @@ fn on_hook(state: &mut State) -> Result<(), LuaError> {
     }
 }
 
-fn on_kill_hook(state: &mut State) -> Result<(), LuaError> {
+/// Ends the script.
+pub(super) fn on_kill_hook(state: &mut State) -> Result<(), LuaError> {
     convert::push_error(state, b"ERR Script killed by user with SCRIPT KILL...", false)?;
     Err(LuaError::Value)
 }

@@ -32,7 +32,8 @@
 //! # How a script runs
 //! The interpreter runs on a stack of its own (`sys::lua::Fiber`). A script that wants something of the server suspends itself
 //! with an `Ask`; `dispatch::script` runs the command and resumes it with an `Answer`. So a script holds no reference to the
-//! server, and one that takes too long is left suspended while the engine answers others: there is no nested event loop.
+//! server, and one that takes too long is left suspended while the engine answers others: there is no nested event loop. One that
+//! is debugged (`debugger`) is left suspended until its client's next command.
 //!
 //! # What stays between scripts
 //! Compiled functions, and nothing that a script can write to: globals and libraries are read-only (`sandbox`), `math.random`
@@ -41,6 +42,7 @@
 mod api;
 pub mod cache;
 mod convert;
+mod debugger;
 pub mod flags;
 mod format;
 pub mod interpreter;
@@ -50,6 +52,7 @@ mod random;
 mod sandbox;
 
 pub use convert::{Returned, push_error, string_field, write_reply};
+pub use debugger::Debugger;
 pub use interpreter::{Answer, Ask, Interpreter, Purpose, Run, Suspended};
 
 use crate::resp::request::OwnedRequest;
@@ -88,6 +91,8 @@ pub struct Prepared {
     pub name: Box<[u8]>,
     pub flags: Flags,
     pub read_only: bool,
+    /// The session, if the script is to be debugged.
+    pub debugger: Option<Box<Debugger>>,
 }
 
 /// About a script that takes long, for those who ask.
@@ -101,6 +106,8 @@ pub struct Busy {
     pub wrote: bool,
     /// It is to be ended.
     pub killed: bool,
+    /// It is stopped in the debugger: nobody else is answered until that is over.
+    pub debugged: bool,
 }
 
 /// There is no memory for an interpreter.

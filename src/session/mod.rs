@@ -37,6 +37,16 @@ pub enum ReplyMode {
     SkipNext,
 }
 
+/// Whether a client's scripts are debugged (SCRIPT DEBUG).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Debugging {
+    #[default]
+    No,
+    Sync,
+    /// It asked for sessions that leave no trace. There are none, and its scripts must not run in their stead.
+    Refused,
+}
+
 /// How a client got here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Origin {
@@ -73,6 +83,7 @@ pub struct Session {
     /// Nobody in particular for sessions of the server's own, which may do everything.
     pub user: Option<Rc<User>>,
     pub reply_mode: ReplyMode,
+    pub debugging: Debugging,
     pub name: Box<[u8]>,
     pub lib_name: Box<[u8]>,
     pub lib_version: Box<[u8]>,
@@ -180,6 +191,7 @@ impl Session {
         self.resp3 = false;
         self.name = Box::default();
         self.reply_mode = ReplyMode::On;
+        self.debugging = Debugging::No;
         self.no_touch = false;
         self.no_evict = false;
         (self.asking, self.reads_replica) = (false, false);

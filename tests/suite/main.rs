@@ -8,6 +8,7 @@ mod cluster;
 mod commands;
 mod crash;
 mod damage;
+mod debugger;
 mod disk;
 mod encodings;
 mod errors;

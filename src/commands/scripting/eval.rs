@@ -1,6 +1,6 @@
 //! Running scripts and functions: EVAL, EVALSHA, FCALL, each also read-only.
 
-use super::BASE;
+use super::{BASE, NOT_FORKED};
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -8,7 +8,9 @@ use crate::resp::number;
 use crate::resp::request::Args;
 use crate::scripting::cache::parse_sha;
 use crate::scripting::flags::Flags;
-use crate::scripting::{NO_INTERPRETER, Prepared, Purpose};
+use crate::scripting::{Debugger, NO_INTERPRETER, Prepared, Purpose};
+use crate::session::Debugging;
+use std::time::Duration;
 
 const RUN: &[Flag] = &[Flag::NoScript, Flag::Stale, Flag::SkipMonitor, Flag::NoMandatoryKeys, Flag::MovableKeys];
 const WRITES: u32 = flags(RUN) | flags(&[Flag::MayReplicate]);
@@ -79,12 +81,45 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const _: () = check(COMMANDS);
 
 fn eval(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    match ctx.session.debugging {
+        Debugging::No => eval_script(ctx),
+        // A transaction is not stopped in the middle.
+        Debugging::Sync if ctx.world.in_transaction => eval_script(ctx),
+        Debugging::Sync | Debugging::Refused => eval_debugged(ctx),
+    }
+}
+
+/// Has the script debugged. For the client the session has begun, whatever becomes of it: one that fails ends at once.
+fn eval_debugged(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    let patience = Duration::from_millis(ctx.world.config.busy_reply_threshold.max(0) as u64);
+    let mut debugger = Debugger::new(ctx.args.get(1), patience);
+    let is_refused = ctx.session.debugging == Debugging::Refused;
+    let refusal = match if is_refused { Err(NOT_FORKED) } else { eval_script(ctx) } {
+        Ok(flow) => {
+            if let Some(prepared) = &mut ctx.world.scripting.prepared {
+                prepared.debugger = Some(debugger);
+            }
+            return Ok(flow);
+        }
+        Err(refusal) => refusal,
+    };
+    debugger.end();
+    debugger.answer(&mut ctx.reply);
+    ctx.reply.error_bytes(refusal.as_bytes());
+    ctx.world.stats.count_error(refusal.code());
+    Ok(Flow::Close)
+}
+
+fn eval_script(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let keys = key_count(ctx, error::NOT_AN_INTEGER)?;
     let sha = ctx.world.scripting.add(ctx.args.get(1), true).map_err(CommandError::bytes)?;
     run_script(ctx, &sha, keys)
 }
 
 fn evalsha(ctx: &mut ServerCtx<'_>) -> CommandResult {
+    if ctx.session.debugging != Debugging::No {
+        return Err(CommandError::new("ERR Please use EVAL instead of EVALSHA for debugging"));
+    }
     let sha = parse_sha(ctx.args.get(1)).ok_or(error::NOSCRIPT)?;
     let keys = key_count(ctx, error::NOT_AN_INTEGER)?;
     run_script(ctx, &sha, keys)
@@ -103,7 +138,7 @@ fn run_script(ctx: &mut ServerCtx<'_>, sha: &[u8; 40], keys: usize) -> CommandRe
     }
     let name = (*sha).into();
     let read_only = ctx.spec.has(Flag::ReadOnly);
-    scripting.prepared = Some(Prepared { interpreter, purpose: Purpose::Scripts, name, flags, read_only });
+    scripting.prepared = Some(Prepared { interpreter, purpose: Purpose::Scripts, name, flags, read_only, debugger: None });
     Ok(Flow::RunScript)
 }
 
@@ -122,7 +157,8 @@ fn fcall(ctx: &mut ServerCtx<'_>) -> CommandResult {
         return Err(CommandError::bytes(NO_INTERPRETER.to_vec()));
     }
     let read_only = ctx.spec.has(Flag::ReadOnly);
-    scripting.prepared = Some(Prepared { interpreter, purpose: Purpose::Functions, name: name.into(), flags, read_only });
+    let (purpose, name) = (Purpose::Functions, name.into());
+    scripting.prepared = Some(Prepared { interpreter, purpose, name, flags, read_only, debugger: None });
     Ok(Flow::RunScript)
 }
 

@@ -10,6 +10,7 @@ use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
 use crate::scripting::Purpose;
+use crate::world::Order;
 
 /// The topics of this family.
 pub const TOPICS: &[&[CommandSpec]] = &[eval::COMMANDS, script::COMMANDS, function::COMMANDS, function_library::COMMANDS];
@@ -22,6 +23,12 @@ const BASE: CommandSpec = CommandSpec {
     acl: categories(&[Category::Scripting]),
     ..CommandSpec::BASE
 };
+
+/// What is said to SCRIPT DEBUG YES, and to EVAL after it.
+const NOT_FORKED: CommandError = CommandError::new(
+    "ERR SCRIPT DEBUG YES needs a fork of the server, which there is none of here: use SCRIPT DEBUG SYNC (redis-cli \
+     --ldb-sync-mode), which keeps what the script writes",
+);
 
 /// SCRIPT KILL and FUNCTION KILL.
 fn kill(ctx: &mut ServerCtx<'_>, purpose: Purpose) -> CommandResult {
@@ -38,6 +45,9 @@ fn kill(ctx: &mut ServerCtx<'_>, purpose: Purpose) -> CommandResult {
         return Err(busy_error(busy.purpose));
     }
     busy.killed = true;
+    if busy.debugged {
+        ctx.world.orders.push_back(Order::EndDebugging);
+    }
     ctx.reply.ok();
     Ok(Flow::Done)
 }

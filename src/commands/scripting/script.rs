@@ -1,11 +1,12 @@
 //! The scripts that the server knows: SCRIPT.
 
-use super::{BASE, is_flush_mode, kill};
+use super::{BASE, NOT_FORKED, is_flush_mode, kill};
 use crate::command::context::ServerCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::scripting::Purpose;
 use crate::scripting::cache::parse_sha;
+use crate::session::Debugging;
 
 const TO_ALL: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
@@ -24,7 +25,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "SCRIPT|DEBUG",
         arity: Arity::exactly(3),
         since: "3.2.0",
-        summary: "Refuses to debug scripts: there is no debugger.",
+        summary: "Has the client's next script debugged.",
         syntax: "<YES|SYNC|NO>",
         run: Handler::Server(debug),
         ..BASE
@@ -97,14 +98,19 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const _: () = check(COMMANDS);
 
 fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
-    if ctx.args.is(2, "NO") {
-        ctx.reply.ok();
-        return Ok(Flow::Done);
-    }
-    if ctx.args.is(2, "YES") || ctx.args.is(2, "SYNC") {
-        return Err(CommandError::new("ERR SCRIPT DEBUG is not supported by this server"));
-    }
-    Err(CommandError::new("ERR Use SCRIPT DEBUG YES/SYNC/NO"))
+    let debugging = match () {
+        () if ctx.args.is(2, "NO") => Debugging::No,
+        () if ctx.args.is(2, "SYNC") => Debugging::Sync,
+        () if ctx.args.is(2, "YES") => {
+            // redis-cli does not look at this answer and sends the script, which must not run as if nothing had been asked for.
+            ctx.session.debugging = Debugging::Refused;
+            return Err(NOT_FORKED);
+        }
+        () => return Err(CommandError::new("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    };
+    ctx.session.debugging = debugging;
+    ctx.reply.ok();
+    Ok(Flow::Done)
 }
 
 fn exists(ctx: &mut ServerCtx<'_>) -> CommandResult {
@@ -146,7 +152,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.reply.help(&[
         "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "DEBUG (YES|SYNC|NO)",
-        "    There is no debugger: only NO is accepted.",
+        "    Debug the scripts that this client sends with EVAL, and keep what they write (SYNC), or run them (NO).",
+        "    YES, for which Redis forks, is an error.",
         "EXISTS <sha1> [<sha1> ...]",
         "    Tell which of these scripts are known.",
         "FLUSH [ASYNC|SYNC]",

@@ -210,7 +210,8 @@ fn bits_are_operated_on() {
     ]);
 }
 
-/// Random and mutated input to the decoders, `REDSTART_FUZZ_SECONDS` for each (1): errors, and nothing worse.
+/// Random and mutated input to the decoders, `REDSTART_FUZZ_SECONDS` for each (1), or only for that of `REDSTART_FUZZ_LIBRARY`:
+/// errors, and nothing worse.
 #[test]
 fn decoders_survive_any_input() {
     on_a_large_stack(fuzz);
@@ -219,6 +220,7 @@ fn decoders_survive_any_input() {
 fn fuzz() {
     use std::time::{Duration, Instant};
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let only = std::env::var("REDSTART_FUZZ_LIBRARY").unwrap_or_default();
     let seconds = Duration::from_secs(setting("REDSTART_FUZZ_SECONDS").unwrap_or(1));
     let mut rng = crate::clock::Rng::seeded(setting("REDSTART_FUZZ_SEED").unwrap_or(1));
     let mut below = move |n: usize| rng.index(n);
@@ -240,6 +242,9 @@ fn fuzz() {
             true,
         ),
     ] {
+        if !script.contains(&only) {
+            continue;
+        }
         let mut machine = machine();
         let began = Instant::now();
         let mut rounds = 0_u64;

@@ -32,6 +32,7 @@ pub struct lua_Debug {
 pub const LUA_REGISTRYINDEX: c_int = -10000;
 pub const LUA_GLOBALSINDEX: c_int = -10002;
 pub const LUA_MULTRET: c_int = -1;
+pub const LUA_MASKLINE: c_int = 1 << 2;
 pub const LUA_MASKCOUNT: c_int = 1 << 3;
 pub const LUA_GCCOLLECT: c_int = 2;
 pub const LUA_GCSTEP: c_int = 5;
@@ -83,6 +84,7 @@ unsafe extern "C" {
     pub fn lua_gethookmask(l: *mut lua_State) -> c_int;
     pub fn lua_getstack(l: *mut lua_State, level: c_int, ar: *mut lua_Debug) -> c_int;
     pub fn lua_getinfo(l: *mut lua_State, what: *const c_char, ar: *mut lua_Debug) -> c_int;
+    pub fn lua_getlocal(l: *mut lua_State, ar: *const lua_Debug, n: c_int) -> *const c_char;
 
     pub fn luaL_ref(l: *mut lua_State, t: c_int) -> c_int;
     pub fn luaL_unref(l: *mut lua_State, t: c_int, r: c_int);
@@ -97,4 +99,6 @@ unsafe extern "C" {
     pub fn redstart_lua_enter(l: *mut lua_State) -> c_int;
     pub fn redstart_lua_enter_hook(l: *mut lua_State, ar: *mut lua_Debug);
     pub fn redstart_lua_open(l: *mut lua_State) -> c_int;
+    pub fn redstart_lua_leave_hook(l: *mut lua_State) -> c_int;
+    pub fn redstart_lua_reenter_hook(l: *mut lua_State);
 }

@@ -162,11 +162,12 @@ fn raise(state: &mut State, error: LuaError) -> c_int {
 /// # Safety
 /// Called by the shim, inside a hook of Lua's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn redstart_lua_hook(l: *mut ffi::lua_State) -> c_int {
+unsafe extern "C" fn redstart_lua_hook(l: *mut ffi::lua_State, at_line: c_int) -> c_int {
     // SAFETY: as in `redstart_lua_call`.
     let (shared, mut state) = unsafe { (Shared::of(l), State::at(l)) };
     let Some(hook) = shared.hook.get() else { return 0 };
     shared.in_lua.set(false);
+    shared.at_line.set(at_line != 0);
     state.settle_tick();
     let raised = match hook(&mut state) {
         Ok(()) => 0,

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     main: Cell<*mut ffi::lua_State>,
     /// The hook is called by ticks, each of which puts it in place once.
     pub by_ticks: Cell<bool>,
+    /// The hook was called because a line begins.
+    pub at_line: Cell<bool>,
 }
 
 impl Shared {
@@ -39,6 +41,7 @@ impl Shared {
             contexts: RefCell::default(),
             main: Cell::new(std::ptr::null_mut()),
             by_ticks: Cell::new(false),
+            at_line: Cell::new(false),
         })
     }
 

@@ -9,8 +9,8 @@
 
 /* Runs the Rust function `f`. Returns the number of results, or what to raise. */
 extern int redstart_lua_call(lua_State *L, void *f);
-/* Runs the hook. Returns 0, or 1 if it left an error to be raised on the stack. */
-extern int redstart_lua_hook(lua_State *L);
+/* Runs the hook, which is told whether a line begins. Returns 0, or 1 if it left an error to be raised on the stack. */
+extern int redstart_lua_hook(lua_State *L, int at_line);
 
 enum { RAISE_VALUE = -1, RAISE_TEXT_WITH_PLACE = -2, RAISE_ARGUMENT = -3 };
 
@@ -29,8 +29,7 @@ int redstart_lua_enter(lua_State *L) {
 }
 
 void redstart_lua_enter_hook(lua_State *L, lua_Debug *ar) {
-    (void)ar;
-    if (redstart_lua_hook(L)) lua_error(L);
+    if (redstart_lua_hook(L, ar->event == LUA_HOOKLINE)) lua_error(L);
 }
 
 /* Fills the globals with the standard libraries that can be safe. Called protected. */

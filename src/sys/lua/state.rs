@@ -598,6 +598,21 @@ impl State {
         self.call_protected(arguments, results as c_int, handler)
     }
 
+    /// As `call`, in the middle of a hook: `hook` is called after every `count` instructions of what is called. No hook is set
+    /// when this returns.
+    pub fn call_in_hook(&mut self, arguments: usize, results: usize, hook: Hook, count: u32) -> Outcome {
+        // SAFETY: the interpreter is alive; that a hook runs is taken back below, before that hook returns.
+        let was_in_hook = unsafe { ffi::redstart_lua_leave_hook(self.l) != 0 };
+        self.set_hook(Some((hook, count)));
+        let called = self.call(arguments, results);
+        self.set_hook(None);
+        if was_in_hook {
+            // SAFETY: as above.
+            unsafe { ffi::redstart_lua_reenter_hook(self.l) };
+        }
+        called
+    }
+
     fn call_protected(&mut self, arguments: usize, results: c_int, handler: c_int) -> Outcome {
         let top = self.top();
         if arguments >= top {
@@ -626,6 +641,51 @@ impl State {
             }
             let source = CStr::from_ptr(activation.source).to_bytes().to_vec();
             Some(Place { source, line: activation.currentline })
+        }
+    }
+
+    /// What the function `level` calls up is called by its caller, if that has a name for it.
+    pub fn name_of(&self, level: i32) -> Option<Vec<u8>> {
+        // SAFETY: as in `place_of`; a name is a string that lives as long as the function that holds it, which is on the stack.
+        unsafe {
+            let mut activation: ffi::lua_Debug = std::mem::zeroed();
+            if ffi::lua_getstack(self.l, level, &mut activation) == 0
+                || ffi::lua_getinfo(self.l, c"n".as_ptr(), &mut activation) == 0
+                || activation.name.is_null()
+            {
+                return None;
+            }
+            Some(CStr::from_ptr(activation.name).to_bytes().to_vec())
+        }
+    }
+
+    /// Tells activations of functions apart: the stack that the function which runs is on, and how far up it is there.
+    pub fn frame(&self) -> (usize, u32) {
+        const OFFSET: u32 = 0xFFFF;
+        // SAFETY: as in `place_of`.
+        let activation = unsafe {
+            let mut activation: ffi::lua_Debug = std::mem::zeroed();
+            ffi::lua_getstack(self.l, 0, &mut activation);
+            activation
+        };
+        (self.l as usize, activation.i_ci as u32 & OFFSET)
+    }
+
+    /// Pushes local variable `n` (from 1) of the function `level` calls up, and returns its name. `None` if there is no such.
+    pub fn push_local(&mut self, level: i32, n: i32) -> Outcome<Option<Vec<u8>>> {
+        self.reserve(1)?;
+        // SAFETY: as in `place_of`; there is room for the value, and the name lives as long as the function.
+        unsafe {
+            let mut activation: ffi::lua_Debug = std::mem::zeroed();
+            if n < 1 || ffi::lua_getstack(self.l, level, &mut activation) == 0 {
+                return Ok(None);
+            }
+            let name = ffi::lua_getlocal(self.l, &activation, n);
+            if name.is_null() {
+                return Ok(None);
+            }
+            self.room -= 1;
+            Ok(Some(CStr::from_ptr(name).to_bytes().to_vec()))
         }
     }
 
@@ -662,11 +722,25 @@ impl State {
 
     /// Calls `hook` after every `count` instructions, or never again.
     pub fn set_hook(&mut self, hook: Option<(Hook, u32)>) {
+        self.set_hook_for(hook, ffi::LUA_MASKCOUNT);
+    }
+
+    /// Calls `hook` where a line begins, and after every `count` instructions: `is_at_line` tells which.
+    pub fn set_line_hook(&mut self, hook: Hook, count: u32) {
+        self.set_hook_for(Some((hook, count)), ffi::LUA_MASKLINE | ffi::LUA_MASKCOUNT);
+    }
+
+    /// True in a hook that was called because a line begins.
+    pub fn is_at_line(&self) -> bool {
+        self.shared().at_line.get()
+    }
+
+    fn set_hook_for(&mut self, hook: Option<(Hook, u32)>, events: c_int) {
         tick::leave();
         self.shared().by_ticks.set(false);
         self.shared().hook.set(hook.map(|(hook, _)| hook));
         let (entry, mask, count): (Option<ffi::lua_Hook>, _, _) = match hook {
-            Some((_, count)) => (Some(ffi::redstart_lua_enter_hook), ffi::LUA_MASKCOUNT, count as c_int),
+            Some((_, count)) => (Some(ffi::redstart_lua_enter_hook), events, count as c_int),
             None => (None, 0, 0),
         };
         // SAFETY: the hook is the shim's, which calls what was stored just now.
@@ -680,6 +754,7 @@ impl State {
 
     /// Lets the hook run, as it does while Lua's own code does: for functions that may take long.
     pub fn give_way(&mut self) -> Outcome {
+        self.shared().at_line.set(false);
         match self.shared().hook.get() {
             Some(hook) => hook(self),
             None => Ok(()),
