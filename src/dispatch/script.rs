@@ -337,18 +337,19 @@ fn finish(world: &mut World, session: &mut Session, mut script: Script, mut inte
     let resp3 = interpreter.run().resp3.get();
     let mut state = interpreter.state();
     let mut reply = ReplyWriter::new(&mut session.out, session.resp3);
-    let to_count = if ended {
-        scripting::write_reply(&mut state, &mut reply, resp3).error_to_count
+    let (is_error, to_count) = if ended {
+        let returned = scripting::write_reply(&mut state, &mut reply, resp3);
+        (returned.is_error, returned.error_to_count)
     } else {
         let (text, counted) = error_text(&mut state, &script.name);
         reply.error_bytes(&text);
         let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
-        (!counted).then(|| code.to_vec())
+        (true, (!counted).then(|| code.to_vec()))
     };
+    world.stats.per_command[script.at as usize].failed += u64::from(is_error);
     // An error of a command was counted when that ran.
     if let Some(code) = to_count {
         super::count_error(world, &code);
-        world.stats.per_command[script.at as usize].failed += 1;
     }
     interpreter.settle();
     script.session.out.forget();

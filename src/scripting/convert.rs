@@ -150,6 +150,8 @@ fn push_field(state: &mut State, name: &str, text: &[u8]) -> Outcome {
 
 /// How a script's last value went.
 pub struct Returned {
+    /// There is an error in it.
+    pub is_error: bool,
     /// It is an error that is to be counted: its code.
     pub error_to_count: Option<Vec<u8>>,
     /// How deep the value is nested that is being written.
@@ -161,7 +163,7 @@ const DEPTH_MAX: usize = 1000;
 
 /// Writes the value on top as a reply, and drops it. `resp3` is what the script chose, not what the client speaks.
 pub fn write_reply(state: &mut State, reply: &mut ReplyWriter<'_>, resp3: bool) -> Returned {
-    let mut returned = Returned { error_to_count: None, depth: 0 };
+    let mut returned = Returned { is_error: false, error_to_count: None, depth: 0 };
     write_value(state, reply, resp3, &mut returned);
     returned
 }
@@ -197,6 +199,7 @@ fn write_table(state: &mut State, reply: &mut ReplyWriter<'_>, resp3: bool, retu
     state.reserve(8)?;
     let table = state.top() as i32;
     if let Some(text) = string_field(state, table, "err")? {
+        returned.is_error = true;
         state.raw_get_field(table, IGNORE_STATS)?;
         if !state.truth(-1) {
             let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();

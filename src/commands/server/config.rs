@@ -118,6 +118,7 @@ fn resetstat(ctx: &mut ServerCtx<'_>) -> CommandResult {
     ctx.world.persistence.aof.reset_stats();
     ctx.world.keyspace.env.stats = Default::default();
     ctx.world.keyspace.env.lazyfree.reset();
+    ctx.world.scripting.evicted = 0;
     ctx.reply.ok();
     Ok(Flow::Done)
 }

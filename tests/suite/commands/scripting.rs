@@ -313,3 +313,28 @@ fn libraries_can_be_dumped_and_restored() {
     assert_eq!(kit.run("FCALL f 0"), "7");
     assert_eq!(kit.run("FUNCTION RESTORE garbage"), "-ERR DUMP payload version or checksum are wrong");
 }
+
+/// A script that hands on the error of one of its commands has failed, too, although the error is counted once. And scripts
+/// that were forgotten are counted anew after CONFIG RESETSTAT.
+#[test]
+fn failed_scripts_are_counted() {
+    let mut kit = Kit::new();
+    for (script, failed) in [
+        ("return redis.call('select', 99)", 1),
+        ("return redis.pcall('select', 99)", 2),
+        ("redis.pcall('select', 99) return 1", 2),
+        ("return {err = 'MY error'}", 3),
+        ("return nil + 1", 4),
+    ] {
+        kit.run(&format!("EVAL \"{script}\" 0"));
+        let stats = kit.run("INFO commandstats");
+        let (_, of_eval) = stats.split_once("cmdstat_eval:").expect("it ran");
+        let expected = format!("rejected_calls=0,failed_calls={failed}\\r");
+        assert!(of_eval.contains(&expected), "{script}: {stats}");
+    }
+    assert!(kit.run("INFO errorstats").contains("errorstat_ERR:count=4\\r\\nerrorstat_MY:count=1"));
+    (0..600).for_each(|n| drop(kit.run(&format!("EVAL 'return {n}' 0"))));
+    assert!(!kit.run("INFO memory").contains("evicted_scripts:0") && !kit.run("INFO stats").contains("evicted_scripts:0"));
+    kit.run("CONFIG RESETSTAT");
+    assert!(kit.run("INFO everything").contains("evicted_scripts:0"));
+}
