@@ -70,7 +70,8 @@ fn append(state: &mut State, at: usize, form: &[u8], conversion: Option<u8>, out
             quote(state.bytes(at as i32).unwrap_or_default(), out);
             return Ok(());
         }
-        Some(b'c') => Value::Char(arguments::integer(state, at)? as i32),
+        // What is no `int` becomes the smallest one, as where C converts it.
+        Some(b'c') => Value::Char(arguments::integer(state, at)?.try_into().unwrap_or(i32::MIN)),
         Some(b'd' | b'i') => {
             let number = arguments::integer(state, at)?;
             if form.is_empty() {

@@ -180,9 +180,9 @@ fn who_is_debugged() {
     check(
         r##"
         > SCRIPT DEBUG YES
-        -ERR SCRIPT DEBUG YES needs a fork of the server, which there is none of here: use SCRIPT DEBUG SYNC (redis-cli --ldb-sync-mode), which keeps what the script writes
+        -ERR SCRIPT DEBUG YES needs a fork of the server, and this one never forks: use SCRIPT DEBUG SYNC (redis-cli --ldb-sync-mode), which keeps what the script writes
         > EVAL "return 1" 0
-        [+<endsession>] ;; -ERR SCRIPT DEBUG YES needs a fork of the server, which there is none of here: use SCRIPT DEBUG SYNC (redis-cli --ldb-sync-mode), which keeps what the script writes
+        [+<endsession>] ;; -ERR SCRIPT DEBUG YES needs a fork of the server, and this one never forks: use SCRIPT DEBUG SYNC (redis-cli --ldb-sync-mode), which keeps what the script writes
         > SCRIPT DEBUG NO
         +OK
         > EVAL "return redis.breakpoint()" 0

@@ -26,7 +26,7 @@ const BASE: CommandSpec = CommandSpec {
 
 /// What is said to SCRIPT DEBUG YES, and to EVAL after it.
 const NOT_FORKED: CommandError = CommandError::new(
-    "ERR SCRIPT DEBUG YES needs a fork of the server, which there is none of here: use SCRIPT DEBUG SYNC (redis-cli \
+    "ERR SCRIPT DEBUG YES needs a fork of the server, and this one never forks: use SCRIPT DEBUG SYNC (redis-cli \
      --ldb-sync-mode), which keeps what the script writes",
 );
 

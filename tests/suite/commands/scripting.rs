@@ -42,6 +42,7 @@ fn texts_are_formatted_as_in_lua_5_1() {
         (r"('%s'):format('a\0b') .. #('%s'):format('a\0' .. ('b'):rep(100))", r#""a102""#),
         (r##"('%q'):format('\0\r\n') == '"\\000\\r\\\n"' and 1"##, "1"),
         ("('%c%5.3s|'):format(65, 'abcdef')", r#""A  abc|""#),
+        ("('%c|'):format(123456789012345678)", r#""|""#),
         ("('%g'):format(0/0)", r#""-nan""#),
     ] {
         assert_eq!(run(expression), expected, "{expression}");
