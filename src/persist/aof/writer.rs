@@ -8,11 +8,12 @@
 //!
 //! Under the other policies the engine writes to the file itself, once for all that a batch of requests changed and before it
 //! answers: when the process is killed the system has what was acknowledged, and only a loss of power takes what was not synced.
-//! The thread syncs once a second. While it has the file in its hands (to sync it, to go on in another one) the engine hands
-//! bytes over and answers all the same: a write would stand still until the sync is over, and with it the server. There is
-//! a limit to that. If the thread needs longer than two seconds the replies wait as well, until it has written what they tell
-//! of; the engine goes on. And if a write of the engine's own took long, the disk does not take bytes any more as fast as memory
-//! does, and for the next second the thread writes and replies wait for it. (Redis stands still in both cases.)
+//! The thread syncs once a second. While it has the file in its hands to sync it the engine hands bytes over and answers all the
+//! same: a write would stand still until the sync is over, and with it the server. There is a limit to that. If the thread needs
+//! longer than two seconds the replies wait as well, until it has written what they tell of; the engine goes on. So it does when
+//! the thread goes on in another file, whose name must be on the disk first. And if a write of the engine's own took long, the
+//! disk does not take bytes any more as fast as memory does, and for the next second the thread writes and replies wait for it.
+//! (Redis stands still in all three cases.)
 //!
 //! Nothing that was handed over is dropped. A write that failed is cut off again and tried again until it succeeds, and so is
 //! what was to be committed by a sync that failed: after such a failure the system may have thrown the pages away.
@@ -146,6 +147,10 @@ struct State {
     /// `no-appendfsync-on-rewrite` while there is a rewrite.
     unsynced: bool,
     parked: bool,
+    /// The thread has something to do.
+    busy: bool,
+    /// Changes to another file that are not done.
+    rotations: usize,
     /// The file, unless the thread has it in its hands.
     log: Option<Log>,
     /// Since when the thread has had it.
@@ -229,6 +234,8 @@ impl Writer {
             policy,
             unsynced: false,
             parked: false,
+            busy: false,
+            rotations: 0,
             log: Some(Log { file, len, synced_len: len, written: position, ..Log::default() }),
             taken_at: Instant::now(),
             left_until: None,
@@ -363,6 +370,7 @@ impl Shared {
     /// Hands over a change of files, behind everything handed over so far.
     pub fn change(&self, change: Change) {
         let mut state = lock(&self.state);
+        state.rotations += usize::from(matches!(change, Change::Rotate { .. }));
         state.queue.push_back(Job::Change(change));
         self.wake(state);
     }
@@ -403,7 +411,7 @@ impl Shared {
     /// Waits until everything handed over was dealt with, or the disk fails.
     pub fn drain(&self) {
         let mut state = lock(&self.state);
-        while (!state.queue.is_empty() || state.log.is_none()) && !state.failing {
+        while (!state.queue.is_empty() || state.busy) && !state.failing {
             let waited = self.progress.wait_timeout(state, RETRY);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -463,7 +471,7 @@ impl State {
     fn is_late(&self) -> bool {
         // While the disk fails writes are refused; others must not wait for it.
         let is_late = || self.log.is_none() && self.taken_at.elapsed() > THREAD_PATIENCE;
-        !self.failing && (is_late() || self.left_until.is_some_and(|until| Instant::now() < until))
+        !self.failing && (self.rotations > 0 || is_late() || self.left_until.is_some_and(|until| Instant::now() < until))
     }
 }
 
@@ -495,10 +503,10 @@ impl Worker {
         let mut jobs = VecDeque::new();
         loop {
             let (policy, unsynced, stop) = self.next(&mut jobs);
-            for job in jobs.drain(..) {
+            while let Some(job) = jobs.pop_front() {
                 match job {
                     Job::Data { bytes, end } => self.write(bytes, end, policy),
-                    Job::Change(change) => self.change(change),
+                    Job::Change(change) => self.change(change, &mut jobs, policy),
                 }
                 if self.gives_up() {
                     return;
@@ -518,6 +526,8 @@ impl Worker {
         let mut state = lock(&shared.state);
         if state.log.is_none() {
             state.log = Some(std::mem::take(&mut self.log));
+        }
+        if std::mem::take(&mut state.busy) {
             shared.progress.notify_all();
         }
         let mut gathering = None;
@@ -551,8 +561,37 @@ impl Worker {
 
     fn take_log(&mut self, state: &mut State) {
         state.parked = false;
+        state.busy = true;
         state.taken_at = Instant::now();
         self.log = state.log.take().unwrap_or_default();
+    }
+
+    /// Lets the engine write while the thread does what does not need the file. What was handed over so far comes first.
+    fn lend_log(&mut self, jobs: &mut VecDeque<Job>, policy: AppendFsync) {
+        let shared = self.shared.clone();
+        // Under `always` it would not write anyway.
+        while policy != AppendFsync::Always && self.uncommitted.is_empty() && !self.failing {
+            match jobs.pop_front() {
+                Some(Job::Data { bytes, end }) => self.write(bytes, end, policy),
+                Some(change) => return jobs.push_front(change),
+                None => {
+                    let mut state = lock(&shared.state);
+                    if state.queue.is_empty() {
+                        state.log = Some(std::mem::take(&mut self.log));
+                        return;
+                    }
+                    std::mem::swap(&mut state.queue, jobs);
+                }
+            }
+        }
+    }
+
+    fn take_log_back(&mut self) {
+        let mut state = lock(&self.shared.state);
+        if let Some(log) = state.log.take() {
+            state.taken_at = Instant::now();
+            self.log = log;
+        }
     }
 
     /// How long to wait yet for the rest of a group whose replies one sync is to release. `since` is when the wait began.
@@ -710,11 +749,29 @@ impl Worker {
         Ok(())
     }
 
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change, jobs: &mut VecDeque<Job>, policy: AppendFsync) {
         let report = match &change {
-            Change::Rotate { path, manifest } => Report::Rotated(self.rotate(path, manifest.as_ref())),
-            Change::Install { renames, manifest } => Report::Installed(self.install(renames, manifest)),
-            Change::Tidy { manifest } => Report::Tidied(self.persist(manifest)),
+            Change::Rotate { path, manifest } => {
+                let rotated = self.rotate(path, manifest.as_ref());
+                lock(&self.shared.state).rotations -= 1;
+                Report::Rotated(rotated)
+            }
+            Change::Install { renames, manifest } => {
+                // A file that the manifest names must not be lost while its name is not.
+                let installed = self.sync().and_then(|()| {
+                    self.lend_log(jobs, policy);
+                    let installed = self.install(renames, manifest);
+                    self.take_log_back();
+                    installed
+                });
+                Report::Installed(installed)
+            }
+            Change::Tidy { manifest } => {
+                self.lend_log(jobs, policy);
+                let tidied = self.persist(manifest);
+                self.take_log_back();
+                Report::Tidied(tidied)
+            }
             Change::Sync | Change::Close => {
                 if let Err(error) = self.sync() {
                     warn!("Fail to fsync the AOF file: {error}");
@@ -747,8 +804,6 @@ impl Worker {
     }
 
     fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<()> {
-        // A file that the manifest names must not be lost while its name is not.
-        self.sync()?;
         let start = Instant::now();
         for (from, to) in renames {
             self.disk.rename(from, to)?;

@@ -1,6 +1,7 @@
 //! Who writes when: on a file whose syncs last as long as the test wants, and whose writes are slow or fail.
 
 use super::*;
+use crate::persist::disk::RealDisk;
 
 /// A file in memory.
 #[derive(Clone, Default)]
@@ -9,18 +10,38 @@ struct Fake(Arc<(Mutex<Inner>, Condvar)>);
 #[derive(Default)]
 struct Inner {
     bytes: Vec<u8>,
-    /// Syncs wait.
+    /// Syncs wait, and changes of names; and somebody does.
     shut: bool,
+    waiting: bool,
     slow_writes: u32,
     /// Writes that leave a byte behind and fail, and cuts that fail.
     failing_writes: u32,
     failing_cuts: u32,
     told: u32,
+    /// The file that is created next.
+    next: Option<Fake>,
 }
 
 impl Fake {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.0.lock().unwrap()
+    }
+
+    fn shut(&self) {
+        self.inner().shut = true;
+    }
+
+    fn pass(&self) {
+        self.inner().waiting = true;
+        let mut inner = self.0.1.wait_while(self.inner(), |inner| inner.shut).unwrap();
+        inner.waiting = false;
+    }
+
+    /// Waits until somebody is at the gate.
+    fn await_waiting(&self) {
+        while !self.inner().waiting {
+            std::thread::yield_now();
+        }
     }
 
     fn open(&self) {
@@ -35,8 +56,7 @@ impl Fake {
     fn writer(&self, policy: AppendFsync) -> Writer {
         let teller = self.clone();
         let tell = Box::new(move || teller.inner().told += 1);
-        let disk = Arc::new(crate::persist::disk::RealDisk);
-        Writer::start(disk, Some(Box::new(self.clone())), 0, policy, tell).unwrap()
+        Writer::start(Arc::new(self.clone()), Some(Box::new(self.clone())), 0, policy, tell).unwrap()
     }
 }
 
@@ -57,7 +77,7 @@ impl LogFile for Fake {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        drop(self.0.1.wait_while(self.inner(), |inner| inner.shut).unwrap());
+        self.pass();
         Ok(())
     }
 
@@ -73,6 +93,35 @@ impl LogFile for Fake {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.inner().bytes.len() as u64)
+    }
+}
+
+/// A disk with this file only.
+impl Disk for Fake {
+    fn append(&self, _: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Box<dyn LogFile>> {
+        self.pass();
+        Ok(Box::new(self.inner().next.clone().unwrap_or_default()))
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        self.pass();
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_folder(path)
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -97,11 +146,9 @@ fn a_sync_keeps_nobody_waiting_but_for_long() {
     let writer = file.writer(AppendFsync::Everysec);
     let shared = writer.shared();
     shared.append([b"", b"a"], 1);
-    file.inner().shut = true;
+    file.shut();
     shared.change(Change::Sync);
-    while !shared.is_syncing() {
-        std::thread::yield_now();
-    }
+    file.await_waiting();
     shared.append([b"", b"b"], 2);
     assert_eq!((file.text().as_str(), shared.settled(), shared.holds_replies()), ("a", 1, false));
     lock(&shared.state).taken_at -= THREAD_PATIENCE * 2;
@@ -114,6 +161,54 @@ fn a_sync_keeps_nobody_waiting_but_for_long() {
     assert!(file.inner().told > told);
     shared.append([b"", b"d"], 4);
     assert_eq!((file.text().as_str(), shared.settled(), shared.holds_replies()), ("abcd", 4, false));
+}
+
+fn manifest() -> ManifestText {
+    ManifestText { folder: PathBuf::new(), temporary: String::new(), name: String::new(), bytes: Vec::new() }
+}
+
+/// Names on the disk are nothing that a write has to wait for.
+#[test]
+fn the_engine_writes_while_files_get_their_names() {
+    let file = Fake::default();
+    let writer = file.writer(AppendFsync::Everysec);
+    let shared = writer.shared();
+    for change in [Change::Tidy { manifest: manifest() }, Change::Install { renames: Vec::new(), manifest: manifest() }] {
+        // Before a rewrite's files are named what is in them is synced.
+        shared.change(Change::Sync);
+        shared.drain();
+        shared.take_reports();
+        let before = shared.settled();
+        file.shut();
+        shared.change(change);
+        file.await_waiting();
+        shared.append([b"", b"x"], before + 1);
+        assert_eq!((file.text().len() as u64, shared.settled(), shared.holds_replies()), (before + 1, before + 1, false));
+        file.open();
+        shared.drain();
+        assert_eq!(shared.take_reports().len(), 1);
+    }
+    drop(writer);
+    assert_eq!(file.text(), "xx");
+}
+
+/// What is in a file that no list names is lost with the process.
+#[test]
+fn replies_wait_while_the_thread_goes_on_in_another_file() {
+    let (file, next) = (Fake::default(), Fake::default());
+    file.inner().next = Some(next.clone());
+    let writer = file.writer(AppendFsync::Everysec);
+    let shared = writer.shared();
+    shared.append([b"", b"a"], 1);
+    file.shut();
+    shared.change(Change::Rotate { path: PathBuf::new(), manifest: None });
+    shared.append([b"", b"b"], 2);
+    assert_eq!((shared.settled(), shared.holds_replies()), (1, true));
+    file.open();
+    shared.drain();
+    assert_eq!((file.text().as_str(), next.text().as_str(), shared.settled()), ("a", "b", 2));
+    shared.append([b"", b"c"], 3);
+    assert_eq!((next.text().as_str(), shared.settled(), shared.holds_replies()), ("bc", 3, false));
 }
 
 #[test]
