@@ -238,7 +238,7 @@ impl MemoryUse {
             *(if session.is_replica() { &mut links } else { &mut clients }) += session.memory_bytes() as u64;
         }
         let history = world.replication.backlog().memory_bytes() as u64;
-        let backlog = if world.replication.has_replicas() { history.min(world.config.repl_backlog_size as u64) } else { history };
+        let backlog = if world.replication.has_replicas() { history.min(world.config.repl_backlog_size) } else { history };
         let payloads: usize = world.replication.replicas.iter().map(Replica::payload_bytes).sum();
         let replicas = links + payloads as u64 + history - backlog;
         // Tables without keys are part of what the server starts with.
