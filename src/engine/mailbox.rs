@@ -73,6 +73,11 @@ pub enum ToConnection {
         client: ClientId,
         idle: bool,
     },
+    /// Look whether the client, which waits, is gone.
+    Look {
+        connection: u32,
+        client: ClientId,
+    },
     SetLimits {
         connection: u32,
         client: ClientId,
@@ -224,6 +229,13 @@ impl Mailbox {
         self.0.timers.notify_one();
     }
 
+    /// Has the engine take another turn, behind the sockets.
+    pub(super) fn wake_engine(&self) {
+        if let Some(waker) = &*self.0.waker.borrow() {
+            wake_behind_sockets(waker);
+        }
+    }
+
     /// A script takes long.
     pub(super) fn wake_script(&self) {
         self.0.busy.notify_one();
@@ -272,11 +284,6 @@ impl Mailbox {
             return false;
         }
         engine.turn(&mut queue, self);
-        if !engine.unfinished.is_empty()
-            && let Some(waker) = &*self.0.waker.borrow()
-        {
-            wake_behind_sockets(waker);
-        }
         drop(engine);
         // The emptied queue goes back, so that its memory is used again.
         let mut current = self.0.queue.borrow_mut();

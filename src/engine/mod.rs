@@ -267,6 +267,9 @@ impl Engine {
                 }
             }
             batches[i].next = at;
+            if waits.is_some() || postponed || paused.is_some() {
+                set_waits(&session, true);
+            }
             if let Some(paused) = paused {
                 let batch = std::mem::take(&mut batches[i]);
                 self.paused = Some(PausedRequest { session, batch, paused });
@@ -281,6 +284,7 @@ impl Engine {
                 mailbox.wake_timers();
             } else if unfinished {
                 self.unfinished.push(std::mem::take(&mut batches[i]));
+                mailbox.wake_engine();
             } else if at >= count
                 && !session.closing
                 && let Some(error) = batches[i].take_error()
@@ -405,6 +409,7 @@ impl Engine {
         }
         batch.next += 1;
         if self.world.sessions.knows(session.id) {
+            set_waits(&session, false);
             self.world.sessions.put_back(session);
             self.resumed.push(batch);
         } else {
@@ -481,6 +486,7 @@ impl Engine {
     fn release(&mut self, mut session: Box<Session>, batch: Box<Batch>) {
         session.blocked = false;
         session.awaits = None;
+        set_waits(&session, false);
         self.world.blocked.remove(session.id);
         self.world.sessions.put_back(session);
         self.resumed.push(batch);
@@ -556,6 +562,7 @@ impl Engine {
         for batch in self.postponed.drain(..) {
             if let Some(session) = self.world.sessions.get_mut(batch.client) {
                 session.blocked = false;
+                set_waits(session, false);
             }
             self.resumed.push(batch);
         }
@@ -699,5 +706,12 @@ impl Engine {
             Order::AllFlushed => snapshot::all_flushed(&mut self.world),
             Order::Sleep { millis } => std::thread::sleep(std::time::Duration::from_millis(millis)),
         }
+    }
+}
+
+/// Tells a client's connection whether the client waits: see `Link::set_waits`.
+fn set_waits(session: &Session, waits: bool) {
+    if let Some(link) = &session.link {
+        link.set_waits(waits);
     }
 }

@@ -290,8 +290,8 @@ impl Connection {
                 Possession::Idle => self.post.lend_batch(),
                 Possession::Away => {
                     // Something came while the engine has the batch. If that is the end, a client that waits for keys must
-                    // not be served any more.
-                    if read.is_closed() {
+                    // not be served any more. Others may only have stopped sending.
+                    if self.gauge.notice() && read.is_closed() {
                         return Poll::Ready(());
                     }
                     self.wants_batch.set(true);
@@ -399,6 +399,11 @@ impl Connection {
         } else if self.closing.get() == Closing::No {
             self.closing.set(Closing::AfterSend);
         }
+        self.wake();
+    }
+
+    /// Looks whether the client is gone, as it waits.
+    pub fn look(&self) {
         self.wake();
     }
 
@@ -581,6 +586,7 @@ fn nonzero(n: usize) -> io::Result<usize> {
 impl Home for Connection {
     fn take_back(&self, mut batch: Box<Batch>) {
         batch.compact();
+        self.gauge.forget_notice();
         let undecoded = batch.undecoded;
         self.keep(batch);
         // A client that sends without end would keep the others from being looked at.
@@ -619,5 +625,11 @@ impl Link for LocalLink {
 
     fn tidy(&self, idle: bool) {
         self.0.tidy(idle);
+    }
+
+    fn set_waits(&self, waits: bool) {
+        if self.0.gauge.set_waits(waits) {
+            self.0.look();
+        }
     }
 }

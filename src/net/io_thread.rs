@@ -141,6 +141,11 @@ impl Thread {
                     connection.tidy(idle);
                 }
             }
+            ToConnection::Look { connection, client } => {
+                if let Some(connection) = self.find(connection, client) {
+                    connection.look();
+                }
+            }
             ToConnection::Close { connection, client, after_send } => {
                 if let Some(connection) = self.find(connection, client) {
                     connection.close(after_send);
@@ -270,5 +275,11 @@ impl Link for RemoteLink {
 
     fn tidy(&self, idle: bool) {
         self.orders.send(ToConnection::Tidy { connection: self.connection, client: self.client, idle });
+    }
+
+    fn set_waits(&self, waits: bool) {
+        if self.gauge.set_waits(waits) {
+            self.orders.send(ToConnection::Look { connection: self.connection, client: self.client });
+        }
     }
 }

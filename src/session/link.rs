@@ -2,7 +2,7 @@
 
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The way from a session to its connection.
 pub trait Link {
@@ -20,6 +20,9 @@ pub trait Link {
     /// Lets the connection look after its request buffer: once the client was idle for a while it is taken back, and one that
     /// is larger than need be gets smaller.
     fn tidy(&self, idle: bool);
+    /// The client waits for something else than its turn, or no longer: if it goes meanwhile it is not to be served. (The requests
+    /// of others are run even if the client has stopped sending: it may still read.)
+    fn set_waits(&self, _waits: bool) {}
 }
 
 /// Sizes of a connection's buffers, for CLIENT LIST and for limits.
@@ -48,9 +51,31 @@ pub struct Gauge {
     query: AtomicUsize,
     query_free: AtomicUsize,
     memory: AtomicUsize,
+    /// See `Link::set_waits`.
+    waits: AtomicBool,
+    /// Something came from the client while the engine had its requests.
+    is_noticed: AtomicBool,
 }
 
 impl Gauge {
+    /// Shows whether the client waits. True if its connection is to look whether it is gone.
+    pub fn set_waits(&self, waits: bool) -> bool {
+        // Either the connection sees this or it is seen here that something came.
+        self.waits.store(waits, Ordering::SeqCst);
+        waits && self.is_noticed.load(Ordering::SeqCst)
+    }
+
+    /// Something came, or the client is gone, while the engine has its requests. True if the client waits.
+    pub fn notice(&self) -> bool {
+        self.is_noticed.store(true, Ordering::SeqCst);
+        self.waits.load(Ordering::SeqCst)
+    }
+
+    /// The engine has none of the client's requests.
+    pub fn forget_notice(&self) {
+        self.is_noticed.store(false, Ordering::Relaxed);
+    }
+
     /// What it shows.
     pub fn read(&self) -> LinkBuffers {
         let unsent_memory = self.unsent_memory.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed);

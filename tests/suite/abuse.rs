@@ -227,29 +227,58 @@ fn slow_requests_of_one_client_leave_turns_to_others() {
     }
 }
 
-/// Those who are gone, or are sent away, in the middle of their requests are forgotten with the rest of them.
+/// Slow requests behind one that waited until cron woke it were left in the middle, and nobody came back to them.
 #[test]
-fn nothing_more_is_run_for_those_who_are_gone() {
+fn slow_requests_behind_one_that_waited_are_run() {
     for threads in ["1", "3"] {
         let server = Server::ours(&["--enable-debug-command", "yes", "--io-threads", threads]);
-        let mut admin = server.client();
-        for leaves in [true, false] {
-            let mut slow = server.client();
-            slow.run("CLIENT SETNAME slow");
-            slow.send_raw(&[&b"DEBUG SLEEP 0.01\r\n".repeat(200)[..], b"SET done 1\r\n"].concat()).expect("taken");
-            assert_eq!(slow.read().expect("the first reply"), ok());
-            if leaves {
-                drop(slow);
-            } else {
-                let list = admin.run("CLIENT LIST").lossy();
-                let line = list.lines().find(|line| line.contains("name=slow")).expect("it is here");
-                let id = line.split(' ').next().and_then(|field| field.strip_prefix("id=")).expect("an id");
-                assert_eq!(admin.run(&format!("CLIENT KILL ID {id}")), Reply::Integer(1));
-            }
-            wait_until("it is gone", || !admin.run("CLIENT LIST").lossy().contains("name=slow"));
-            assert_eq!(admin.run("PING"), Reply::Simple(b"PONG".to_vec()));
-            assert_eq!(admin.run("EXISTS done"), Reply::Integer(0));
+        let mut client = server.client();
+        client.send_raw(&[&b"BLPOP nothing 0.01\r\n"[..], &b"DEBUG SLEEP 0.003\r\n".repeat(20)].concat()).expect("taken");
+        assert_eq!(client.read().expect("the end of its patience"), Reply::NullArray);
+        (0..20).for_each(|_| assert_eq!(client.read().expect("a reply"), ok()));
+    }
+}
+
+/// What a client had sent before it stopped sending was dropped when it ran for longer than a turn, and with I/O threads whenever
+/// the end was seen early.
+#[test]
+fn who_only_stops_sending_gets_all_replies() {
+    for threads in ["1", "3"] {
+        let server = Server::ours(&["--enable-debug-command", "yes", "--io-threads", threads]);
+        for pause in [0.0, 0.003] {
+            let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+            client.write_all(format!("DEBUG SLEEP {pause}\r\n").repeat(100).as_bytes()).expect("taken");
+            client.shutdown(std::net::Shutdown::Write).expect("no more is sent");
+            let mut replies = String::new();
+            client.read_to_string(&mut replies).expect("replies, and the end");
+            assert_eq!(replies, "+OK\r\n".repeat(100));
         }
+        // Who waits for a key is not served when it is gone, be it gone before it began to wait.
+        let mut gone = TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+        gone.write_all(b"DEBUG SLEEP 0.05\r\nDEBUG SLEEP 0.05\r\nDEBUG SLEEP 0.05\r\nBLPOP list 0\r\n").expect("taken");
+        drop(gone);
+        let mut client = server.client();
+        wait_until("it is gone", || client.figure("connected_clients") == 1);
+        assert_eq!(client.run("RPUSH list a"), Reply::Integer(1));
+        assert_eq!(client.run("LLEN list"), Reply::Integer(1));
+    }
+}
+
+/// Of a client that is sent away in the middle of its requests the rest is forgotten.
+#[test]
+fn nothing_more_is_run_for_those_who_are_sent_away() {
+    for threads in ["1", "3"] {
+        let server = Server::ours(&["--enable-debug-command", "yes", "--io-threads", threads]);
+        let (mut admin, mut slow) = (server.client(), server.client());
+        slow.run("CLIENT SETNAME slow");
+        slow.send_raw(&[&b"DEBUG SLEEP 0.01\r\n".repeat(200)[..], b"SET done 1\r\n"].concat()).expect("taken");
+        assert_eq!(slow.read().expect("the first reply"), ok());
+        let list = admin.run("CLIENT LIST").lossy();
+        let line = list.lines().find(|line| line.contains("name=slow")).expect("it is here");
+        let id = line.split(' ').next().and_then(|field| field.strip_prefix("id=")).expect("an id");
+        assert_eq!(admin.run(&format!("CLIENT KILL ID {id}")), Reply::Integer(1));
+        assert!(!admin.run("CLIENT LIST").lossy().contains("name=slow"));
+        assert_eq!(admin.run("EXISTS done"), Reply::Integer(0));
     }
 }
 
