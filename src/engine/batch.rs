@@ -56,6 +56,10 @@ pub trait Post {
     fn return_batch(&self, batch: Box<Batch>);
     /// Puts an event into the engine's queue and rings.
     fn post(&self, event: Event);
+    /// True if the engine is about to take a turn on this thread.
+    fn is_rung(&self) -> bool {
+        false
+    }
 }
 
 /// Batches that nobody uses at the moment.

@@ -347,6 +347,10 @@ pub fn wake_behind_sockets(waker: &Waker) {
 }
 
 impl Post for Mailbox {
+    fn is_rung(&self) -> bool {
+        self.0.rung.get()
+    }
+
     #[inline]
     fn lend_batch(&self) -> Box<Batch> {
         self.0.spares.lend()

@@ -46,7 +46,7 @@ pub use mailbox::{Mailbox, NewSocket, Remote, ToConnection, wake_behind_sockets}
 const PREFETCH_WINDOW: usize = 16;
 /// How long the requests of one batch may take before others get their turn. Commands of constant time are not measured: a batch
 /// has not enough of them to take longer.
-const SLICE: Duration = Duration::from_micros(500);
+const SLICE: Duration = Duration::from_micros(250);
 
 /// The engine and its world.
 pub struct Engine {
@@ -120,6 +120,7 @@ impl Engine {
         dispatch::begin_turn(&mut self.world);
         let mut served = 0;
         let mut batches = std::mem::take(&mut self.batches);
+        let mut unfinished = std::mem::take(&mut self.unfinished);
         while let Some(event) = queue.pop_front() {
             match event {
                 Event::Batch(batch) => {
@@ -132,8 +133,12 @@ impl Engine {
                 }
             }
         }
-        batches.append(&mut self.unfinished);
         self.run_batches(&mut batches, mailbox);
+        if !unfinished.is_empty() {
+            // The others have their replies by now.
+            unfinished.retain(|batch| self.world.sessions.knows(batch.client));
+            self.run_batches(&mut unfinished, mailbox);
+        }
         self.batches = batches;
         self.finish_turn(mailbox);
         moderation::served(served);

@@ -143,6 +143,8 @@ pub struct Connection {
     peak: Cell<usize>,
     /// The task wants to be woken when the batch is back.
     wants_batch: Cell<bool>,
+    /// More was there to read when the engine was done with the last batch.
+    has_more: Cell<More>,
     task: RefCell<Option<Waker>>,
     unsent: RefCell<Unsent>,
     has_unsent: Cell<bool>,
@@ -160,6 +162,14 @@ enum Possession {
     Home(Box<Batch>),
     /// With the engine.
     Away,
+}
+
+/// Whether a client that has more to say has let others pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    No,
+    LetPass,
+    LetAnswer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -242,6 +252,7 @@ impl Connection {
             was_read: Cell::new(false),
             peak: Cell::new(0),
             wants_batch: Cell::new(false),
+            has_more: Cell::new(More::No),
             task: RefCell::default(),
             unsent: RefCell::default(),
             has_unsent: Cell::new(false),
@@ -282,6 +293,10 @@ impl Connection {
             Closing::AfterSend if !self.has_unsent.get() => return Poll::Ready(()),
             Closing::AfterSend => return Poll::Pending,
             Closing::No => {}
+        }
+        if self.lets_others_pass() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let mut taken = 0;
         loop {
@@ -345,6 +360,19 @@ impl Connection {
             }
             return Poll::Pending;
         }
+    }
+
+    /// A client that has always more to say lets those pass who just came, and lets the engine answer them, before its next
+    /// batch is in the engine's way.
+    fn lets_others_pass(&self) -> bool {
+        let waits = match self.has_more.get() {
+            More::No => return false,
+            // All who came with the same look at the sockets have their turn before this task's next one.
+            More::LetPass => true,
+            More::LetAnswer => self.post.is_rung(),
+        };
+        self.has_more.set(if waits { More::LetAnswer } else { More::No });
+        waits
     }
 
     fn send_to_engine(&self, mut batch: Box<Batch>, client: ClientId, slot: usize) {
@@ -593,6 +621,7 @@ impl Home for Connection {
         if (self.wants_batch.replace(false) || undecoded)
             && let Some(waker) = &*self.task.borrow()
         {
+            self.has_more.set(More::LetPass);
             wake_behind_sockets(waker);
         }
     }

@@ -3,7 +3,7 @@
 //! `REDSTART_ABUSE=full` plays them at full size, several times, and tells how long a GET of another client took meanwhile, beside
 //! how long it takes in a quiet server. Those who abuse it step back for the other client, as if they were on machines of their
 //! own. On two cores, with one for the server and one for its clients, both before whatever else the machine does:
-//! `REDSTART_ABUSE=full REDSTART_OURS="taskset -c 0 target/release/redstart" nice -n -15 taskset -c 1
+//! `REDSTART_ABUSE=full REDSTART_OURS="taskset -c 0 target/release/redstart" chrt -f 5 taskset -c 1
 //! target/release/deps/suite-… abuse --nocapture --test-threads 1`.
 
 use crate::support::client::Client;
@@ -35,13 +35,15 @@ fn rounds() -> usize {
     size(1, 4)
 }
 
-/// Has this thread, and those that it starts, run behind others. Without the tool for it they do not.
+/// Has this thread, and those that it starts, run behind others at full size. Without the tools for it they do not.
 fn step_back() {
     if size(0, 1) == 1
         && let Ok(thread) = std::fs::read_link("/proc/thread-self")
         && let Some(thread) = thread.file_name()
     {
-        let _ = std::process::Command::new("renice").args(["-n", "19", "-p"]).arg(thread).output();
+        for tool in [&["chrt", "-o", "-p", "0"][..], &["renice", "-n", "19", "-p"]] {
+            let _ = std::process::Command::new(tool[0]).args(&tool[1..]).arg(thread).output();
+        }
     }
 }
 
@@ -80,20 +82,22 @@ impl Bystander {
 }
 
 /// Runs `abuse` while a bystander looks on; at full size again and again, for as long as it takes to see what is rare.
-fn beside_a_bystander(server: &Server, what: &str, mut abuse: impl FnMut(&Server)) {
+fn beside_a_bystander(server: &Server, what: &str, mut abuse: impl FnMut(&Server) + Send) {
     let least = Duration::from_millis(size(0, 3000) as u64);
     let quiet = Bystander::start(server);
     std::thread::sleep(Duration::from_millis(size(50, 2000) as u64));
     let quiet = quiet.p99();
     let bystander = Bystander::start(server);
-    step_back();
-    let start = Instant::now();
-    let mut times = 0;
-    while times == 0 || start.elapsed() < least {
-        abuse(server);
-        times += 1;
-    }
-    let took = start.elapsed() / times;
+    let play = || {
+        step_back();
+        let (start, mut times) = (Instant::now(), 0);
+        while times == 0 || start.elapsed() < least {
+            abuse(server);
+            times += 1;
+        }
+        start.elapsed() / times
+    };
+    let took = std::thread::scope(|scope| scope.spawn(play).join()).expect("it was played to the end");
     let p99 = bystander.p99();
     let ratio = p99.as_secs_f64() / quiet.as_secs_f64();
     println!("{what}: {took:?}; p99 of another client {p99:?}, in a quiet server {quiet:?}: {ratio:.2}");
