@@ -275,8 +275,10 @@ fn parse_hsetex(ctx: &KeysCtx<'_>) -> Result<SetOptions, CommandError> {
     while i < args.len() {
         let timed = options.keep_ttl || options.expiry.is_some();
         if args.is(i, "FIELDS") {
-            let count = args.opt(i + 1).ok_or_else(wrong_arity)?;
-            let count = crate::resp::number::parse_i64(count).filter(|count| *count >= 1).ok_or(BAD_COUNT)?;
+            // A count, a field and a value are asked for before the count is looked at.
+            let count = args.opt(i + 1).filter(|_| i + 3 < args.len()).ok_or_else(wrong_arity)?;
+            let in_range = |count: &i64| (1..=i64::from(i32::MAX)).contains(count);
+            let count = crate::resp::number::parse_i64(count).filter(in_range).ok_or(BAD_COUNT)?;
             options.first = i + 2;
             let given = args.len() - options.first;
             if usize::try_from(count).ok().and_then(|count| count.checked_mul(2)) != Some(given) {

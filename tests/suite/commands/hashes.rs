@@ -703,6 +703,10 @@ fn fields_are_set_with_a_lifetime() {
         ! hexpire h
         > HSETEX k FIELDS 0 f v
         -ERR invalid number of fields
+        > HSETEX k PX 100 FIELDS 0 f
+        -ERR wrong number of arguments for 'hsetex' command
+        > HSETEX k FIELDS 2147483648 f v
+        -ERR invalid number of fields
         > HSETEX k FIELDS 2 f v
         -ERR wrong number of arguments for 'hsetex' command
         > HSETEX k FIELDS 1 f v EX 10
