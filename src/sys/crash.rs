@@ -79,8 +79,9 @@ static EXIT_ON_PANIC: AtomicBool = AtomicBool::new(false);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// The next SIGALRM comes from the watchdog.
 static EXPIRED: AtomicBool = AtomicBool::new(false);
-/// A report is being written, or was.
+/// A report is being written, or was; and it is whole.
 static REPORTED: AtomicBool = AtomicBool::new(false);
+static FINISHED: AtomicBool = AtomicBool::new(false);
 
 /// Prepares for crashes of this process. Reports go to this file, or to standard output.
 pub fn install(log: Option<&Path>) {
@@ -153,10 +154,15 @@ pub fn segfault() {
 }
 
 extern "C" fn on_fatal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    if ENABLED.load(Ordering::Relaxed) && !REPORTED.load(Ordering::Relaxed) {
+    // SAFETY: the kernel hands in what it says.
+    let (code, address, sender) = unsafe { ((*info).si_code, (*info).si_addr(), (*info).si_pid()) };
+    let (is_reported, is_finished) = (REPORTED.load(Ordering::Relaxed), FINISHED.load(Ordering::Relaxed));
+    // Somebody outside is impatient: the process ends when the report that is being written is whole.
+    if is_reported && !is_finished && code == libc::SI_USER && sender != std::process::id() as i32 {
+        return;
+    }
+    if ENABLED.load(Ordering::Relaxed) && !is_reported {
         let name = FATAL.iter().find(|(number, _)| *number == signal).map_or("?", |(_, name)| name);
-        // SAFETY: the kernel hands in what it says.
-        let (code, address, sender) = unsafe { ((*info).si_code, (*info).si_addr(), (*info).si_pid()) };
         let from_outside = code <= 0;
         let place = if from_outside { null() } else { address.cast_const() };
         report(
@@ -214,6 +220,8 @@ fn report(cause: &dyn fmt::Display, instruction: Option<usize>) {
     }
     stack(&mut out, instruction);
     let _ = writeln!(out, "\n=== REDSTART BUG REPORT END. ===\n");
+    drop(out);
+    FINISHED.store(true, Ordering::Relaxed);
 }
 
 fn stack(out: &mut Out, instruction: Option<usize>) {
