@@ -107,8 +107,9 @@ pub fn install(log: Option<&Path>) {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = handler;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-            libc::sigemptyset(&mut action.sa_mask);
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            // One at a time: on the stack of handlers there is no room for two. (A fault in a handler ends the process.)
+            libc::sigfillset(&mut action.sa_mask);
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
     }
@@ -175,7 +176,7 @@ extern "C" fn on_fatal(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
             instruction(context),
         );
     }
-    // SAFETY: the default action takes over, as if there had been no handler.
+    // SAFETY: the default action takes over when the handler has returned, as if there had been none.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
