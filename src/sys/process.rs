@@ -41,6 +41,19 @@ pub fn decline_huge_pages() {
     }
 }
 
+/// Lets the calling thread stand back behind the others of the process where there are fewer cores than threads that have
+/// work. Does nothing where priorities are not those of threads.
+pub fn stand_back() {
+    #[cfg(target_os = "linux")]
+    {
+        const NICE: i32 = 10;
+        // SAFETY: the call takes three numbers; 0 is the calling thread, as Linux sees it.
+        unsafe {
+            libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        }
+    }
+}
+
 /// Raises the limit of open files to `wanted` if the system lets us; returns the limit that holds.
 pub fn raise_open_files(wanted: u64) -> u64 {
     // SAFETY: both calls only read and write the struct that they are given.

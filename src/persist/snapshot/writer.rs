@@ -78,6 +78,8 @@ fn run(
     sink: Box<dyn Sink>,
     manner: Manner,
 ) -> io::Result<u64> {
+    // Who waits for a reply comes first; if this thread lags too far behind, those who write wait for it.
+    crate::sys::process::stand_back();
     let mut encoder = Encoder::new(manner.compression);
     let mut out = Output::new(sink, manner.checksum);
     while let Ok(message) = inbox.recv() {
