@@ -8,7 +8,8 @@
 //!                                                        └→ write stream → consumers (AOF, replicas, tests)
 //! ```
 //! A connection reads whatever its socket has, decodes every complete request and posts the batch. The engine drains its
-//! mailbox, runs all requests of all batches, appends the write stream once, and writes each client's replies once. With
+//! mailbox, runs all requests of all batches, appends the write stream once, and writes each client's replies once. While many
+//! clients send steadily the thread naps before it sleeps, to be woken for more at a time (`engine::moderation`). With
 //! `io-threads` above 1 the sockets live on other threads, and batches travel through rings; the engine is the same.
 //!
 //! # Code map, from the ground up
@@ -25,7 +26,7 @@
 //! | `session` | one client's state; who waits, watches and subscribes |
 //! | `stream` | the write stream |
 //! | `replication` | the history that replicas follow, its backlog, primaries and replicas |
-//! | `persist` | RDB files |
+//! | `persist` | RDB files, snapshots, the append-only file |
 //! | `check` | redis-check-rdb and redis-check-aof |
 //! | `migration` | sending keys to another server (MIGRATE) |
 //! | `cluster` | a node's view of its cluster: nodes, slots, health, nodes.conf |
