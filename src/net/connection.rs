@@ -306,8 +306,12 @@ impl Connection {
                 Possession::Away => {
                     // Something came while the engine has the batch. If that is the end, a client that waits for keys must
                     // not be served any more. Others may only have stopped sending.
-                    if self.gauge.notice() && read.is_closed() {
-                        return Poll::Ready(());
+                    if self.gauge.notice() {
+                        if read.is_closed() {
+                            return Poll::Ready(());
+                        }
+                        // Asks to be woken by the end; if there is more to read, `tidy` has to look again.
+                        let _ = read.poll_ready(context);
                     }
                     self.wants_batch.set(true);
                     return Poll::Pending;
@@ -315,6 +319,7 @@ impl Connection {
             };
             if batch.undecoded && batch.decode(commands, &self.limits.get()) == Decoded::Something {
                 self.send_to_engine(batch, client, slot);
+                self.gauge.notice();
                 self.wants_batch.set(true);
                 return Poll::Pending;
             }
@@ -354,8 +359,10 @@ impl Connection {
                 continue;
             }
             self.send_to_engine(batch, client, slot);
-            // Asks to be woken by the next bytes; if they are there already, by the batch's return.
+            // Asks to be woken by the next bytes; if they are there already, by the batch's return. It may be the end that is there:
+            // if the client waits for keys, this is to look again.
             if read.poll_ready(context).is_ready() {
+                self.gauge.notice();
                 self.wants_batch.set(true);
             }
             return Poll::Pending;
@@ -491,6 +498,9 @@ impl Connection {
             Possession::Home(batch) => batch,
             other => {
                 self.batch.replace(other);
+                if self.gauge.waits() {
+                    self.look();
+                }
                 return;
             }
         };

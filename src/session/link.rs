@@ -65,6 +65,11 @@ impl Gauge {
         waits && self.is_noticed.load(Ordering::SeqCst)
     }
 
+    /// Whether the client waits.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::SeqCst)
+    }
+
     /// Something came, or the client is gone, while the engine has its requests. True if the client waits.
     pub fn notice(&self) -> bool {
         self.is_noticed.store(true, Ordering::SeqCst);

@@ -337,3 +337,30 @@ fn waking_up_to_a_key_past_its_deadline_leaves_it_alone() {
     assert_eq!(show(&client.run("EXISTS k")), "0");
     assert_eq!(show(&client.run("DBSIZE")), "0");
 }
+
+/// A client that went right behind its BLPOP was taken for one that waits, for ever, and was served the next element.
+#[test]
+fn a_client_that_goes_behind_its_blocking_request_does_not_wait() {
+    for io_threads in ["1", "2"] {
+        let server = Server::ours(&["--io-threads", io_threads]);
+        let mut client = server.client();
+        for round in 0..20 {
+            let before = client.figure("total_commands_processed");
+            let mut gone = server.client();
+            gone.send(&["BLPOP", "k", "0"]).unwrap();
+            if round % 2 == 0 {
+                // With something behind it that is never read.
+                gone.send(&["PING"]).unwrap();
+            }
+            drop(gone);
+            let deadline = std::time::Instant::now() + PATIENCE;
+            let is_over = |client: &mut Client| {
+                client.figure("total_commands_processed") > before + 1 && client.figure("connected_clients") == 1
+            };
+            while !is_over(&mut client) && std::time::Instant::now() < deadline {}
+            assert_eq!(client.figure("blocked_clients"), 0, "round {round}");
+        }
+        assert_eq!(show(&client.run("RPUSH k a")), "1");
+        assert_eq!(show(&client.run("LLEN k")), "1");
+    }
+}
