@@ -39,12 +39,12 @@ const HOLD_MAX: u32 = 1200;
 enum Phase {
     /// No naps, nor a trial for some periods.
     Awake { hold: u32 },
-    /// Naps, to see how much is served in comparison.
-    Trial { rate_before: u64 },
+    /// Naps for one period, to see how much is served in comparison with the one before.
+    Trial,
     /// Naps that proved their worth.
     Napping { periods_left: u32 },
-    /// No naps, to see whether they are still worth it.
-    Check { rate_before: u64 },
+    /// No naps for one period, to see whether they are still worth it.
+    Check,
 }
 
 /// The decision and what it needs to know.
@@ -55,27 +55,21 @@ struct Moderation {
     /// Batches served in this period, and since the last nap.
     served: u64,
     gathered: u64,
+    /// Naps in a row that gathered too little.
     poor: u8,
+    /// Periods without a trial if the next one fails.
     hold: u32,
+    /// Periods of naps after the next look that finds them worth it.
     naps: u32,
-    rate_before: u64,
+    /// What was served in the last period.
+    last_rate: u64,
     since: Option<Instant>,
 }
 
 impl Moderation {
     const fn new() -> Moderation {
         let phase = Phase::Awake { hold: 0 };
-        Moderation {
-            phase,
-            napping: false,
-            served: 0,
-            gathered: 0,
-            poor: 0,
-            hold: HOLD_MIN,
-            naps: 0,
-            rate_before: 0,
-            since: None,
-        }
+        Moderation { phase, napping: false, served: 0, gathered: 0, poor: 0, hold: HOLD_MIN, naps: 0, last_rate: 0, since: None }
     }
 
     fn served(&mut self, batches: u64) {
@@ -102,18 +96,18 @@ impl Moderation {
         }
         self.since = Some(now);
         let rate = std::mem::take(&mut self.served) * 1_000_000 / elapsed.as_micros() as u64;
-        let last = std::mem::replace(&mut self.rate_before, rate);
+        let last = std::mem::replace(&mut self.last_rate, rate);
         let steady = rate.abs_diff(last) * 100 <= last * STEADY_PERCENT;
         self.phase = match self.phase {
             Phase::Awake { hold } if hold > 0 => Phase::Awake { hold: hold - 1 },
             Phase::Awake { .. } if rate < RATE_MIN || !steady => Phase::Awake { hold: 0 },
             Phase::Awake { .. } => {
                 self.naps = PERIODS_OF_NAPS_MIN;
-                Phase::Trial { rate_before: rate }
+                Phase::Trial
             }
-            Phase::Trial { rate_before } if !self.napping || rate * 100 < rate_before * WORTH_PERCENT => self.fail(),
-            Phase::Check { rate_before } if rate_before * 100 < rate * WORTH_PERCENT => self.fail(),
-            Phase::Trial { .. } | Phase::Check { .. } => {
+            Phase::Trial if !self.napping || rate * 100 < last * WORTH_PERCENT => self.fail(),
+            Phase::Check if last * 100 < rate * WORTH_PERCENT => self.fail(),
+            Phase::Trial | Phase::Check => {
                 let periods_left = self.naps;
                 self.naps = (2 * periods_left).min(PERIODS_OF_NAPS_MAX);
                 if self.naps == PERIODS_OF_NAPS_MAX {
@@ -122,10 +116,10 @@ impl Moderation {
                 Phase::Napping { periods_left }
             }
             Phase::Napping { .. } if !self.napping || rate < RATE_MIN => Phase::Awake { hold: 0 },
-            Phase::Napping { periods_left: 0 | 1 } => Phase::Check { rate_before: rate },
+            Phase::Napping { periods_left: 0 | 1 } => Phase::Check,
             Phase::Napping { periods_left } => Phase::Napping { periods_left: periods_left - 1 },
         };
-        let napping = matches!(self.phase, Phase::Trial { .. } | Phase::Napping { .. });
+        let napping = matches!(self.phase, Phase::Trial | Phase::Napping { .. });
         if napping != self.napping {
             (self.napping, self.poor) = (napping, 0);
         }
@@ -183,7 +177,7 @@ mod tests {
         pass(&mut moderation, &mut now, 1, |_| 100_000);
         assert!(!moderation.napping, "is this a load that stays?");
         pass(&mut moderation, &mut now, 1, |_| 100_000);
-        assert_eq!(moderation.phase, Phase::Trial { rate_before: 100_000 });
+        assert_eq!(moderation.phase, Phase::Trial);
         pass(&mut moderation, &mut now, 1, |_| 97_000);
         assert_eq!(moderation.phase, Phase::Napping { periods_left: PERIODS_OF_NAPS_MIN });
         let mut without = 0;
