@@ -40,6 +40,11 @@ impl Clock {
             Clock::Manual(at) => at.0.load(Ordering::Relaxed),
         }
     }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn millis(&self) -> UnixMillis {
+        self.micros() / 1000
+    }
 }
 
 /// xoshiro256**: quick, seeded, good enough for sampling. Not for secrets.

@@ -214,7 +214,7 @@ impl World {
         // Misses and new keys are far too frequent for those who did not ask for them by name.
         let heard = if self.listeners.any() { !(Class::NEW | Class::KEY_MISS) } else { 0 };
         self.keyspace.env.effects.notify = self.announced | heard;
-        self.replication.lacking = self.replication.lacks_replicas(&self.config, crate::clock::Clock::Real.micros() / 1000);
+        self.replication.lacking = self.replication.lacks_replicas(&self.config, crate::clock::Clock::Real.millis());
         self.review_restrictions();
         self.adopt_cluster_config();
     }

@@ -41,7 +41,7 @@ pub fn run(args: &[OsString], out: &mut impl Write) -> io::Result<bool> {
 /// What is told cannot be written.
 pub fn check(name: &str, file: impl Read, len: u64, out: &mut impl Write) -> io::Result<Option<u64>> {
     writeln!(out, "[offset 0] Checking RDB file {name}")?;
-    let mut checker = Checker { out, now: Clock::Real.micros() / 1000, lines: Vec::new(), counts: Counts::default(), at: None };
+    let mut checker = Checker { out, now: Clock::Real.millis(), lines: Vec::new(), counts: Counts::default(), at: None };
     let options = Options { limits: &Limits::default(), checksum: true, deep: true };
     let result = read(file, len, options, &mut checker);
     let Checker { out, lines, counts, at, .. } = checker;

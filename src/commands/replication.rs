@@ -257,7 +257,7 @@ fn acknowledge(ctx: &mut ServerCtx<'_>, at: usize) {
     {
         replica.synced = replica.synced.max(synced);
     }
-    replica.acked_at = Clock::Real.micros() / 1000;
+    replica.acked_at = Clock::Real.millis();
     if replica.is_online() {
         replica.awaits_ack = false;
     }

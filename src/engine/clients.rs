@@ -80,7 +80,7 @@ impl Engine {
     /// buffers.
     pub(super) fn look_at_clients(&mut self) {
         let World { sessions, config, stats, keyspace, tracking, limits_client_memory, .. } = &mut self.world;
-        let millis = crate::clock::Clock::Real.micros() / 1000;
+        let millis = crate::clock::Clock::Real.millis();
         let now = keyspace.env.now();
         let looks = (sessions.len() / config.hz.max(1) as usize).max(LOOKS_MIN).min(sessions.len());
         let mut memory_changed = 0isize;

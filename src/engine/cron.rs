@@ -18,7 +18,7 @@ pub async fn run(mailbox: Mailbox) {
             let wait = match (world.memory.unfinished, engine.waits_for_freeing()) {
                 (true, _) => Some(0),
                 (_, true) => Some(1),
-                _ => next.map(|at| at - world.keyspace.env.clock.micros() / 1000),
+                _ => next.map(|at| at - world.keyspace.env.clock.millis()),
             };
             (world.config.hz.clamp(1, 500) as u64, wait, slice)
         });
@@ -78,7 +78,7 @@ impl Engine {
         let world = &mut self.world;
         world.stats.cron_ticks += 1;
         let start = Instant::now();
-        let millis = Clock::Real.micros() / 1000;
+        let millis = Clock::Real.millis();
         let stats = &mut world.stats;
         stats.engine_loops += 1;
         stats.loops_rate.sample(stats.engine_loops, millis);

@@ -652,7 +652,6 @@ impl Engine {
         self.world.blocked.remove(client);
         self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
-        self.unfinished.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
             self.world.let_go(&mut session);
         }

@@ -62,7 +62,7 @@ impl Engine {
         let Some(mut session) = slot.and_then(|slot| self.world.sessions.take(client, slot)) else { return Obeyed::Gone };
         let bytes = std::mem::take(&mut batch.bytes_read) as u64;
         session.bytes_in += bytes;
-        session.active_at = crate::clock::Clock::Real.micros() / 1000;
+        session.active_at = crate::clock::Clock::Real.millis();
         self.world.stats.bytes_in += bytes;
         self.world.stats.replication_bytes_in += bytes;
         let decoded = batch.decode(&self.world.commands, &LIMITS);

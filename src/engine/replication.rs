@@ -82,7 +82,7 @@ impl Engine {
     /// What replication has to do once a second.
     pub(super) fn look_after_replication(&mut self) {
         let world = &mut self.world;
-        let now = Clock::Real.micros() / 1000;
+        let now = Clock::Real.millis();
         if now - world.replication.looked_at < 1000 {
             return;
         }
@@ -157,7 +157,7 @@ fn feed(world: &mut World, held: &super::hold::Held, at: usize) -> Fed {
         let Some(link) = &session.link else { break };
         link.send(&mut out);
         unsent = link.buffers().unsent;
-        replica.moved_at = Clock::Real.micros() / 1000;
+        replica.moved_at = Clock::Real.millis();
         if finished.is_some() {
             break;
         }
@@ -189,7 +189,7 @@ fn feed(world: &mut World, held: &super::hold::Held, at: usize) -> Fed {
 
 /// A replica was handed all of its data.
 fn finish_data(world: &mut World, at: usize, end: End) -> Fed {
-    let now = Clock::Real.micros() / 1000;
+    let now = Clock::Real.millis();
     let replica = &mut world.replication.replicas[at];
     if end == End::Failed {
         tracing::warn!("Full sync with replica {} failed.", replica.name());

@@ -307,7 +307,7 @@ impl Engine {
         upstream.heard_at = Instant::now();
         upstream.unapplied = 0;
         upstream.unfed.clear();
-        let millis = Clock::Real.micros() / 1000;
+        let millis = Clock::Real.millis();
         let session = Session {
             origin: Origin::Internal,
             authenticated: true,

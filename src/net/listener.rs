@@ -356,7 +356,7 @@ impl Client {
 /// Files the client and gives its socket to the thread that is to serve it. `None` if it was turned away.
 fn start(socket: Client, mut session: Session, mailbox: &Mailbox) -> Option<ClientId> {
     let admitted = mailbox.with(|engine| {
-        let now = crate::clock::Clock::Real.micros() / 1000;
+        let now = crate::clock::Clock::Real.millis();
         session.connected_at = now;
         session.active_at = now;
         session.db = DbIndex(0);

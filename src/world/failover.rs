@@ -44,7 +44,7 @@ impl World {
 
     /// Looks whether the replica has everything, or time is up. To be called now and then.
     pub fn carry_failover_on(&mut self) {
-        let now = self.keyspace.env.clock.micros() / 1000;
+        let now = self.keyspace.env.clock.millis();
         let Some(failover) = self.replication.failover.as_ref().filter(|failover| failover.stage == Stage::WaitsForSync) else {
             return;
         };

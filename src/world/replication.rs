@@ -61,7 +61,7 @@ impl World {
         self.tell_role();
         self.replication.lead(&mut self.stream);
         // The history is kept for those who followed the old primary, and come now.
-        self.replication.alone_since = Clock::Real.micros() / 1000;
+        self.replication.alone_since = Clock::Real.millis();
         self.drop_replicas();
         self.adopt_config();
         self.orders.push_back(Order::ChangeRole);
@@ -100,7 +100,7 @@ impl World {
         }
         self.replication.lead(&mut self.stream);
         self.replication.keep_history(self.config.repl_backlog_size, &mut self.stream);
-        self.replication.alone_since = Clock::Real.micros() / 1000;
+        self.replication.alone_since = Clock::Real.millis();
         self.adopt_config();
     }
 
@@ -135,7 +135,7 @@ impl World {
 
     /// A client is a replica from now on. `place` is where in the history it goes on; without one it needs the data first.
     pub fn add_replica(&mut self, session: &mut Session, place: Option<u64>, plain: bool) {
-        let now = Clock::Real.micros() / 1000;
+        let now = Clock::Real.millis();
         let follower = session.follower.get_or_insert_default();
         follower.is_replica = true;
         let peer = session.peer.rsplit_once(':').map_or(&*session.peer, |(address, _)| address);
@@ -173,7 +173,7 @@ impl World {
         let replica = self.replication.replicas.remove(at);
         info!("Connection with replica {} lost.", replica.name());
         self.settle_transfer();
-        self.replication.alone_since = Clock::Real.micros() / 1000;
+        self.replication.alone_since = Clock::Real.millis();
         self.replication.settle_needs();
         self.count_good_replicas();
     }
@@ -193,7 +193,7 @@ impl World {
 
     /// Looks anew at how many replicas are close enough for writes to be taken (`min-replicas-to-write`).
     pub fn count_good_replicas(&mut self) {
-        let lacking = self.replication.lacks_replicas(&self.config, Clock::Real.micros() / 1000);
+        let lacking = self.replication.lacks_replicas(&self.config, Clock::Real.millis());
         if self.replication.lacking != lacking {
             self.replication.lacking = lacking;
             self.review_restrictions();
@@ -202,7 +202,7 @@ impl World {
 
     /// Starts a full sync for replicas that have waited long enough, unless something else is being written.
     pub fn start_full_sync_if_due(&mut self) {
-        let now = Clock::Real.micros() / 1000;
+        let now = Clock::Real.millis();
         if let Some(by_file) = self.replication.due_full_sync(&self.config, now)
             && !self.persistence.is_busy()
             && !self.persistence.is_loading()
@@ -282,7 +282,7 @@ impl World {
         self.persistence.snapshot = Some(snapshot);
         info!("Background RDB transfer started by pid {}", std::process::id());
         self.replication.transfer.get_or_insert(0);
-        let now = Clock::Real.micros() / 1000;
+        let now = Clock::Real.millis();
         for (at, payload) in replicas.into_iter().zip(payloads) {
             let replica = &mut self.replication.replicas[at];
             replica.stage = Stage::Receiving(payload);
@@ -325,7 +325,7 @@ impl World {
     pub fn data_file_saved(&mut self, is_saved: bool) {
         self.replication.save_offset = None;
         let path = Path::new(&self.config.dir).join(&*self.config.dbfilename);
-        let now = Clock::Real.micros() / 1000;
+        let now = Clock::Real.millis();
         let mut lost = Vec::new();
         for replica in self.replication.replicas.iter_mut().filter(|replica| matches!(replica.stage, Stage::Saving)) {
             match is_saved.then(|| payload::of_file(&path)) {

@@ -59,7 +59,7 @@ impl World {
         if !may_wait || !self.lagging().any(is_worth_waiting_for) {
             return self.finish_end(wanted);
         }
-        let deadline = self.clock_now().saturating_add(patience_ms);
+        let deadline = self.keyspace.env.clock.millis().saturating_add(patience_ms);
         self.ending = Some(Ending { wanted, deadline });
         // The offset must stand still, so that replicas can reach it.
         self.settle_pause();
@@ -71,7 +71,7 @@ impl World {
     /// Looks whether an end need not wait any longer. To be called now and then.
     pub fn carry_end_on(&mut self) {
         let Some(Ending { wanted, deadline }) = self.ending else { return };
-        if self.clock_now() < deadline && self.lagging().any(is_worth_waiting_for) {
+        if self.keyspace.env.clock.millis() < deadline && self.lagging().any(is_worth_waiting_for) {
             return;
         }
         if self.finish_end(wanted) == End::Due {
@@ -94,10 +94,6 @@ impl World {
         self.ending.map(|ending| ending.deadline - self.keyspace.env.now())
     }
 
-    fn clock_now(&self) -> UnixMillis {
-        self.keyspace.env.clock.micros() / 1000
-    }
-
     /// Replicas that have not told that they have everything.
     fn lagging(&self) -> impl Iterator<Item = &Replica> {
         let end = self.replication.end(&self.stream);
@@ -118,7 +114,7 @@ impl World {
 
     /// Tells the log how far replicas are.
     fn tell_of_replicas(&self) {
-        let (end, now) = (self.replication.end(&self.stream), crate::clock::Clock::Real.micros() / 1000);
+        let (end, now) = (self.replication.end(&self.stream), crate::clock::Clock::Real.millis());
         let (all, mut lagging) = (self.replication.replicas.len(), 0);
         for replica in self.lagging() {
             lagging += 1;

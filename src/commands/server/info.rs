@@ -509,7 +509,7 @@ fn primary_of(world: &World, upstream: &Upstream, out: &mut Fields<'_>) {
 
 fn replication(world: &World, out: &mut Fields<'_>) {
     let replication = &world.replication;
-    let now = Clock::Real.micros() / 1000;
+    let now = Clock::Real.millis();
     out.add("role", if replication.is_replica() { "slave" } else { "master" });
     if let Some(upstream) = &replication.upstream {
         primary_of(world, upstream, out);

@@ -87,7 +87,7 @@ fn info(ctx: &mut SessionCtx<'_>) -> CommandResult {
 
 fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let filter = Filter::for_kill(ctx.args, &ctx.world.acl)?;
-    let now = Clock::Real.micros() / 1000;
+    let now = Clock::Real.millis();
     let mut killed = Vec::new();
     for id in ctx.world.sessions.ids() {
         let me = id == ctx.session.id;
@@ -117,7 +117,7 @@ fn kill(ctx: &mut SessionCtx<'_>) -> CommandResult {
 
 fn list(ctx: &mut SessionCtx<'_>) -> CommandResult {
     let filter = Filter::for_list(ctx.args, &ctx.world.acl)?;
-    let now = Clock::Real.micros() / 1000;
+    let now = Clock::Real.millis();
     let ids = match filter.ids() {
         Some(ids) => ids.to_vec(),
         None => ctx.world.sessions.ids().collect(),
@@ -158,7 +158,7 @@ pub fn description(world: &World, session: &Session, args: Args<'_>) -> Vec<u8> 
 /// Appends a client's line.
 fn describe(text: &mut Vec<u8>, world: &World, session: &Session, running: Option<Running<'_>>) {
     let link = session.link.as_ref().map(|link| link.buffers()).unwrap_or_default();
-    let now = Clock::Real.micros() / 1000;
+    let now = Clock::Real.millis();
     let argument_bytes: usize = running.map_or(0, |running| running.args.from(0).map(<[u8]>::len).sum());
     // While a request runs its buffer is with the engine: what the client's buffer holds is this request.
     let (query, query_free) = match running {

@@ -147,7 +147,7 @@ impl Feed {
     pub fn push(&mut self, bytes: &[u8], keyspace: &mut Keyspace) -> Result<Fed> {
         self.inlet.fill(bytes);
         let Some(mut routine) = self.routine.take() else { return Ok(Fed::Done) };
-        let now = keyspace.env.clock.micros() / 1000;
+        let now = keyspace.env.clock.millis();
         let Feed { manner, loaded, libraries, pending, .. } = self;
         let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries, pending };
         let mut answer = Ok(());

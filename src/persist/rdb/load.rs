@@ -328,7 +328,7 @@ impl FileLoad {
     /// The file is broken here.
     pub fn step(&mut self, keyspace: &mut Keyspace) -> Result<bool> {
         let limits = keyspace.env.settings.limits.clone();
-        let now = keyspace.env.clock.micros() / 1000;
+        let now = keyspace.env.clock.millis();
         let FileLoad { reading, manner, loaded, libraries, pending } = self;
         let options = Options { limits: &limits, checksum: manner.checksum, deep: manner.deep };
         let mut sink = Filling { keyspace, now, manner: *manner, loaded, libraries, pending };
