@@ -5,6 +5,7 @@
 
 use super::context::{KeysCtx, ServerCtx, SessionCtx};
 use super::error::CommandError;
+use crate::resp::request::Args;
 
 /// What a handler answers with: a reply already written and what happens next, or an error to be written.
 pub type CommandResult = Result<Flow, CommandError>;
@@ -316,6 +317,26 @@ impl KeySpec {
     }
 }
 
+/// Which argument is the first element (a member, a field) of a collection that a command looks up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ElementAt {
+    Nowhere,
+    At(u8),
+    Last,
+}
+
+impl ElementAt {
+    /// The element, if the request has one.
+    #[inline]
+    pub fn of(self, args: Args<'_>) -> Option<&[u8]> {
+        match self {
+            ElementAt::Nowhere => None,
+            ElementAt::At(at) => args.opt(at as usize),
+            ElementAt::Last => args.opt(args.len() - 1),
+        }
+    }
+}
+
 /// Reads a key.
 pub const READ: u16 = KeyFlags::RO | KeyFlags::ACCESS;
 /// Reads metadata of a key only.
@@ -357,6 +378,8 @@ pub struct CommandSpec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// What changed in which version.
     pub history: &'static [(&'static str, &'static str)],
+    /// The first element of a collection that it looks up by name, for reading ahead.
+    pub element: ElementAt,
     pub run: Handler,
 }
 
@@ -376,6 +399,7 @@ impl CommandSpec {
         tips: &[],
         deprecated: None,
         history: &[],
+        element: ElementAt::Nowhere,
         run: Handler::Container,
     };
 

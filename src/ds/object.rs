@@ -82,6 +82,52 @@ impl Object {
     }
 }
 
+/// Below this many elements a table stays in the cache by itself.
+const PREFETCH_MIN_ELEMENTS: usize = 4096;
+
+/// Runs `$body` with `$table` bound to the table that finds the elements of the collection by name, if there is one.
+macro_rules! with_table {
+    ($object:expr, $table:ident => $body:expr, else $other:expr) => {
+        match $object {
+            Object::Set(members) => {
+                let $table = &members.0;
+                $body
+            }
+            Object::Hash(fields) => {
+                let $table = fields.table();
+                $body
+            }
+            Object::SortedSet(map) => {
+                let $table = map.index();
+                $body
+            }
+            Object::List(_) | Object::Stream(_) => $other,
+        }
+    };
+}
+
+impl Object {
+    /// Asks for the place of an element without waiting for it: the first step of a batch of lookups. Returns the element's
+    /// hash, for the second one; 0 where this is not worth it.
+    #[inline]
+    pub fn prefetch_bucket(&self, element: &[u8]) -> u64 {
+        with_table!(self, table => {
+            if table.len() < PREFETCH_MIN_ELEMENTS {
+                return 0;
+            }
+            let hash = table.hash(element);
+            table.prefetch_bucket(hash);
+            hash
+        }, else 0)
+    }
+
+    /// The second step: asks for what may be the element.
+    #[inline]
+    pub fn prefetch_items(&self, hash: u64) {
+        with_table!(self, table => table.prefetch_items(hash), else ());
+    }
+}
+
 /// What a large value of one family is inside its box.
 pub trait Variant: Sized {
     /// Sub-kind, of module `boxed`.

@@ -20,6 +20,7 @@ mod mailbox;
 pub mod moderation;
 mod nap;
 mod obey;
+mod prefetch;
 pub mod replication;
 pub mod ring;
 pub mod snapshot;
@@ -33,17 +34,16 @@ use crate::dispatch::{self, Step};
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
-use crate::types::{ClientId, DbIndex};
+use crate::types::ClientId;
 use crate::world::World;
 use batch::{Batch, Post};
 use event::Event;
+use prefetch::PREFETCH_WINDOW;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use mailbox::{Mailbox, NewSocket, Remote, ToConnection, wake_behind_sockets};
 
-/// Requests whose keys are read into the cache together, ahead of running them.
-const PREFETCH_WINDOW: usize = 16;
 /// How long the requests of one batch may take before others get their turn. Commands of constant time are not measured: a batch
 /// has not enough of them to take longer.
 const SLICE: Duration = Duration::from_micros(250);
@@ -75,6 +75,7 @@ pub struct Engine {
     load: Option<Box<loading::Load>>,
     sync: Option<Box<sync::Sync>>,
     snapshot: snapshot::Pace,
+    read_ahead: prefetch::ReadAhead,
 }
 
 /// A batch whose next request waits.
@@ -110,6 +111,7 @@ impl Engine {
             load: None,
             sync: None,
             snapshot: snapshot::Pace::default(),
+            read_ahead: prefetch::ReadAhead::default(),
         }
     }
 
@@ -227,7 +229,7 @@ impl Engine {
             let mut first_ended = None;
             while at < count {
                 if prefetched == 0 {
-                    prefetched = self.prefetch(batches, i, at, session.db);
+                    prefetched = self.read_ahead.prefetch(&self.world, batches, i, at, session.db);
                 }
                 prefetched -= 1;
                 let batch = &batches[i];
@@ -577,39 +579,6 @@ impl Engine {
     fn run_resumed(&mut self, mailbox: &Mailbox) {
         let mut batches = std::mem::take(&mut self.resumed);
         self.run_batches(&mut batches, mailbox);
-    }
-
-    /// Reads the buckets, then the entries, of the next requests' first keys into the cache. Returns for how many requests.
-    #[inline]
-    fn prefetch(&self, batches: &[Box<Batch>], batch_now: usize, at_now: usize, db: DbIndex) -> usize {
-        let keyspace = &self.world.keyspace;
-        if keyspace.db(db).table.len() < crate::keyspace::db::PREFETCH_MIN_KEYS {
-            return usize::MAX;
-        }
-        let mut hashes = [0u64; PREFETCH_WINDOW];
-        let (mut looked, mut found) = (0, 0);
-        let (mut batch_at, mut at) = (batch_now, at_now);
-        while looked < PREFETCH_WINDOW && batch_at < batches.len() {
-            let batch = &batches[batch_at];
-            let Some(request) = batch.requests.get(at) else {
-                batch_at += 1;
-                at = batches.get(batch_at).map_or(0, |b| b.next);
-                continue;
-            };
-            if let Some(command) = request.command()
-                && let Some(key_at) = self.world.commands.get(command).first_key
-                && key_at < request.count as usize
-            {
-                hashes[found] = keyspace.prefetch_bucket(db, batch.args(*request).get(key_at));
-                found += 1;
-            }
-            looked += 1;
-            at += 1;
-        }
-        for hash in &hashes[..found] {
-            keyspace.prefetch_entry(db, *hash);
-        }
-        looked.max(1)
     }
 
     fn handle(&mut self, event: Event, mailbox: &Mailbox) {

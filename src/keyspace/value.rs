@@ -36,6 +36,15 @@ pub fn type_of(entry: &Entry) -> ValueType {
     }
 }
 
+/// The large collection in an entry, if that is what it holds.
+#[inline]
+pub fn object_of(entry: &Entry) -> Option<&Object> {
+    match entry.payload() {
+        Payload::Boxed(_, object) => Some(object),
+        _ => None,
+    }
+}
+
 /// The encoding as OBJECT ENCODING names it.
 pub fn encoding_of(entry: &Entry) -> &'static str {
     match entry.payload() {

@@ -12,6 +12,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "HINCRBY",
         summary: "Adds an integer to the value of a field; a missing field counts as zero.",
+        element: ElementAt::At(2),
         run: Handler::Keys(hincrby),
         ..COUNTER
     },
@@ -19,6 +20,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "HINCRBYFLOAT",
         since: "2.6.0",
         summary: "Adds a number that may have a fraction to the value of a field; a missing field counts as zero.",
+        element: ElementAt::At(2),
         run: Handler::Keys(hincrbyfloat),
         ..COUNTER
     },

@@ -17,6 +17,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::Write, Flag::Fast]),
         keys: &[KeySpec::at(1).access(KeyFlags::RW | KeyFlags::DELETE)],
         history: &[("2.4.0", "Takes several fields.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(hdel),
         ..WRITER
     },
@@ -26,6 +27,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Tells whether a hash has a field.",
         syntax: "key field",
         keys: &[KeySpec::at(1).access(LOOK)],
+        element: ElementAt::At(2),
         run: Handler::Keys(hexists),
         ..READER
     },
@@ -34,6 +36,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         arity: Arity::exactly(3),
         summary: "Tells the value of a field.",
         syntax: "key field",
+        element: ElementAt::At(2),
         run: Handler::Keys(hget),
         ..READER
     },
@@ -52,6 +55,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         complexity: "O(N) for N fields asked for",
         summary: "Tells the values of several fields.",
         syntax: "key field [field ...]",
+        element: ElementAt::At(2),
         run: Handler::Keys(hmget),
         ..READER
     },
@@ -62,6 +66,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Sets several fields.",
         syntax: "key field value [field value ...]",
         deprecated: Some(("4.0.0", "`HSET` with several fields")),
+        element: ElementAt::At(2),
         run: Handler::Keys(hmset),
         ..WRITER
     },
@@ -72,6 +77,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Sets fields to values; creates the hash if it is missing.",
         syntax: "key field value [field value ...]",
         history: &[("4.0.0", "Takes several fields.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(hset),
         ..WRITER
     },
@@ -81,6 +87,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Sets a field if it is missing.",
         syntax: "key field value",
         keys: &[KeySpec::at(1).access(INSERT)],
+        element: ElementAt::At(2),
         run: Handler::Keys(hsetnx),
         ..WRITER
     },
@@ -91,6 +98,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Tells the length of the value of a field in bytes.",
         syntax: "key field",
         keys: &[KeySpec::at(1).access(LOOK)],
+        element: ElementAt::At(2),
         run: Handler::Keys(hstrlen),
         ..READER
     },

@@ -20,6 +20,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::Set]),
         keys: &[KeySpec::at(1).access(INSERT)],
         history: &[("2.4.0", "Takes more than one member.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(sadd),
         ..CommandSpec::BASE
     },
@@ -44,6 +45,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::ReadOnly, Flag::Fast]),
         acl: categories(&[Category::Set]),
         keys: &[KeySpec::at(1).access(LOOK)],
+        element: ElementAt::At(2),
         run: Handler::Keys(sismember),
         ..CommandSpec::BASE
     },
@@ -72,6 +74,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::ReadOnly, Flag::Fast]),
         acl: categories(&[Category::Set]),
         keys: &[KeySpec::at(1).access(READ)],
+        element: ElementAt::At(2),
         run: Handler::Keys(smismember),
         ..CommandSpec::BASE
     },
@@ -98,6 +101,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::Set]),
         keys: &[KeySpec::at(1).access(KeyFlags::RW | KeyFlags::DELETE)],
         history: &[("2.4.0", "Takes more than one member.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(srem),
         ..CommandSpec::BASE
     },

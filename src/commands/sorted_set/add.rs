@@ -23,6 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             ("3.0.2", "Takes the options `XX`, `NX`, `CH` and `INCR`."),
             ("6.2.0", "Takes the options `GT` and `LT`."),
         ],
+        element: ElementAt::Last,
         run: Handler::Keys(zadd),
         ..CommandSpec::BASE
     },
@@ -37,6 +38,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::Write, Flag::DenyOom, Flag::Fast]),
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(READ_UPDATE)],
+        element: ElementAt::At(3),
         run: Handler::Keys(zincrby),
         ..CommandSpec::BASE
     },

@@ -58,6 +58,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::ReadOnly, Flag::Fast]),
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(READ)],
+        element: ElementAt::At(2),
         run: Handler::Keys(zmscore),
         ..CommandSpec::BASE
     },
@@ -73,6 +74,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(READ)],
         history: &[("7.2.0", "Takes the option `WITHSCORE`.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(zrank),
         ..CommandSpec::BASE
     },
@@ -88,6 +90,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(READ)],
         history: &[("7.2.0", "Takes the option `WITHSCORE`.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(zrevrank),
         ..CommandSpec::BASE
     },
@@ -101,6 +104,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         flags: flags(&[Flag::ReadOnly, Flag::Fast]),
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(READ)],
+        element: ElementAt::At(2),
         run: Handler::Keys(zscore),
         ..CommandSpec::BASE
     },

@@ -19,6 +19,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         acl: categories(&[Category::SortedSet]),
         keys: &[KeySpec::at(1).access(KeyFlags::RW | KeyFlags::DELETE)],
         history: &[("2.4.0", "Takes several members.")],
+        element: ElementAt::At(2),
         run: Handler::Keys(zrem),
         ..CommandSpec::BASE
     },
