@@ -74,9 +74,6 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     if config.set_proc_title {
         sys::title::take();
     }
-    if config.disable_thp {
-        sys::process::decline_huge_pages();
-    }
     let log = match logging::start(&config) {
         Ok(log) => log,
         Err(error) => return refuse(&format!("Can't open the log file {}: {error}", config.logfile)),
@@ -87,6 +84,9 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         && let Err(error) = sys::process::daemonize()
     {
         return refuse(&format!("Can't become a daemon: {error}"));
+    }
+    if config.disable_thp && sys::process::decline_unasked_huge_pages() {
+        redstart::raw::huge::allow();
     }
     let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
     sys::crash::install(log_file.as_deref());

@@ -339,7 +339,7 @@ pub struct Config {
     pub oom_score_adj: OomScoreAdj,
     /// The values for a master, a replica, and a background job.
     pub oom_score_adj_values: [i64; 3],
-    /// Switch transparent huge pages off.
+    /// Decline transparent huge pages where the system gives them unasked.
     pub disable_thp: bool,
 
     // Encodings

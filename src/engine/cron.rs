@@ -3,6 +3,7 @@
 use super::{Engine, Mailbox, moderation};
 use crate::clock::Clock;
 use crate::config::AppendFsync;
+use crate::raw::{alloc, huge};
 use crate::world::World;
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ const EXPIRE_SHARE_PER_EFFORT: u64 = 2;
 fn take_in_freed() {
     const BUDGET: Duration = Duration::from_micros(200);
     let start = Instant::now();
-    while crate::raw::alloc::collect(1) == 1 && start.elapsed() < BUDGET {}
+    while alloc::collect(1) == 1 && start.elapsed() < BUDGET {}
 }
 
 impl Engine {
@@ -67,6 +68,10 @@ impl Engine {
     pub fn tick(&mut self, period: Duration) {
         moderation::tick(Instant::now());
         let world = &mut self.world;
+        if huge::rest() {
+            alloc::settle();
+            world.keyspace.settle();
+        }
         world.keyspace.refresh_clock();
         if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;
@@ -86,7 +91,7 @@ impl Engine {
         stats.commands_rate.sample(stats.commands, millis);
         stats.bytes_in_rate.sample(stats.bytes_in, millis);
         stats.bytes_out_rate.sample(stats.bytes_out, millis);
-        let used = crate::raw::alloc::used() as u64;
+        let used = alloc::used() as u64;
         if used > stats.used_memory_peak {
             stats.used_memory_peak = used;
             stats.used_memory_peak_millis = millis;

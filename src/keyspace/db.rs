@@ -590,6 +590,11 @@ impl Keyspace {
         self.dbs.iter().map(|db| db.table.len()).sum()
     }
 
+    /// Growth has paused: gives back memory that was made ready for more keys.
+    pub fn settle(&mut self) {
+        self.dbs.iter_mut().for_each(|db| db.table.settle());
+    }
+
     /// Bytes that the tables take, without their entries.
     pub fn table_bytes(&self) -> usize {
         self.dbs.iter().map(|db| db.table.memory_bytes()).sum()

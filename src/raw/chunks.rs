@@ -5,28 +5,20 @@
 //! 64 KB with cache-line alignment costs a quarter more, since the next size class has to hold the
 //! alignment slack. Regions grow with the stack, from one chunk to 2 MB, so a table of ten thousand
 //! members does not pin megabytes and a table of a billion does not exhaust the kernel's count of
-//! mappings. Only a big table is backed by huge pages: zeroing 2 MB at a time would be felt by a
-//! small one.
-//!
-//! Zeroing a huge page takes from 0.1 ms to, on some virtual machines, 5 ms. An insert must not
-//! wait for that, so when a big region is half used the next one is mapped and a short-lived thread
-//! touches its first byte.
+//! mappings. A big table takes huge pages for its regions as long as they are made ready in time, see
+//! `huge.rs`.
 
-use super::alloc;
+use super::{alloc, huge};
+use crate::sys::mem;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::JoinHandle;
 
 /// Bytes in a chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks in the largest region: 2 MB, one huge page.
-const MAX_REGION: usize = HUGE_PAGE / CHUNK_BYTES;
-const HUGE_PAGE: usize = 2 << 20;
-/// Regions are advised to use huge pages once the stack holds this many chunks. Tests do so at 32 MB; servers never, as it
-/// stands: faulting one in takes 5 ms on some virtual machines, and even on a thread of its own that is felt by an engine
-/// that shares its core.
-const HUGE_FROM: usize = if cfg!(test) { (32 << 20) / CHUNK_BYTES } else { usize::MAX - MAX_REGION };
+const MAX_REGION: usize = huge::BYTES / CHUNK_BYTES;
+/// Regions are huge pages from here on: 4 MB, half a million keys.
+const HUGE_FROM: usize = (4 << 20) / CHUNK_BYTES;
 const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK_BYTES, 64) {
     Ok(layout) => layout,
     Err(_) => panic!("a chunk has a valid layout"),
@@ -36,14 +28,6 @@ const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK_BYTES, 64) {
 pub struct Chunks {
     directory: Vec<NonNull<u8>>,
     regions: Vec<Region>,
-    /// The region to use next, if it is being made ready ahead of time.
-    spare: Option<Box<Spare>>,
-}
-
-/// A region whose huge page is being faulted in by a thread.
-struct Spare {
-    region: Option<Region>,
-    toucher: Option<JoinHandle<()>>,
 }
 
 /// Where consecutive chunks of the stack come from.
@@ -52,12 +36,13 @@ struct Region {
     chunks: u32,
     used: u32,
     mapped: bool,
+    is_huge: bool,
 }
 
 impl Chunks {
     /// An empty stack; allocates nothing.
     pub const fn new() -> Self {
-        Self { directory: Vec::new(), regions: Vec::new(), spare: None }
+        Self { directory: Vec::new(), regions: Vec::new() }
     }
 
     /// How many chunks there are.
@@ -75,7 +60,6 @@ impl Chunks {
         self.directory.len() * CHUNK_BYTES
             + self.directory.capacity() * size_of::<NonNull<u8>>()
             + self.regions.capacity() * size_of::<Region>()
-            + self.spare.as_ref().map_or(0, |_| HUGE_PAGE)
     }
 
     /// The start of chunk `index`.
@@ -94,9 +78,8 @@ impl Chunks {
     pub fn push(&mut self) {
         self.push_cold();
         let region = self.regions.last().expect("the chunk lies in a region");
-        let half = region.chunks as usize == MAX_REGION && region.used as usize == MAX_REGION / 2;
-        if half && self.directory.len() + MAX_REGION > HUGE_FROM && self.spare.is_none() {
-            self.spare = Spare::start();
+        if region.used as usize >= MAX_REGION / 2 && self.directory.len() + MAX_REGION > HUGE_FROM {
+            huge::order();
         }
     }
 
@@ -104,11 +87,10 @@ impl Chunks {
     /// many in a row that are not used yet.
     pub fn push_cold(&mut self) {
         if self.regions.last().is_none_or(|r| r.used == r.chunks) {
-            let region = self.spare.take().and_then(|mut spare| spare.finish());
-            let region = region.unwrap_or_else(|| {
-                let wanted = self.directory.len().clamp(1, MAX_REGION).next_power_of_two();
-                Region::new(wanted, self.directory.len() >= HUGE_FROM)
-            });
+            let ready = if self.directory.len() >= HUGE_FROM { huge::take() } else { None };
+            let region = ready
+                .map(Region::of_huge_page)
+                .unwrap_or_else(|| Region::new(self.directory.len().clamp(1, MAX_REGION).next_power_of_two()));
             self.regions.push(region);
         }
         let region = self.regions.last_mut().expect("a region was just made sure of");
@@ -131,8 +113,6 @@ impl Chunks {
         if region.mapped {
             alloc::count_mapped(-(CHUNK_BYTES as isize));
         }
-        // Shrinking needs no spare.
-        self.spare = None;
         if region.used == 0 {
             self.regions.pop();
         } else {
@@ -140,6 +120,19 @@ impl Chunks {
         }
         if self.directory.capacity() > 64 && self.directory.len() < self.directory.capacity() / 4 {
             self.directory.shrink_to(self.directory.capacity() / 2);
+        }
+    }
+
+    /// Growth has paused: gives back what the last region holds beyond what is used of it.
+    pub fn settle(&mut self) {
+        if let Some(region) = self.regions.last_mut()
+            && region.is_huge
+            && region.used < region.chunks
+        {
+            region.split();
+            let (used, rest) = (region.used as usize, (region.chunks - region.used) as usize);
+            // SAFETY: chunks beyond those used hold nothing but zeroes, and read as zeroes afterwards.
+            unsafe { mem::discard(region.base.add(used * CHUNK_BYTES), rest * CHUNK_BYTES) };
         }
     }
 
@@ -156,58 +149,36 @@ impl Default for Chunks {
     }
 }
 
-impl Spare {
-    /// Maps a region of one huge page and has it touched. None if there is no mapping to be had.
-    fn start() -> Option<Box<Self>> {
-        let region = Region::new(MAX_REGION, true);
-        if !region.mapped {
-            return None;
-        }
-        let first_byte = region.base.as_ptr().expose_provenance();
-        let touch = move || {
-            let first_byte = std::ptr::with_exposed_provenance_mut::<u8>(first_byte);
-            // SAFETY: the region stays mapped until this thread has been joined, and nobody else
-            // uses it before.
-            unsafe { AtomicU8::from_ptr(first_byte) }.store(0, Ordering::Relaxed);
-        };
-        // Without a thread the first insert into the region waits, as it would have anyway.
-        let toucher = std::thread::Builder::new().name("prefault".into()).spawn(touch).ok();
-        Some(Box::new(Self { region: Some(region), toucher }))
-    }
-
-    /// The region, once it has been touched.
-    fn finish(&mut self) -> Option<Region> {
-        if let Some(toucher) = self.toucher.take() {
-            // The thread cannot panic, and if it did nothing would be amiss with the region.
-            let _ = toucher.join();
-        }
-        self.region.take()
-    }
-}
-
-impl Drop for Spare {
-    fn drop(&mut self) {
-        drop(self.finish());
-    }
-}
-
 impl Region {
-    fn new(chunks: usize, huge: bool) -> Self {
-        if let Some(base) = map(chunks * CHUNK_BYTES, huge) {
-            return Self { base, chunks: chunks as u32, used: 0, mapped: true };
+    fn of_huge_page(base: NonNull<u8>) -> Self {
+        Self { base, chunks: MAX_REGION as u32, used: 0, mapped: true, is_huge: true }
+    }
+
+    fn new(chunks: usize) -> Self {
+        if let Some(base) = mem::map(chunks * CHUNK_BYTES) {
+            return Self { base, chunks: chunks as u32, used: 0, mapped: true, is_huge: false };
         }
         // No mapping to be had (their number is limited too): the allocator may still have 64 KB.
         // SAFETY: the layout's size is not zero.
         let base = unsafe { alloc_zeroed(CHUNK_LAYOUT) };
         match NonNull::new(base) {
-            Some(base) => Self { base, chunks: 1, used: 0, mapped: false },
+            Some(base) => Self { base, chunks: 1, used: 0, mapped: false, is_huge: false },
             None => handle_alloc_error(CHUNK_LAYOUT),
+        }
+    }
+
+    /// Is no huge page any more: else the kernel would, sooner or later, back what is given back of it with one again.
+    fn split(&mut self) {
+        if std::mem::take(&mut self.is_huge) {
+            // SAFETY: the range is the region.
+            unsafe { mem::advise_huge(self.base, huge::BYTES, false) };
         }
     }
 
     /// Returns the pages of a chunk that left the stack, which reads as zeroes when it comes back.
     fn discard(&mut self, chunk: NonNull<u8>) {
         debug_assert!(self.mapped, "an allocated region holds one chunk and goes as a whole");
+        self.split();
         #[cfg(target_os = "linux")]
         {
             // SAFETY: the chunk is a page-aligned part of a private anonymous mapping that nothing
@@ -227,69 +198,13 @@ impl Drop for Region {
     fn drop(&mut self) {
         if self.mapped {
             alloc::count_mapped(-(self.used as isize * CHUNK_BYTES as isize));
-            unmap(self.base.as_ptr(), self.chunks as usize * CHUNK_BYTES);
+            // SAFETY: the region was mapped with this size, and nothing refers to its chunks any more.
+            unsafe { mem::unmap(self.base, self.chunks as usize * CHUNK_BYTES) };
         } else {
             // SAFETY: allocated in `new` with this layout.
             unsafe { dealloc(self.base.as_ptr(), CHUNK_LAYOUT) };
         }
     }
-}
-
-/// Maps `bytes` of zeroes, aligned to a huge page when there is one in it.
-#[cfg(unix)]
-fn map(bytes: usize, huge: bool) -> Option<NonNull<u8>> {
-    let slack = if bytes >= HUGE_PAGE { HUGE_PAGE } else { 0 };
-    // SAFETY: a fresh private anonymous mapping at an address of the kernel's choice touches
-    // nothing that exists.
-    let start = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            bytes + slack,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if start == libc::MAP_FAILED {
-        return None;
-    }
-    let start: *mut u8 = start.cast();
-    let lead = if slack == 0 { 0 } else { start.align_offset(HUGE_PAGE) };
-    // SAFETY: lead <= slack, so this stays within the mapping.
-    let base = unsafe { start.add(lead) };
-    if lead > 0 {
-        unmap(start, lead);
-    }
-    if slack > lead {
-        // SAFETY: base + bytes is inside the mapping, slack - lead before its end.
-        unmap(unsafe { base.add(bytes) }, slack - lead);
-    }
-    #[cfg(target_os = "linux")]
-    if huge && slack > 0 {
-        // Only advice: without huge pages the table is slower, not wrong.
-        // SAFETY: the range is the mapping made above.
-        unsafe { libc::madvise(base.cast(), bytes, libc::MADV_HUGEPAGE) };
-    }
-    let _ = huge;
-    NonNull::new(base)
-}
-
-#[cfg(not(unix))]
-fn map(_: usize, _: bool) -> Option<NonNull<u8>> {
-    None
-}
-
-fn unmap(start: *mut u8, bytes: usize) {
-    #[cfg(unix)]
-    {
-        // SAFETY: called only for ranges of mappings made by `map`, which nothing refers to any
-        // more.
-        let rc = unsafe { libc::munmap(start.cast(), bytes) };
-        debug_assert_eq!(rc, 0, "unmapping own memory");
-    }
-    #[cfg(not(unix))]
-    let _ = (start, bytes);
 }
 
 // SAFETY: the stack owns its memory, and no part of it is tied to a thread.
@@ -329,28 +244,33 @@ mod tests {
         assert!(stack.is_empty());
     }
 
-    /// Regions made ready ahead are used, and go with the stack.
+    /// Regions that are huge pages are used like others, and go with the stack.
     #[test]
-    fn spare_regions_come_and_go() {
+    fn huge_regions_come_and_go() {
+        huge::allow();
         let mut stack = Chunks::new();
-        let mut spares = 0;
-        for _ in 0..3 {
+        let mut huge_regions = 0;
+        for _ in 0..100 {
             while stack.len() < HUGE_FROM + 5 * MAX_REGION {
-                let before = stack.spare.is_some();
                 stack.push();
-                spares += usize::from(!before && stack.spare.is_some());
                 // SAFETY: the chunk was just pushed.
-                unsafe { *stack.get(stack.len() - 1).as_ptr() = 1 };
+                unsafe { assert_eq!(stack.get(stack.len() - 1).as_ptr().replace(1), 0) };
             }
-            while stack.len() > HUGE_FROM {
+            huge_regions += stack.regions.iter().filter(|region| region.is_huge).count();
+            stack.push();
+            stack.settle();
+            stack.push();
+            // SAFETY: the chunk was just pushed.
+            assert_eq!(unsafe { *stack.get(stack.len() - 1).as_ptr() }, 0);
+            while stack.len() > HUGE_FROM + MAX_REGION / 2 {
                 stack.pop();
             }
+            assert!(!stack.regions.last().unwrap().is_huge, "no longer whole");
+            if huge_regions > 5 {
+                break;
+            }
         }
-        assert!(spares >= 6, "{spares}");
-        while stack.spare.is_none() {
-            stack.push();
-        }
-        assert!(stack.memory_bytes() > (stack.len() + MAX_REGION) * CHUNK_BYTES);
+        assert!(huge_regions > 0);
     }
 
     /// What a table counts for its memory is what it asked for, directory and all.

@@ -200,6 +200,11 @@ impl<T: Item> Table<T> {
         self.buckets
     }
 
+    /// Growth has paused: gives back memory that was made ready for more of it.
+    pub fn settle(&mut self) {
+        self.rest.settle();
+    }
+
     /// Bytes of the buckets, the child buckets and the directory; neither the items nor this
     /// struct.
     pub fn memory_bytes(&self) -> usize {

@@ -31,14 +31,26 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
-/// Declines huge pages for the whole process where the system gives them unasked: a page of 2 MB is resident as a whole for
-/// the first byte in it, and making one is felt by whoever waits.
-pub fn decline_huge_pages() {
+/// Declines huge pages where the system gives them unasked: such a page is resident as a whole for the first byte in it, and
+/// making one is felt by whoever waits. True if they may be had for the asking.
+pub fn decline_unasked_huge_pages() -> bool {
     #[cfg(target_os = "linux")]
-    // SAFETY: the call takes four numbers. Where the kernel does not know it nothing happens.
-    unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    {
+        /// Linux 6.18.
+        const EXCEPT_ADVISED: i32 = 1 << 1;
+        // SAFETY: the call takes five numbers. A kernel that does not know them says so.
+        let disable = |yes: i32, flags: i32| unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, yes, flags, 0, 0) == 0 };
+        let mode = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        if mode.contains("[madvise]") {
+            // The allocator of large blocks has switched them off altogether.
+            return disable(0, 0);
+        }
+        if mode.contains("[always]") && disable(1, EXCEPT_ADVISED) {
+            return true;
+        }
+        disable(1, 0);
     }
+    false
 }
 
 /// Lets the calling thread stand back behind the others of the process where there are fewer cores than threads that have

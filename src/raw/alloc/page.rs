@@ -72,10 +72,8 @@ pub struct Segment {
     pub free: Cell<u32>,
     /// Those of the free pages that have memory behind them.
     pub warm: Cell<u32>,
-    /// Huge pages were asked for when the segment was mapped.
+    /// The segment is a huge page, of which no part was given back yet.
     pub huge: Cell<bool>,
-    /// …and were declined again, because a part of the segment was given back.
-    pub split: Cell<bool>,
     pub links: [Links; 2],
 }
 
@@ -326,7 +324,7 @@ fn prefetch(block: *const Block) {
 }
 
 impl Segment {
-    /// Makes zeroed memory at a multiple of [`SEGMENT_BYTES`] a segment with all pages free and untouched.
+    /// Makes zeroed memory at a multiple of [`SEGMENT_BYTES`] a segment, whose pages are yet to be called free.
     ///
     /// # Safety
     /// The memory is [`SEGMENT_BYTES`] long, mapped, zeroed and used by nobody.
@@ -334,7 +332,6 @@ impl Segment {
         debug_assert!(at.as_ptr().addr().is_multiple_of(SEGMENT_BYTES));
         // SAFETY: zeroes are a valid header: null pointers, zero counts, false flags. Pages are prepared when taken.
         let segment = unsafe { at.cast::<Segment>().as_ref() };
-        segment.free.set(u32::MAX);
         segment.huge.set(huge);
         segment
     }

@@ -4,6 +4,7 @@
 //! address order, those with memory behind them first: a huge page is used up before the next one is begun.
 use super::heap::Heap;
 use super::page::{Links, PAGE_BYTES, PAGES_PER_SEGMENT, Page, SEGMENT_BYTES, Segment};
+use crate::raw::huge;
 use crate::sys::mem;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -12,9 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Address space is asked for in an eighth of what there is, within these bounds.
 const CHUNK_MIN: usize = SEGMENT_BYTES;
 const CHUNK_MAX: usize = 32 << 20;
-/// From this size of the heap on, huge pages are asked for: never, as it stands. Random reads gained a tenth by them, but
-/// the first touch of each held the engine for 5 ms on a virtual machine, where growing without them stays below 1 ms.
-const HUGE_FROM: usize = usize::MAX / 2;
+/// From this size of the heap on, segments are huge pages, if one is ready: see `huge.rs`.
+const HUGE_FROM: usize = 4 << 20;
+/// The next one is asked for when the segment in use has this many free pages left.
+const HUGE_ORDER_AT: u32 = PAGES_PER_SEGMENT as u32 / 2;
 /// Free pages that keep their memory: this many, or a thirty-second of those in use.
 const WARM_MIN: usize = 32;
 const HEAP_AREA: usize = 64 << 10;
@@ -33,7 +35,8 @@ pub struct Pool {
     /// Mapped address space that is not a segment yet.
     chunk: Option<NonNull<u8>>,
     chunk_bytes: usize,
-    chunk_huge: bool,
+    /// The last segment that was made of a huge page, until growth pauses.
+    newest_huge: Option<&'static Segment>,
     heap_area: Option<NonNull<u8>>,
     heap_area_bytes: usize,
     abandoned: *const Heap,
@@ -57,7 +60,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     lists: [const { Ends { first: null(), last: null() } }; 2],
     chunk: None,
     chunk_bytes: 0,
-    chunk_huge: false,
+    newest_huge: None,
     heap_area: None,
     heap_area_bytes: 0,
     abandoned: null(),
@@ -91,17 +94,14 @@ impl Pool {
         let (segment, list) = match (self.first(List::Warm), self.first(List::Cold)) {
             (Some(segment), _) => (segment, List::Warm),
             (None, Some(segment)) => (segment, List::Cold),
-            (None, None) => (self.add_segment()?, List::Cold),
+            (None, None) => self.add_segment()?,
         };
         let index = self.set_of(segment, list).trailing_zeros();
         let bit = 1 << index;
         self.change(segment, segment.free.get() & !bit, segment.warm.get() & !bit);
         self.in_use += 1;
-        if segment.split.get() && segment.free.get() == segment.warm.get() {
-            // All of it is used again.
-            segment.split.set(false);
-            // SAFETY: the range is one segment of ours.
-            unsafe { mem::advise_huge(segment.start(), SEGMENT_BYTES, true) };
+        if self.reserved >= HUGE_FROM && segment.free.get().count_ones() <= HUGE_ORDER_AT {
+            huge::order();
         }
         Some(segment.page(index as usize))
     }
@@ -180,16 +180,25 @@ impl Pool {
         Some(heap)
     }
 
-    fn add_segment(&mut self) -> Option<&'static Segment> {
+    fn add_segment(&mut self) -> Option<(&'static Segment, List)> {
+        if self.reserved >= HUGE_FROM
+            && let Some(page) = huge::take()
+        {
+            self.reserved += SEGMENT_BYTES;
+            // SAFETY: the page is ours, zeroed, and a segment's size and alignment.
+            let segment: &'static Segment = unsafe { Segment::create(page, true) };
+            self.change(segment, u32::MAX, u32::MAX);
+            self.newest_huge = Some(segment);
+            return Some((segment, List::Warm));
+        }
         if self.chunk_bytes == 0 {
             let wish = (self.reserved / 8 / SEGMENT_BYTES * SEGMENT_BYTES).clamp(CHUNK_MIN, CHUNK_MAX);
             let (at, bytes) = match mem::map_aligned(wish, SEGMENT_BYTES) {
                 Some(at) => (at, wish),
                 None => (mem::map_aligned(CHUNK_MIN, SEGMENT_BYTES)?, CHUNK_MIN),
             };
-            self.chunk_huge = self.reserved >= HUGE_FROM;
             // SAFETY: the range was mapped a moment ago.
-            unsafe { mem::advise_huge(at, bytes, self.chunk_huge) };
+            unsafe { mem::advise_huge(at, bytes, false) };
             self.chunk = Some(at);
             self.chunk_bytes = bytes;
             self.reserved += bytes;
@@ -198,18 +207,28 @@ impl Pool {
         self.chunk_bytes -= SEGMENT_BYTES;
         // SAFETY: the chunk is a whole number of zeroed segments, and this one is given out once. Stepping past the
         // last one gives the end of the mapping.
-        let segment = unsafe {
+        let segment: &'static Segment = unsafe {
             self.chunk = Some(at.add(SEGMENT_BYTES));
-            Segment::create(at, self.chunk_huge)
+            Segment::create(at, false)
         };
-        self.link(segment, List::Cold);
-        Some(segment)
+        self.change(segment, u32::MAX, 0);
+        Some((segment, List::Cold))
+    }
+
+    /// Growth has paused: gives back what the last huge page holds beyond what is used of it.
+    pub fn settle(&mut self) {
+        if let Some(segment) = self.newest_huge.take()
+            && segment.warm.get() != 0
+        {
+            self.discard(segment);
+        }
     }
 
     /// Gives a segment without used pages back to the kernel.
     fn unmap(&mut self, segment: &'static Segment) {
         debug_assert_eq!(segment.free.get(), u32::MAX);
         self.change(segment, 0, 0);
+        self.newest_huge.take_if(|newest| std::ptr::eq(*newest, segment));
         self.reserved -= SEGMENT_BYTES;
         // SAFETY: no page of the segment has a live block or an owner, and no list leads to it any more.
         unsafe { mem::unmap(segment.start(), SEGMENT_BYTES) };
@@ -217,9 +236,8 @@ impl Pool {
 
     /// Gives the memory of a segment's free pages back to the kernel.
     fn discard(&mut self, segment: &'static Segment) {
-        if segment.huge.get() && !segment.split.get() {
+        if segment.huge.take() {
             // Else the kernel would, sooner or later, back the holes with a huge page again.
-            segment.split.set(true);
             // SAFETY: the range is one segment of ours.
             unsafe { mem::advise_huge(segment.start(), SEGMENT_BYTES, false) };
         }
