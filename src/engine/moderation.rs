@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// What is asked for; Linux adds its timer slack of 50 µs.
 const NAP: Duration = Duration::from_micros(5);
 /// Batches of requests a second from which on naps are tried.
-const RATE_MIN: u64 = 30_000;
+const RATE_MIN: u64 = 12_000;
 /// A nap is to gather this many batches; after so many in a row that did not there are no more.
 const GATHER_MIN: u64 = 3;
 const POOR_MAX: u8 = 8;

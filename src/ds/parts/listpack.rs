@@ -787,10 +787,32 @@ impl<'a> Encoded<'a> {
     fn write(&self, gap: &mut [u8]) {
         let (head, rest) = gap.split_at_mut(self.head_len);
         let (text, back) = rest.split_at_mut(self.text.len());
-        head.copy_from_slice(&self.head[..self.head_len]);
-        text.copy_from_slice(self.text);
+        copy(head, &self.head[..self.head_len]);
+        copy(text, self.text);
         let (bytes, size) = back_length(self.head_len + self.text.len());
-        back.copy_from_slice(&bytes[..size]);
+        copy(back, &bytes[..size]);
+    }
+}
+
+/// Copies what is mostly a handful of bytes: two moves that may overlap, where a call would cost more.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    let len = from.len();
+    match len {
+        1 => to[0] = from[0],
+        2..4 => {
+            to[..2].copy_from_slice(&from[..2]);
+            to[len - 1] = from[len - 1];
+        }
+        4..8 => {
+            to[..4].copy_from_slice(&from[..4]);
+            to[len - 4..].copy_from_slice(&from[len - 4..]);
+        }
+        8..=16 => {
+            to[..8].copy_from_slice(&from[..8]);
+            to[len - 8..].copy_from_slice(&from[len - 8..]);
+        }
+        _ => to.copy_from_slice(from),
     }
 }
 
