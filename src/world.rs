@@ -355,6 +355,8 @@ pub struct MemoryGuard {
     pub left: isize,
     /// Eviction ran out of time and goes on between turns.
     pub unfinished: bool,
+    /// Evicted values are freed on another thread up to this ticket (see `LazyFree::ticket`).
+    pub evicted_until: Option<u64>,
     /// Since when there has been too little memory.
     pub exceeded_since: Option<Instant>,
 }
@@ -366,7 +368,7 @@ impl MemoryGuard {
 
 impl Default for MemoryGuard {
     fn default() -> Self {
-        MemoryGuard { left: Self::UNLIMITED, unfinished: false, exceeded_since: None }
+        MemoryGuard { left: Self::UNLIMITED, unfinished: false, evicted_until: None, exceeded_since: None }
     }
 }
 

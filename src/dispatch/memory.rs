@@ -130,11 +130,22 @@ fn evict(world: &mut World) -> Outcome {
         if !is_over(world) || freed >= excess {
             break Outcome::Enough;
         }
+        if let Some(ticket) = world.memory.evicted_until {
+            // What is on its way out still counts, and further keys must not go for it.
+            if !world.keyspace.env.lazyfree.is_freed(ticket) {
+                break Outcome::Unfinished;
+            }
+            world.memory.evicted_until = None;
+            look_around(world);
+            continue;
+        }
         let Some(victim) = world.keyspace.pick_victim(policy, samples) else {
             break if wait_for_garbage(world, start, budget) { Outcome::Enough } else { Outcome::Exhausted };
         };
         let (removal, before) = (Instant::now(), alloc::used_by_thread());
-        world.keyspace.evict(victim, world.config.lazyfree_lazy_eviction);
+        if world.keyspace.evict(victim, world.config.lazyfree_lazy_eviction) {
+            world.memory.evicted_until = Some(world.keyspace.env.lazyfree.ticket());
+        }
         freed += before - alloc::used_by_thread();
         world.note_latency("eviction-del", removal.elapsed());
         publish::close_background(world);

@@ -17,7 +17,8 @@ pub async fn run(mailbox: Mailbox) {
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
             let wait = match (world.memory.unfinished, engine.waits_for_freeing()) {
-                (true, _) => Some(0),
+                // While what was evicted is freed there is nothing to do but wait.
+                (true, _) => Some(world.memory.evicted_until.is_some() as i64),
                 (_, true) => Some(1),
                 _ => next.map(|at| at - world.keyspace.env.clock.millis()),
             };

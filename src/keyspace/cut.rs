@@ -259,7 +259,7 @@ impl Cut {
             self.queue.pop_front();
             let place = std::mem::replace(&mut self.large[label as usize].place, Place::Recorded);
             if let Place::Orphan(value) = place {
-                garbage(Garbage::Huge(value));
+                garbage(Garbage::Orphan(value));
             }
         }
         Progress::Going
@@ -515,7 +515,7 @@ impl Keyspace {
                         });
                     }
                 }
-                Place::Orphan(value) => self.env.lazyfree.send(Garbage::Huge(value)),
+                Place::Orphan(value) => self.env.lazyfree.send(Garbage::Orphan(value)),
                 _ => {}
             }
         }

@@ -63,10 +63,10 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             shared_numbers: true,
-            lazyfree_user_del: false,
-            lazyfree_user_flush: false,
-            lazyfree_server_del: false,
-            lazyfree_expire: false,
+            lazyfree_user_del: true,
+            lazyfree_user_flush: true,
+            lazyfree_server_del: true,
+            lazyfree_expire: true,
             bulk_max: 512 << 20,
             hll_sparse_max_bytes: 3000,
             rdb_compression: true,
@@ -266,9 +266,7 @@ pub struct Keyspace {
     hash_seed: u64,
 }
 
-/// Values of more allocations than this are freed on another thread in any case: at most half a millisecond of work.
-const HUGE_EFFORT: usize = 2_000;
-/// Values of more allocations than this are freed on another thread where laziness is asked for.
+/// Values of more allocations than this are freed on another thread, unless the configuration says otherwise.
 const LAZY_FREE_MIN_EFFORT: usize = 64;
 
 impl Keyspace {
@@ -449,6 +447,15 @@ impl Keyspace {
         }
     }
 
+    /// True if it takes longer to free a database than to send it to another thread.
+    pub fn is_worth_sending(&self, index: DbIndex) -> bool {
+        let table = &self.db(index).table;
+        if table.len() > LAZY_FREE_MIN_EFFORT {
+            return true;
+        }
+        table.iter().map(|entry| super::value::free_effort(&entry)).sum::<usize>() > LAZY_FREE_MIN_EFFORT
+    }
+
     /// Removes every key of a database, on another thread if `lazily`. Returns how many there were.
     pub fn flush(&mut self, index: DbIndex, lazily: bool) -> u64 {
         let fresh = Table::new(self.hash_seed);
@@ -551,7 +558,8 @@ impl Keyspace {
             if let Some(old) = table.remove(hash, entry.key()) {
                 meta.entry_left(&old);
                 meta.fields.left(&old);
-                discard(&mut self.env, old, false);
+                let lazily = self.env.settings.lazyfree_server_del;
+                discard(&mut self.env, old, lazily);
             }
         }
         meta.volatile += entry.deadline().is_some() as usize;
@@ -611,22 +619,29 @@ pub fn discard(env: &mut Env, entry: Entry, lazily: bool) {
     {
         return cut.adopt(entry.into_value());
     }
-    let effort = super::value::free_effort(&entry);
-    if lazily && effort > LAZY_FREE_MIN_EFFORT {
+    if lazily && is_worth_sending(&entry) {
         env.lazyfree.send(Garbage::Entry(entry));
-    } else if effort > HUGE_EFFORT {
-        env.lazyfree.send(Garbage::Huge(entry.into_value()));
     }
 }
 
-/// Sends the value away if dropping it would hold the engine up; the entry is an integer then, about to be overwritten.
-pub(super) fn send_huge_away(env: &mut Env, entry: &mut Entry) {
+/// Frees the value of an entry that is about to be overwritten, on another thread if that is worth it and nobody forbade it.
+pub(super) fn discard_value(env: &mut Env, entry: &mut Entry) {
     let take = |entry: &mut Entry| entry.map_value(|value| (crate::raw::entry::Value::Int(0), value));
     match &mut env.cut {
         Some(cut) if cut.wants(entry) => cut.adopt(take(entry)),
-        _ if super::value::free_effort(entry) > HUGE_EFFORT => env.lazyfree.send(Garbage::Huge(take(entry))),
+        _ if env.settings.lazyfree_server_del && is_worth_sending(entry) => env.lazyfree.send(Garbage::Value(take(entry))),
         _ => {}
     }
+}
+
+/// True if freeing it takes longer than sending it to another thread.
+fn is_worth_sending(entry: &Entry) -> bool {
+    super::value::free_effort(entry) > LAZY_FREE_MIN_EFFORT
+}
+
+/// The command by which followers hear that a key expired or was evicted: UNLINK only if there is something to free lazily.
+pub fn removal_command(entry: &Entry, lazily: bool) -> &'static [u8] {
+    if lazily && is_worth_sending(entry) { b"UNLINK" } else { b"DEL" }
 }
 
 #[inline]
@@ -683,8 +698,8 @@ pub(super) fn expire(meta: &mut DbMeta, env: &mut Env, entry: Entry) {
     meta.fields.left(&entry);
     env.stats.expired += 1;
     let key = entry.key();
-    let unlink = env.settings.lazyfree_expire;
-    env.effects.propagate_before(meta.index, || OwnedRequest::build([if unlink { &b"UNLINK"[..] } else { &b"DEL"[..] }, key]));
+    let lazily = env.settings.lazyfree_expire;
+    env.effects.propagate_before(meta.index, || OwnedRequest::build([removal_command(&entry, lazily), key]));
     env.effects.went_away(meta.index, key, Event::EXPIRED);
-    discard(env, entry, unlink);
+    discard(env, entry, lazily);
 }

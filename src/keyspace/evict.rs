@@ -8,7 +8,7 @@
 //! Keys with a deadline are not kept apart. Their slots are flagged in the table, so a random bucket shows them without a
 //! look at its entries; and where too few slots are flagged for that, a walk around the table goes on where the last ended.
 
-use super::db::{Db, Env, Keyspace, before_change, discard};
+use super::db::{Db, Env, Keyspace, before_change, discard, removal_command};
 use super::effects::Event;
 use super::value::Entry;
 use crate::config::MaxmemoryPolicy;
@@ -66,24 +66,27 @@ impl Keyspace {
         victim
     }
 
-    /// Removes a key that was picked. It is freed on another thread if `lazily` and it is large. The caller publishes.
-    pub fn evict(&mut self, victim: Victim, lazily: bool) {
+    /// Removes a key that was picked. It is freed on another thread if `lazily` and it is large; then the result is true. The
+    /// caller publishes.
+    pub fn evict(&mut self, victim: Victim, lazily: bool) -> bool {
         let Victim { db, key } = victim;
         let (Db { table, meta }, env) = self.db_mut(db);
         let hash = table.hash(&key);
         if env.cut.is_some() {
             before_change(&mut table.slot(hash, &key), meta, env);
         }
+        let before = env.lazyfree.ticket();
         if let Some(entry) = table.remove(hash, &key) {
             meta.entry_left(&entry);
             meta.fields.left(&entry);
             env.stats.evicted += 1;
-            env.effects.propagate_before(db, || OwnedRequest::build([if lazily { &b"UNLINK"[..] } else { b"DEL" }, &key]));
+            env.effects.propagate_before(db, || OwnedRequest::build([removal_command(&entry, lazily), &key]));
             env.effects.went_away(db, &key, Event::EVICTED);
-            // Here or nowhere else: what another thread frees later would be missing now, and further keys would go for it.
-            if lazily || env.cut.is_some() { discard(env, entry, lazily) } else { drop(entry) }
+            discard(env, entry, lazily);
         }
+        let sent = env.lazyfree.ticket() != before;
         self.evictor.reclaim(key);
+        sent
     }
 
     fn pick_random(&mut self, evictor: &mut Evictor, policy: MaxmemoryPolicy) -> Option<Victim> {

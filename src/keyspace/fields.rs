@@ -142,7 +142,8 @@ impl Handle<'_> {
         if empty {
             let entry = found.remove();
             meta.entry_left(&entry);
-            discard(env, entry, false);
+            let lazily = env.settings.lazyfree_expire;
+            discard(env, entry, lazily);
             env.effects.went_away(meta.index, key, Event::DEL);
         }
         removed

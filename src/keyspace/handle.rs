@@ -3,7 +3,7 @@
 //! Every method that changes something takes the `Event` that names the change. Removing, creating and re-deadlining keep
 //! the counters of volatile keys right. A `Handle` lives for one change; look the key up again for the next.
 
-use super::db::{DbMeta, Env, discard, send_huge_away};
+use super::db::{DbMeta, Env, discard, discard_value};
 use super::effects::Event;
 use super::value::{Entry, Str, Text, Typed, ValueType, WrongType, type_of};
 use crate::raw::entry::{Lent, PayloadMut, Value};
@@ -88,7 +88,7 @@ impl<'a> Handle<'a> {
                 let was_volatile = found.get().deadline().is_some();
                 self.meta.fields.left(&found.get());
                 found.update(|mut entry| {
-                    send_huge_away(self.env, &mut entry);
+                    discard_value(self.env, &mut entry);
                     let entry = if was_volatile || deadline.is_some() { entry.set_deadline(deadline) } else { entry };
                     let mut entry = match number {
                         Some(n) => entry.set_value(Value::Int(n)),
@@ -326,7 +326,8 @@ impl<'a> Handle<'a> {
         if empty {
             let entry = found.remove();
             meta.entry_left(&entry);
-            discard(env, entry, false);
+            let lazily = env.settings.lazyfree_server_del;
+            discard(env, entry, lazily);
             env.effects.went_away(meta.index, self.key, Event::DEL);
         }
         Ok(Some(result))
@@ -422,7 +423,7 @@ impl<'a> Handle<'a> {
                 let clock = self.env.used_clock(found.get().clock());
                 self.meta.fields.left(&found.get());
                 found.update(|mut entry| {
-                    send_huge_away(self.env, &mut entry);
+                    discard_value(self.env, &mut entry);
                     let mut entry = change(entry);
                     entry.set_clock(clock);
                     self.meta.fields.arrived(&entry);

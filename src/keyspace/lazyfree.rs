@@ -11,8 +11,10 @@ use std::sync::mpsc::{Sender, channel};
 pub enum Garbage {
     Table(Table<Entry>),
     Entry(Entry),
-    /// A value so large that it is sent away whether or not anybody asked for laziness; it does not count as lazily freed.
-    Huge(Value<Object>),
+    /// A value that was overwritten.
+    Value(Value<Object>),
+    /// A value that a snapshot was the last to need; it does not count as lazily freed.
+    Orphan(Value<Object>),
     /// Anything else, and of how many objects it consists.
     Other(Box<dyn Send>, u64),
 }
@@ -21,8 +23,8 @@ impl Garbage {
     fn objects(&self) -> u64 {
         match self {
             Garbage::Table(table) => table.len() as u64,
-            Garbage::Entry(_) => 1,
-            Garbage::Huge(_) => 0,
+            Garbage::Entry(_) | Garbage::Value(_) => 1,
+            Garbage::Orphan(_) => 0,
             Garbage::Other(_, objects) => *objects,
         }
     }

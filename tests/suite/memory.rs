@@ -119,3 +119,45 @@ fn what_waits_for_a_replica_is_counted_apart() {
     let after = apart(&mut client);
     assert!((after - during).abs() < change, "{during} {after}");
 }
+
+/// A value that was evicted and on its way out was not counted, so that further keys went for it until it was gone.
+#[test]
+fn nothing_else_is_evicted_for_a_value_on_its_way_out() {
+    let server =
+        Server::ours(&["--maxmemory-policy", "volatile-ttl", "--maxmemory-samples", "64", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    client.set_patience(Duration::from_secs(60));
+    for n in 0..200 {
+        let members = (0..1000).fold("SADD big".to_owned(), |add, i| format!("{add} member:{}", n * 1000 + i));
+        client.run(&members);
+    }
+    client.run("EXPIRE big 1000");
+    (0..100).for_each(|n| drop(client.run(&format!("SET small:{n} {} EX 2000", "x".repeat(100)))));
+    let limit = client.figure("used_memory") - (1 << 20);
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    let start = Instant::now();
+    while client.figure("used_memory") > limit || client.figure("lazyfreed_objects") == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "there is still too little memory");
+    }
+    assert_eq!(client.run("EXISTS big").integer(), Some(0));
+    // The choice is by sample.
+    let evicted = client.figure("evicted_keys");
+    assert!(evicted < 50, "{evicted}");
+}
+
+/// A million members were freed by another thread though that was forbidden, and nobody could see how long it takes.
+#[test]
+fn freeing_on_the_spot_counts_as_time_of_the_cycle() {
+    let server = Server::ours(&["--lazyfree-lazy-expire", "no", "--latency-monitor-threshold", "1"]);
+    let mut client = server.client();
+    client.set_patience(Duration::from_secs(60));
+    client.run("EVAL 'for i = 1, 200000 do redis.call(\"SADD\", KEYS[1], \"m\" .. i) end' 1 big");
+    assert_eq!(client.run("PEXPIRE big 10").integer(), Some(1));
+    let start = Instant::now();
+    while client.run("DBSIZE").integer() != Some(0) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it did not expire");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(client.run("LATENCY HISTORY expire-cycle").items().is_some_and(|events| !events.is_empty()));
+    assert_eq!(client.figure("lazyfreed_objects"), 0);
+}

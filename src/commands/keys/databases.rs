@@ -94,17 +94,19 @@ fn swapdb(ctx: &mut KeysCtx<'_>) -> CommandResult {
 }
 
 fn flush(ctx: &mut KeysCtx<'_>, databases: std::ops::Range<u32>) -> CommandResult {
+    let keyspace = &mut ctx.db.keyspace;
     let lazily = match ctx.args.len() {
-        1 => ctx.db.keyspace.env.settings.lazyfree_user_flush,
+        // What is configured holds for what is worth it, as with DEL.
+        1 => keyspace.env.settings.lazyfree_user_flush && databases.clone().any(|db| keyspace.is_worth_sending(DbIndex(db))),
         2 if ctx.args.is(1, "SYNC") => false,
         2 if ctx.args.is(1, "ASYNC") => true,
         _ => return Err(error::SYNTAX),
     };
     // Also whoever wants to wait until all is freed waits alone, unless something follows that must come next.
-    let waits = !lazily && ctx.may_block && !ctx.db.keyspace.env.obeys;
+    let waits = !lazily && ctx.may_block && !keyspace.env.obeys;
     let mut keys = 0;
     for index in databases.map(DbIndex) {
-        keys += ctx.db.keyspace.flush(index, lazily || waits);
+        keys += keyspace.flush(index, lazily || waits);
     }
     // Replicas flush as well even if nothing was there: they may hold what this server never saw.
     ctx.db.propagate_as(ctx.args.from(0));

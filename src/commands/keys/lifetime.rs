@@ -8,6 +8,7 @@ use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::keyspace::Event;
+use crate::keyspace::db::removal_command;
 use crate::resp::request::Args;
 use crate::types::UnixMillis;
 
@@ -226,8 +227,9 @@ fn set_deadline(ctx: &mut KeysCtx<'_>, amount: Amount) -> CommandResult {
     let env = &ctx.db.keyspace.env;
     if deadline <= env.expiry_now() && env.active_expire {
         let lazily = env.settings.lazyfree_expire;
+        let command = ctx.db.peek(key).map_or(&b"DEL"[..], |entry| removal_command(&entry, lazily));
         ctx.db.keyspace.delete(ctx.db.index, key, lazily, Event::DEL);
-        ctx.db.propagate_as([if lazily { &b"UNLINK"[..] } else { b"DEL" }, key]);
+        ctx.db.propagate_as([command, key]);
         return Ok(Flow::Done);
     }
     ctx.db.entry(key).set_deadline(Some(deadline), Event::EXPIRE);

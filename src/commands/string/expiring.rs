@@ -82,7 +82,7 @@ fn getex(ctx: &mut KeysCtx<'_>) -> CommandResult {
         (Change::Expire(expiry), Some(at)) if expiry.is_absolute() && at <= ctx.db.expiry_now() => {
             let lazily = ctx.db.keyspace.env.settings.lazyfree_expire;
             ctx.db.keyspace.delete(ctx.db.index, key, lazily, Event::DEL);
-            ctx.db.propagate_as([if lazily { &b"UNLINK"[..] } else { b"DEL" }, key]);
+            ctx.db.propagate_as([&b"DEL"[..], key]);
         }
         (_, Some(at)) => {
             ctx.db.entry(key).set_deadline(Some(at), Event::EXPIRE);

@@ -51,6 +51,7 @@ fn restore_with_deadlines() {
         > PEXPIRETIME k
         1700000002000
         # What is past its deadline only removes what it replaces.
+        # config lazyfree-lazy-server-del no
         > RESTORE k 1600000000000 "\x00\x01v\t\x00A\xfa\x9f~M\xbe\xe9\x7f" ABSTTL REPLACE
         +OK
         ~ DEL k

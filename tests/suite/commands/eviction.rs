@@ -47,12 +47,28 @@ fn without_eviction_commands_that_add_are_refused() {
 
 #[test]
 fn evicted_keys_propagate_and_are_heard_of() {
+    // Followers are asked to free lazily what is worth it, if this server does so itself.
+    let add = (0..300).fold("SADD a".to_owned(), |add, n| format!("{add} m{n}"));
     for (lazily, verb) in [("no", "DEL"), ("yes", "UNLINK")] {
         check(&format!(
             r#"
             # config lazyfree-lazy-eviction {lazily}
+            # config maxmemory-policy allkeys-lru
+            > {add}
+            300
+            # config maxmemory 1
+            > PING
+            +PONG
+            ~ {verb} a
+            ! evicted a
+            "#
+        ));
+    }
+    for lazily in ["no", "yes"] {
+        check(&format!(
+            r#"
+            # config lazyfree-lazy-eviction {lazily}
             > SET a 1
-            +OK
             2> WATCH a
             +OK
             2> MULTI
@@ -61,7 +77,7 @@ fn evicted_keys_propagate_and_are_heard_of() {
             # config maxmemory 1
             > PING
             +PONG
-            ~ {verb} a
+            ~ DEL a
             ! evicted a
             > SET a 1
             -OOM command not allowed when used memory > 'maxmemory'.

@@ -129,10 +129,14 @@ fn a_deadline_that_is_over_deletes() {
         ~
         "#,
     );
-    let mut kit = Kit::new();
-    kit.world.config.lazyfree_lazy_expire = true;
-    kit.world.adopt_config();
-    kit.play("> SET a v\n> EXPIRE a -1\n1\n~ UNLINK a\n! del a");
+    // Followers are asked to free lazily what is worth it, if this server does so itself.
+    for (lazily, members, command) in [("yes", 3, "DEL"), ("yes", 300, "UNLINK"), ("no", 300, "DEL")] {
+        let mut kit = Kit::new();
+        kit.play(&format!("# config lazyfree-lazy-expire {lazily}"));
+        let add = (0..members).fold("SADD a".to_owned(), |add, n| format!("{add} m{n}"));
+        kit.play(&format!("> {add}\n> EXPIRE a -1\n1\n~ {command} a\n! del a"));
+        kit.play(&format!("> {add}\n> PEXPIRE a 10\n1\n# advance 11\n> GET a\nnil\n~ {command} a\n! expired a"));
+    }
 }
 
 #[test]

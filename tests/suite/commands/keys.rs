@@ -65,6 +65,37 @@ fn a_string_however_long_is_freed_on_the_spot() {
     }
 }
 
+/// A "no" was not obeyed for what takes more than half a millisecond, and the default was "no".
+#[test]
+fn values_go_to_another_thread_unless_the_configuration_forbids() {
+    let directives = [
+        ("user-del", "DEL big"),
+        ("server-del", "SET big x"),
+        ("server-del", "RENAME small big"),
+        ("server-del", "SUNIONSTORE big small"),
+        ("expire", "EXPIRE big 0"),
+        ("eviction", "CONFIG SET maxmemory 1 maxmemory-policy allkeys-random"),
+    ];
+    for (directive, request) in directives {
+        for (value, sent) in [(None, 1), (Some("yes"), 1), (Some("no"), 0)] {
+            let mut kit = Kit::new();
+            if let Some(value) = value {
+                kit.play(&format!("# config lazyfree-lazy-{directive} {value}"));
+            }
+            kit.run("SADD small a");
+            kit.run(&(0..10_000).fold("SADD big".to_owned(), |add, n| format!("{add} member:{n}")));
+            kit.run(request);
+            kit.run("PING");
+            assert_eq!(kit.world.keyspace.env.lazyfree.ticket(), sent, "{request}, lazyfree-lazy-{directive} {value:?}");
+        }
+    }
+    let mut kit = Kit::new();
+    kit.play("# config lazyfree-lazy-user-del no");
+    kit.run(&(0..10_000).fold("SADD big".to_owned(), |add, n| format!("{add} member:{n}")));
+    kit.run("UNLINK big");
+    assert_eq!(kit.world.keyspace.env.lazyfree.ticket(), 1);
+}
+
 #[test]
 fn exists_and_touch_count_repeats() {
     check(
@@ -375,12 +406,16 @@ fn a_flush_is_lazy_when_configured_or_asked_for() {
         ("FLUSHALL ASYNC", false, 2),
         ("FLUSHALL SYNC", true, 2),
         ("MULTI\n+OK\n> FLUSHALL\n+QUEUED\n> EXEC\n[+OK]", false, 0),
-        ("MULTI\n+OK\n> FLUSHALL\n+QUEUED\n> EXEC\n[+OK]", true, 2),
+        // Two keys are not worth it.
+        ("MULTI\n+OK\n> FLUSHALL\n+QUEUED\n> EXEC\n[+OK]", true, 0),
+        ("SADD big {}\n300\n> MULTI\n+OK\n> FLUSHALL\n+QUEUED\n> EXEC\n[+OK]", true, 3),
+        ("MULTI\n+OK\n> FLUSHALL ASYNC\n+QUEUED\n> EXEC\n[+OK]", false, 2),
     ] {
         let mut kit = Kit::new();
         kit.world.config.lazyfree_lazy_user_flush = lazy_flush;
         kit.world.adopt_config();
         kit.play("> SET a 1\n> SET b 2");
+        let request = request.replace("{}", &(0..300).map(|n| format!("m{n}")).collect::<Vec<_>>().join(" "));
         kit.play(&if request.contains('\n') { format!("> {request}") } else { format!("> {request}\n+OK") });
         let lazyfree = &kit.world.keyspace.env.lazyfree;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);

@@ -275,6 +275,7 @@ fn popping_propagates_what_was_taken() {
         []
         ~
         !
+        # config lazyfree-lazy-server-del no
         > SPOP s 3
         ["a"]
         ~ DEL s
