@@ -269,7 +269,7 @@ pub fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
     }
     if !config.unixsocket.is_empty() {
         let permissions = (config.unixsocketperm != 0).then_some(config.unixsocketperm as u32);
-        bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, config.tcp_backlog as i32)?));
+        bound.push(Bound::Unix(listener::bind_unix(&config.unixsocket, permissions, backlog(config))?));
     }
     Ok(bound)
 }
@@ -315,7 +315,7 @@ fn bind_tcp(config: &Config, plan: Plan) -> Result<Vec<std::net::TcpListener>, B
         return Ok(bound);
     }
     for address in config.bind.iter().filter(|address| !address.is_empty()) {
-        match listener::bind_tcp(address, port, config.tcp_backlog as i32) {
+        match listener::bind_tcp(address, port, backlog(config)) {
             Ok(listener) => {
                 // With a port of the system's choice every further address takes the same.
                 port = listener.local_addr().map_or(port, |a| a.port());
@@ -326,6 +326,15 @@ fn bind_tcp(config: &Config, plan: Plan) -> Result<Vec<std::net::TcpListener>, B
         }
     }
     Ok(bound)
+}
+
+/// How many connections may wait to be accepted. What was set is obeyed. Where nobody set anything the room is larger than the
+/// number that is shown: it costs nothing, and of thousands of clients that come at once those for whom there is none try again
+/// only after a second, after two, after four.
+fn backlog(config: &Config) -> i32 {
+    /// What the kernel allows by default.
+    const AMPLE: i32 = 4096;
+    if config.tcp_backlog == Config::default().tcp_backlog { AMPLE } else { config.tcp_backlog as i32 }
 }
 
 fn is_missing_address(error: &std::io::Error) -> bool {

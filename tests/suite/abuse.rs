@@ -307,6 +307,29 @@ fn connections_that_come_and_go() {
     }
 }
 
+/// Of clients that came all at once those behind the first 512 had to wait for a second before they could try again.
+#[test]
+fn clients_that_come_at_once_find_room_to_wait() {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
+    if allowed.is_none_or(|allowed: usize| allowed < 600) {
+        return;
+    }
+    let server = Server::ours(&[]);
+    assert_eq!(server.client().run("CONFIG GET tcp-backlog").items().map(|pair| pair[1].lossy()), Some("511".to_owned()));
+    let tell = |signal: &str| {
+        let told = std::process::Command::new("kill").args([signal, &server.pid().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "{signal}");
+    };
+    // Nobody is accepted meanwhile.
+    tell("-STOP");
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let patience = Duration::from_millis(900);
+    let clients: Vec<_> = (0..600).map(|_| TcpStream::connect_timeout(&address, patience)).collect();
+    tell("-CONT");
+    assert_eq!(clients.iter().filter(|client| client.is_err()).count(), 0);
+    wait_until("all are accepted", || server.client().figure("connected_clients") > 600);
+}
+
 #[test]
 fn one_client_with_very_many_patterns() {
     for _ in 0..rounds() {
