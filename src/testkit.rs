@@ -161,6 +161,9 @@ impl Kit {
                 false => dispatch::go_on(&mut self.world, &mut self.session, request.args(), paused),
             };
         }
+        while let dispatch::Step::More = step {
+            step = dispatch::run_on(&mut self.world, &mut self.session, request.args(), command);
+        }
         if let dispatch::Step::Wait(BlockOn { freed: Some(_), .. }) = step {
             dispatch::freed(&mut self.world, &mut self.session, command);
         }

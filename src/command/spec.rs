@@ -25,6 +25,9 @@ pub enum Flow {
     RunQueue,
     /// Nothing was written: run the script that the handler prepared (EVAL, FCALL).
     RunScript,
+    /// What was written is part of the reply: run the request again for the rest, after others had their turn. The handler
+    /// keeps in `Session::progress` how far it came. Only where it `may_block`.
+    More,
 }
 
 /// The function behind a command. The kind states its reach.

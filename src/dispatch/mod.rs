@@ -41,6 +41,8 @@ pub enum Step {
     /// This one runs a script that takes long: others are to be answered before `go_on`. Or its script is stopped in the debugger
     /// (`Paused::awaits_client`): `debug` or `end_debugging` is to follow.
     Pause(Box<Paused>),
+    /// This one is in the middle: others are to have their turn before `run_on`.
+    More,
 }
 
 /// What running something that may take long came to.
@@ -368,6 +370,15 @@ pub fn retry(world: &mut World, session: &mut Session, args: Args<'_>, command: 
     }
 }
 
+/// Goes on with a request that was left in the middle: it was counted and admitted when it came.
+pub fn run_on(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>) -> Step {
+    let start = session.out.mark();
+    match command {
+        Some(at) => run(world, session, args, at, start, false),
+        None => Step::Next,
+    }
+}
+
 /// Answers a request that waited for keys in vain: as its timeout would, or with an error.
 pub fn give_up(world: &mut World, session: &mut Session, args: Args<'_>, command: Option<u16>, error: Option<CommandError>) {
     let start = session.out.mark();
@@ -493,6 +504,10 @@ fn conclude(
         world.last_ended = Some(ended);
         ended.duration_since(timer).as_nanos() as u64
     });
+    if result == Ok(Flow::More) {
+        return leave_for_now(world, session, start, nanos.unwrap_or(0));
+    }
+    let nanos = if session.progress.done == 0 { nanos } else { end_progress(session, nanos) };
     let waits = match &result {
         Ok(Flow::Block) => true,
         // A key of another type is not what the client waits for; only XREADGROUP is told. That a destination is of another
@@ -532,7 +547,7 @@ fn conclude(
             session.out.rewind(start);
             Step::Next
         }
-        Ok(Flow::Block | Flow::RunQueue | Flow::RunScript) => Step::Next,
+        Ok(Flow::Block | Flow::RunQueue | Flow::RunScript | Flow::More) => Step::Next,
         Err(refusal) => {
             debug_assert_eq!(dirty, world.keyspace.env.effects.dirty, "{} failed after it changed something", spec.name);
             fail(world, session, start, &refusal, Some(at));
@@ -552,6 +567,26 @@ fn conclude(
         world.sessions.collect_late(session);
     }
     step
+}
+
+/// Leaves a request in the middle, so that others have their turn.
+#[cold]
+fn leave_for_now(world: &mut World, session: &mut Session, start: Mark, nanos: u64) -> Step {
+    session.progress.nanos += nanos;
+    if session.reply_mode != ReplyMode::On {
+        session.out.rewind(start);
+    }
+    if world.sessions.has_late() {
+        world.sessions.collect_late(session);
+    }
+    Step::More
+}
+
+/// A request that was run bit by bit is done. Returns how long all of it took.
+#[cold]
+fn end_progress(session: &mut Session, nanos: Option<u64>) -> Option<u64> {
+    let before = std::mem::take(&mut session.progress).nanos;
+    nanos.map(|nanos| nanos + before)
 }
 
 /// Calls the handler. Only what it wrote and what it did tell of it afterwards.

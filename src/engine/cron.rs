@@ -20,6 +20,7 @@ pub async fn run(mailbox: Mailbox) {
                 // While what was evicted is freed there is nothing to do but wait.
                 (true, _) => Some(world.memory.evicted_until.is_some() as i64),
                 (_, true) => Some(1),
+                _ if world.pubsub.is_leaving() => Some(1),
                 _ => next.map(|at| at - world.keyspace.env.clock.millis()),
             };
             (world.config.hz.clamp(1, 500) as u64, wait, slice)

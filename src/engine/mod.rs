@@ -44,9 +44,11 @@ use std::time::{Duration, Instant};
 
 pub use mailbox::{Mailbox, NewSocket, Remote, ToConnection, wake_behind_sockets};
 
-/// How long the requests of one batch may take before others get their turn. Commands of constant time are not measured: a batch
-/// has not enough of them to take longer.
+/// How long the requests of one batch may take before others get their turn. Commands of constant time are not measured but
+/// counted.
 const SLICE: Duration = Duration::from_micros(250);
+/// As many requests of one batch run before others get their turn.
+const REQUESTS_PER_TURN: usize = 256;
 
 /// The engine and its world.
 pub struct Engine {
@@ -157,6 +159,7 @@ impl Engine {
     pub(crate) fn finish_turn(&mut self, mailbox: &Mailbox) {
         self.world.stream.flush();
         self.send_replies();
+        self.world.pubsub.leave_on();
         if self.world.memory.unfinished {
             mailbox.wake_timers();
         }
@@ -225,7 +228,9 @@ impl Engine {
             self.world.stats.reads_processed += u64::from(batches[i].bytes_read > 0);
             batches[i].bytes_read = 0;
             let mut at = batches[i].next;
+            let turn_ends = at + REQUESTS_PER_TURN;
             let (mut waits, mut postponed, mut paused, mut unfinished) = (None, false, None, false);
+            let mut is_long = false;
             let mut first_ended = None;
             while at < count {
                 if prefetched == 0 {
@@ -235,6 +240,9 @@ impl Engine {
                 let batch = &batches[i];
                 let request = batch.requests[at];
                 let step = match self.debugged {
+                    _ if session.progress.done != 0 => {
+                        dispatch::run_on(&mut self.world, &mut session, batch.args(request), request.command())
+                    }
                     None => dispatch::execute(&mut self.world, &mut session, batch.args(request), request.command()),
                     Some(_) => self.run_beside_debugger(&mut session, batch.args(request), request.command()),
                 };
@@ -246,6 +254,10 @@ impl Engine {
                     }
                     Step::Postpone => {
                         postponed = true;
+                        break;
+                    }
+                    Step::More => {
+                        unfinished = true;
                         break;
                     }
                     Step::Pause(stopped) if stopped.awaits_client() => {
@@ -265,10 +277,12 @@ impl Engine {
                 if closes {
                     break;
                 }
-                if at < count
-                    && let Some(ended) = self.world.last_ended
-                    && ended.duration_since(*first_ended.get_or_insert(ended)) >= SLICE
-                {
+                if at >= count {
+                    continue;
+                }
+                is_long =
+                    self.world.last_ended.is_some_and(|ended| ended.duration_since(*first_ended.get_or_insert(ended)) >= SLICE);
+                if is_long || at >= turn_ends {
                     unfinished = true;
                     break;
                 }
@@ -302,7 +316,11 @@ impl Engine {
                 self.hand_over(&mut session, &mut batches[i]);
             }
             session.lent_bytes = 0;
-            self.world.sessions.put_back(session);
+            if unfinished && !is_long {
+                self.world.sessions.put_back_unfinished(session);
+            } else {
+                self.world.sessions.put_back(session);
+            }
         }
         self.world.stream.flush();
         if batches.iter().any(|batch| batch.thread != 0) {
@@ -622,6 +640,7 @@ impl Engine {
         self.freeing.retain(|(waiting, _)| *waiting != client);
         self.postponed.retain(|batch| batch.client != client);
         if let Some(mut session) = self.world.sessions.remove(client) {
+            self.world.pubsub.leave_for_good(&mut session);
             self.world.let_go(&mut session);
         }
     }

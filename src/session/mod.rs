@@ -9,6 +9,7 @@ pub mod multi;
 pub mod pause;
 pub mod pubsub;
 pub mod registry;
+mod sharded;
 pub mod tracking;
 pub mod watch;
 
@@ -107,6 +108,8 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// There is one while keys are watched.
     pub watch: Option<Box<Watch>>,
+    /// How far a request came that is run bit by bit.
+    pub progress: Progress,
     /// There are some while the client listens to anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Takes part in client-side caching; how, `Tracking` knows.
@@ -133,6 +136,15 @@ pub struct Session {
     pub awaits: Option<Awaits>,
     /// When the soft limit of the output buffer was first exceeded, in milliseconds; 0 if it is not.
     pub over_soft_limit_since: i64,
+}
+
+/// How far a request came that is run bit by bit, so that others have their turn meanwhile.
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    /// How much of it is done, in the handler's own terms; 0 if no request is in the middle.
+    pub done: usize,
+    /// How long that took.
+    pub nanos: u64,
 }
 
 /// What WAIT and WAITAOF wait for.

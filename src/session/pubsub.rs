@@ -4,15 +4,16 @@
 //! each protocol; long ones are not even copied into the subscribers' output.
 //!
 //! One client may listen to very many things, and the others are not to notice: to begin and to cease takes constant time, and
-//! a message passes over most patterns that do not fit after a look at one word.
+//! a message passes over most patterns that do not fit after a look at one word. When such a client is gone its names are
+//! forgotten a few at a time; until then they are counted, but nobody is sent anything for them.
 
+use super::sharded::Sharded;
 use super::{Message, Registry, Session};
 use crate::ds::algo::glob;
 use crate::raw::shared::SharedBytes;
 use crate::resp::reply::{REFERENCE_MIN, ReplyWriter};
 use crate::types::ClientId;
-use indexmap::{IndexMap, IndexSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// The kinds of things that a client can subscribe to.
@@ -27,8 +28,59 @@ pub enum Topic {
 /// Who listens to one thing.
 struct Subscribers {
     head: Head,
-    /// With their places in the registry, in the order of their ids.
-    clients: BTreeMap<ClientId, usize>,
+    clients: Clients,
+}
+
+/// Clients with their places in the registry, in the order of their ids.
+enum Clients {
+    /// Most things that one client listens to in great numbers are its own: they need no allocation.
+    One(ClientId, usize),
+    Many(BTreeMap<ClientId, usize>),
+}
+
+impl Clients {
+    fn insert(&mut self, client: ClientId, slot: usize) {
+        if let Clients::One(other, its_slot) = *self
+            && other != client
+        {
+            *self = Clients::Many(BTreeMap::from([(other, its_slot)]));
+        }
+        match self {
+            Clients::One(_, place) => *place = slot,
+            Clients::Many(clients) => drop(clients.insert(client, slot)),
+        }
+    }
+
+    /// Forgets a client. True if it was the last.
+    fn remove(&mut self, client: ClientId) -> bool {
+        match self {
+            Clients::One(only, _) => *only == client,
+            Clients::Many(clients) => {
+                clients.remove(&client);
+                clients.is_empty()
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Clients::One(..) => 1,
+            Clients::Many(clients) => clients.len(),
+        }
+    }
+
+    fn ids(&self) -> Vec<ClientId> {
+        let mut ids = Vec::with_capacity(self.len());
+        self.each(|client, _| ids.push(client));
+        ids
+    }
+
+    fn each(&self, mut f: impl FnMut(ClientId, usize)) {
+        match self {
+            Clients::One(client, slot) => f(*client, *slot),
+            Clients::Many(clients) => clients.iter().for_each(|(client, slot)| f(*client, *slot)),
+        }
+    }
 }
 
 /// The beginning of a name as a word, as far as one is known.
@@ -62,14 +114,19 @@ fn first_word(name: &[u8]) -> u64 {
 /// All subscriptions of all clients.
 #[derive(Default)]
 pub struct PubSub {
-    topics: [IndexMap<Rc<[u8]>, Subscribers>; 3],
+    topics: [Sharded<Subscribers>; 3],
     clients: usize,
+    /// Clients that are gone, and what is left of their subscriptions.
+    leaving: VecDeque<(ClientId, Box<Subscriptions>)>,
 }
+
+/// Subscriptions that are ended in one go.
+const LEAVE_AT_ONCE: usize = 32;
 
 /// The subscriptions of one client.
 #[derive(Default)]
 pub struct Subscriptions {
-    topics: [IndexSet<Rc<[u8]>>; 3],
+    topics: [Sharded<()>; 3],
     /// Bytes of all names.
     bytes: usize,
 }
@@ -82,7 +139,20 @@ impl Subscriptions {
 
     /// What the client listens to.
     pub fn names(&self, topic: Topic) -> impl Iterator<Item = &Rc<[u8]>> {
-        self.topics[topic as usize].iter()
+        self.topics[topic as usize].iter().map(|(name, ())| name)
+    }
+
+    /// Takes some name out.
+    fn pop(&mut self) -> Option<(Topic, Rc<[u8]>)> {
+        [Topic::Channel, Topic::Pattern, Topic::Shard].into_iter().find_map(|topic| {
+            let name = self.topics[topic as usize].pop()?;
+            self.bytes -= name.len();
+            Some((topic, name))
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.topics.iter().all(Sharded::is_empty)
     }
 
     /// Bytes of memory held.
@@ -99,25 +169,32 @@ impl PubSub {
         }
         let mine = session.subscriptions.get_or_insert_default();
         let all = &mut self.topics[topic as usize];
-        let name: Rc<[u8]> = all.get_key_value(name).map_or_else(|| name.into(), |(known, _)| known.clone());
-        if !mine.topics[topic as usize].insert(name.clone()) {
-            return false;
+        match all.get_mut(name) {
+            Some((name, subscribers)) => {
+                if !mine.topics[topic as usize].insert(name.clone(), ()) {
+                    return false;
+                }
+                subscribers.clients.insert(session.id, session.slot);
+            }
+            None => {
+                let name: Rc<[u8]> = name.into();
+                let head = Head::of(&name);
+                mine.topics[topic as usize].insert(name.clone(), ());
+                all.insert(name, Subscribers { head, clients: Clients::One(session.id, session.slot) });
+            }
         }
         mine.bytes += name.len();
-        let head = Head::of(&name);
-        let subscribers = all.entry(name).or_insert_with(|| Subscribers { head, clients: BTreeMap::new() });
-        subscribers.clients.insert(session.id, session.slot);
         true
     }
 
     /// Ends a client's subscription. False if there was none.
     pub fn unsubscribe(&mut self, session: &mut Session, topic: Topic, name: &[u8]) -> bool {
         let Some(subscriptions) = &mut session.subscriptions else { return false };
-        if !subscriptions.topics[topic as usize].swap_remove(name) {
+        if !subscriptions.topics[topic as usize].remove(name) {
             return false;
         }
         subscriptions.bytes -= name.len();
-        if subscriptions.topics.iter().all(IndexSet::is_empty) {
+        if subscriptions.is_empty() {
             session.subscriptions = None;
             self.clients -= 1;
         }
@@ -127,23 +204,58 @@ impl PubSub {
 
     fn forget(&mut self, client: ClientId, topic: Topic, name: &[u8]) {
         let all = &mut self.topics[topic as usize];
-        if let Some((at, _, subscribers)) = all.get_full_mut(name) {
-            subscribers.clients.remove(&client);
-            if subscribers.clients.is_empty() {
-                all.swap_remove_index(at);
-            }
+        if all.get_mut(name).is_some_and(|(_, subscribers)| subscribers.clients.remove(client)) {
+            all.remove(name);
         }
     }
 
     /// Ends all subscriptions of a client.
     pub fn leave(&mut self, session: &mut Session) {
-        let Some(subscriptions) = session.subscriptions.take() else { return };
-        self.clients -= 1;
-        for topic in [Topic::Channel, Topic::Pattern, Topic::Shard] {
-            for name in subscriptions.names(topic) {
-                self.forget(session.id, topic, name);
-            }
+        while !self.leave_some(session) {}
+    }
+
+    /// Ends some subscriptions of a client. True if it has none now.
+    pub fn leave_some(&mut self, session: &mut Session) -> bool {
+        let Some(mine) = &mut session.subscriptions else { return true };
+        let is_over = self.forget_some(session.id, mine);
+        if is_over {
+            session.subscriptions = None;
+            self.clients -= 1;
         }
+        is_over
+    }
+
+    /// Ends all subscriptions of a client that is gone; many of them later.
+    pub fn leave_for_good(&mut self, session: &mut Session) {
+        if !self.leave_some(session)
+            && let Some(rest) = session.subscriptions.take()
+        {
+            self.clients -= 1;
+            self.leaving.push_back((session.id, rest));
+        }
+    }
+
+    /// True while subscriptions of clients that are gone wait for their end.
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Ends some of those.
+    pub fn leave_on(&mut self) {
+        if let Some((client, mut rest)) = self.leaving.pop_front()
+            && !self.forget_some(client, &mut rest)
+        {
+            self.leaving.push_front((client, rest));
+        }
+    }
+
+    /// True if nothing is left.
+    fn forget_some(&mut self, client: ClientId, mine: &mut Subscriptions) -> bool {
+        for _ in 0..LEAVE_AT_ONCE {
+            let Some((topic, name)) = mine.pop() else { return true };
+            self.forget(client, topic, &name);
+        }
+        mine.is_empty()
     }
 
     /// Sends a message to those who listen to a channel, and to those who listen to a pattern that fits. Returns to how many.
@@ -151,7 +263,7 @@ impl PubSub {
         let payload = Payload::new(payload);
         let mut receivers = self.send(sessions, Topic::Channel, channel, &payload);
         let first_word = first_word(channel);
-        for (pattern, subscribers) in &self.topics[Topic::Pattern as usize] {
+        for (pattern, subscribers) in self.topics[Topic::Pattern as usize].iter() {
             if subscribers.head.may_fit(first_word) && glob::matches(pattern, channel, false) {
                 let write = |reply: &mut ReplyWriter<'_>| {
                     reply.push(4);
@@ -206,7 +318,7 @@ impl PubSub {
 
     /// The clients that listen to this, in order.
     pub fn listeners(&self, topic: Topic, name: &[u8]) -> Vec<ClientId> {
-        self.topics[topic as usize].get(name).map_or_else(Vec::new, |subscribers| subscribers.clients.keys().copied().collect())
+        self.topics[topic as usize].get(name).map_or_else(Vec::new, |subscribers| subscribers.clients.ids())
     }
 
     /// Number of clients that listen to anything.
@@ -217,10 +329,9 @@ impl PubSub {
 
 fn deliver(sessions: &mut Registry, subscribers: &Subscribers, write: &dyn Fn(&mut ReplyWriter<'_>)) -> usize {
     let mut message = Message::new(write);
-    for (&client, &slot) in &subscribers.clients {
-        sessions.deliver(client, slot, &mut message);
-    }
-    subscribers.clients.len()
+    let mut receivers = 0;
+    subscribers.clients.each(|client, slot| receivers += sessions.deliver(client, slot, &mut message) as usize);
+    receivers
 }
 
 /// What is published. A long text is put into a shared buffer, so that outputs refer to it.
@@ -270,6 +381,34 @@ mod tests {
         assert!(pubsub.is_empty());
         assert_eq!((pubsub.clients(), pubsub.count(Topic::Pattern)), (0, 0));
     }
+
+    #[test]
+    fn very_many_names_are_forgotten_bit_by_bit() {
+        let mut pubsub = PubSub::default();
+        let mut sessions = Registry::default();
+        for id in 1..=2 {
+            sessions.add(Box::default());
+            let session = sessions.get_mut(ClientId(id)).unwrap();
+            for name in 0..1000 {
+                pubsub.subscribe(session, Topic::Pattern, format!("{name}*").as_bytes());
+            }
+        }
+        pubsub.leave_for_good(&mut sessions.remove(ClientId(1)).unwrap());
+        assert_eq!(pubsub.clients(), 1);
+        let mut rounds = 0;
+        while pubsub.is_leaving() {
+            assert_eq!(pubsub.publish(&mut sessions, b"7", b"hello"), 1, "who is gone receives nothing");
+            pubsub.leave_on();
+            rounds += 1;
+        }
+        assert_eq!(rounds, 1000 / LEAVE_AT_ONCE);
+        assert_eq!((pubsub.count(Topic::Pattern), pubsub.subscribers(Topic::Pattern, b"7*")), (1000, 1));
+        // One that stays, but starts afresh.
+        let session = sessions.get_mut(ClientId(2)).unwrap();
+        pubsub.leave(session);
+        assert!(session.subscriptions.is_none() && pubsub.is_empty());
+    }
+
     #[test]
     fn patterns_are_passed_over_only_if_they_do_not_fit() {
         let texts: [&[u8]; 10] = [b"", b"n", b"new", b"news", b"news.oslo", b"news.oslo.1", b"news.osl\0", b"n\0", b"[", b"\xff"];

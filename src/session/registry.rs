@@ -87,6 +87,19 @@ impl Registry {
         self.slots[slot] = Some(session);
     }
 
+    /// Puts back a session in the middle of its requests: what there is of replies waits for the rest, unless it is much.
+    pub fn put_back_unfinished(&mut self, mut session: Box<Session>) {
+        const ENOUGH: usize = 16 * 1024;
+        if session.closing || session.out.len() >= ENOUGH {
+            return self.put_back(session);
+        }
+        if self.has_late() {
+            self.collect_late(&mut session);
+        }
+        let slot = session.slot;
+        self.slots[slot] = Some(session);
+    }
+
     /// The session with this id, unless it is taken out.
     pub fn get(&self, id: ClientId) -> Option<&Session> {
         self.slots[*self.by_id.get(&id)?].as_deref()
@@ -163,11 +176,12 @@ impl Registry {
     }
 
     /// Gives the client at this place a message. One that is taken out gets it behind the reply to the request that it runs.
-    pub fn deliver(&mut self, id: ClientId, slot: usize, message: &mut Message<'_>) {
+    /// False if the client is gone.
+    pub fn deliver(&mut self, id: ClientId, slot: usize, message: &mut Message<'_>) -> bool {
         match self.slots.get_mut(slot) {
             Some(Some(session)) if session.id == id => {
                 if session.closing || !message.audience.includes(session) {
-                    return;
+                    return true;
                 }
                 if session.out.bytes.capacity() == 0
                     && let Some(spare) = self.spare.pop()
@@ -179,11 +193,13 @@ impl Registry {
                     session.send_queued = true;
                     self.to_send.push(slot);
                 }
+                true
             }
             Some(None) if self.by_id.get(&id) == Some(&slot) => {
                 self.late.push(Late { client: id, audience: message.audience, encoded: message.both() });
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 

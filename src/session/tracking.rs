@@ -340,11 +340,13 @@ fn write_invalidation(reply: &mut ReplyWriter<'_>, keys: impl Fn(&mut ReplyWrite
 fn tell(message: &mut Message<'_>, sessions: &mut Registry, client: ClientId, tracker: &mut Tracker) {
     let Some(target) = tracker.redirect else {
         message.audience = Audience::Resp3;
-        return sessions.deliver(client, tracker.slot, message);
+        sessions.deliver(client, tracker.slot, message);
+        return;
     };
     if let Some(slot) = sessions.place_of(target) {
         message.audience = Audience::Resp3OrSubscribers;
-        return sessions.deliver(target, slot, message);
+        sessions.deliver(target, slot, message);
+        return;
     }
     tracker.broken = true;
     let write = |reply: &mut ReplyWriter<'_>| {

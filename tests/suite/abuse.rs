@@ -356,6 +356,32 @@ fn one_client_with_very_many_patterns() {
     }
 }
 
+/// All names of one request were subscribed to before anybody else had a turn.
+#[test]
+fn a_request_with_very_many_names_leaves_turns_to_others() {
+    const NAMES: usize = 50_000;
+    for threads in ["1", "3"] {
+        let server = Server::ours(&["--io-threads", threads]);
+        let (mut subscriber, mut other) = (server.client(), server.client());
+        let count = |client: &mut Client| client.run("PUBSUB NUMPAT").integer().expect("a number") as usize;
+        assert_eq!(count(&mut other), 0);
+        let mut request = vec!["PSUBSCRIBE".to_owned()];
+        request.extend((0..NAMES).map(|i| format!("news.{i}.*")));
+        subscriber.send(&request).expect("taken");
+        subscriber.read().expect("the first confirmation");
+        assert!((1..NAMES).contains(&count(&mut other)));
+        (1..NAMES).for_each(|_| drop(subscriber.read().expect("a confirmation")));
+        assert_eq!(count(&mut other), NAMES);
+        subscriber.send(&["PUNSUBSCRIBE"]).expect("taken");
+        subscriber.read().expect("the first confirmation");
+        assert!((1..NAMES).contains(&count(&mut other)));
+        (1..NAMES).for_each(|_| drop(subscriber.read().expect("a confirmation")));
+        assert_eq!(count(&mut other), 0);
+        let stats = other.run("INFO commandstats").lossy();
+        assert!(stats.contains("cmdstat_psubscribe:calls=1,") && stats.contains("cmdstat_punsubscribe:calls=1,"), "{stats}");
+    }
+}
+
 #[test]
 fn very_many_subscribers_of_one_channel() {
     for _ in 0..rounds() {

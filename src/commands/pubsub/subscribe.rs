@@ -8,6 +8,9 @@ use crate::command::spec::*;
 use crate::resp::reply::ReplyWriter;
 use crate::session::{Message, ReplyMode, Topic};
 
+/// A request with more names than this lets others have their turn in between.
+const NAMES_PER_TURN: usize = 32;
+
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "PSUBSCRIBE",
@@ -106,22 +109,25 @@ fn unsubscribe(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn begin(ctx: &mut SessionCtx<'_>, topic: Topic, word: &[u8]) -> CommandResult {
-    for name in ctx.args.from(1) {
+    let (first, end) = some_names(ctx);
+    for name in ctx.args.from(first).take(end - first) {
         ctx.world.pubsub.subscribe(ctx.session, topic, name);
         confirm(ctx, topic, word, Some(name));
     }
-    Ok(Flow::Done)
+    go_on_from(ctx, end)
 }
 
 fn end(ctx: &mut SessionCtx<'_>, topic: Topic, word: &[u8]) -> CommandResult {
     if ctx.args.len() > 1 {
-        for name in ctx.args.from(1) {
+        let (first, end) = some_names(ctx);
+        for name in ctx.args.from(first).take(end - first) {
             ctx.world.pubsub.unsubscribe(ctx.session, topic, name);
             confirm(ctx, topic, word, Some(name));
         }
-        return Ok(Flow::Done);
+        return go_on_from(ctx, end);
     }
-    let names: Vec<_> = ctx.session.subscriptions.iter().flat_map(|mine| mine.names(topic)).cloned().collect();
+    let most = if ctx.may_block { NAMES_PER_TURN } else { usize::MAX };
+    let names: Vec<_> = ctx.session.subscriptions.iter().flat_map(|mine| mine.names(topic)).take(most).cloned().collect();
     for name in &names {
         ctx.world.pubsub.unsubscribe(ctx.session, topic, name);
         confirm(ctx, topic, word, Some(name));
@@ -129,7 +135,26 @@ fn end(ctx: &mut SessionCtx<'_>, topic: Topic, word: &[u8]) -> CommandResult {
     if names.is_empty() {
         confirm(ctx, topic, word, None);
     }
+    if ctx.session.subscribed(topic) > 0 {
+        ctx.session.progress.done += names.len();
+        return Ok(Flow::More);
+    }
     Ok(Flow::Done)
+}
+
+/// The arguments that have their turn now: the first, and the one behind the last.
+fn some_names(ctx: &SessionCtx<'_>) -> (usize, usize) {
+    let (first, all) = (ctx.session.progress.done.max(1), ctx.args.len());
+    (first, if ctx.may_block { all.min(first + NAMES_PER_TURN) } else { all })
+}
+
+/// Goes on with this argument in another turn, if there is one.
+fn go_on_from(ctx: &mut SessionCtx<'_>, next: usize) -> CommandResult {
+    if next >= ctx.args.len() {
+        return Ok(Flow::Done);
+    }
+    ctx.session.progress.done = next;
+    Ok(Flow::More)
 }
 
 /// Tells the client of one name, and how many things it listens to now. Shard channels are counted apart.

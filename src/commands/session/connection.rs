@@ -197,6 +197,10 @@ fn quit(ctx: &mut SessionCtx<'_>) -> CommandResult {
 }
 
 fn reset(ctx: &mut SessionCtx<'_>) -> CommandResult {
+    if ctx.may_block && !ctx.world.pubsub.leave_some(ctx.session) {
+        ctx.session.progress.done = 1;
+        return Ok(Flow::More);
+    }
     ctx.world.let_go(ctx.session);
     ctx.session.reset();
     ctx.world.welcome(ctx.session);

@@ -1,5 +1,6 @@
 //! Publish and subscribe, and the commands that hold or show clients.
 
+use redstart::session::Topic;
 use redstart::testkit::{Kit, check};
 
 #[test]
@@ -293,4 +294,32 @@ fn monitors_see_what_runs() {
     assert_eq!(kit.run_as(2, "RESET"), "+RESET");
     kit.run("PING");
     assert_eq!(kit.take_heard(2), "");
+}
+
+#[test]
+fn a_request_of_many_names_counts_once() {
+    let mut kit = Kit::new();
+    let names = |word: &str| (0..300).fold(word.to_owned(), |all, n| format!("{all} c{n}"));
+    assert_eq!(kit.run(&names("SUBSCRIBE")).matches("subscribe").count(), 300);
+    assert_eq!(kit.run(&names("UNSUBSCRIBE")).matches("unsubscribe").count(), 300);
+    kit.run(&names("SUBSCRIBE"));
+    assert_eq!(kit.run("UNSUBSCRIBE").matches("unsubscribe").count(), 300);
+    assert_eq!(kit.run("UNSUBSCRIBE"), r#">["unsubscribe", nil, 0]"#.trim_start_matches('>'));
+    kit.run(&names("PSUBSCRIBE"));
+    assert_eq!(kit.run("RESET"), "+RESET");
+    assert_eq!(kit.run("PUBSUB NUMPAT"), "0");
+    // What is left out as a reply is said as a message; in a transaction all is done at once.
+    kit.run("CLIENT REPLY OFF");
+    kit.run(&names("SUBSCRIBE"));
+    kit.run("UNSUBSCRIBE");
+    kit.run("CLIENT REPLY ON");
+    kit.run("MULTI");
+    kit.run(&names("SUBSCRIBE"));
+    kit.run("EXEC");
+    assert_eq!(kit.world.pubsub.count(Topic::Channel), 300);
+    kit.run("RESET");
+    let stats = kit.run("INFO commandstats");
+    for (command, calls) in [("subscribe", 4), ("unsubscribe", 4), ("psubscribe", 1), ("reset", 2)] {
+        assert!(stats.contains(&format!("cmdstat_{command}:calls={calls},")), "{command}: {stats}");
+    }
 }
