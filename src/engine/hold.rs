@@ -3,7 +3,8 @@
 //!
 //! The replies of a turn are held until the writes that they tell of, and all before them, are safe; those of reads too, as a
 //! read may have seen a write that is not yet safe. Meanwhile the engine goes on with the next turn, whose writes join the
-//! next sync. So each sync commits the work of all clients, and none of them waits for the engine.
+//! next sync. So each sync commits the work of all clients, and none of them waits for the engine. (On a quick disk the engine
+//! syncs itself at the end of a turn, and replies are held no longer than that: see `gather`.)
 
 use super::batch::Batch;
 use super::{Engine, Mailbox};

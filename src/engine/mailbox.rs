@@ -279,7 +279,7 @@ impl Mailbox {
             }
         }
         let mut engine = self.0.engine.borrow_mut();
-        if queue.is_empty() && engine.unfinished.is_empty() {
+        if queue.is_empty() && engine.unfinished.is_empty() && !engine.gathering.is_on() {
             *self.0.queue.borrow_mut() = queue;
             return false;
         }

@@ -14,6 +14,7 @@ pub mod cron;
 mod debug;
 mod defrag;
 pub mod event;
+mod gather;
 mod hold;
 pub mod loading;
 mod mailbox;
@@ -74,6 +75,7 @@ pub struct Engine {
     /// The client that cron looked at last.
     looked_at: ClientId,
     held: hold::Held,
+    gathering: gather::Gathering,
     load: Option<Box<loading::Load>>,
     sync: Option<Box<sync::Sync>>,
     snapshot: snapshot::Pace,
@@ -110,6 +112,7 @@ impl Engine {
             outcome: None,
             looked_at: ClientId::default(),
             held: hold::Held::default(),
+            gathering: gather::Gathering::default(),
             load: None,
             sync: None,
             snapshot: snapshot::Pace::default(),
@@ -144,7 +147,8 @@ impl Engine {
             self.run_batches(&mut unfinished, mailbox);
         }
         self.batches = batches;
-        self.finish_turn(mailbox);
+        let leaves_sync = self.leaves_sync(served, start);
+        self.end_turn(leaves_sync, mailbox);
         moderation::served(served);
         let stats = &mut self.world.stats;
         let nanos = start.elapsed().as_nanos() as u64;
@@ -157,7 +161,15 @@ impl Engine {
 
     /// After everything ran: the write stream once, each client's replies once, then what commands ordered.
     pub(crate) fn finish_turn(&mut self, mailbox: &Mailbox) {
-        self.world.stream.flush();
+        self.end_turn(false, mailbox);
+    }
+
+    /// As above, unless this is left to the next turn.
+    fn end_turn(&mut self, leaves_sync: bool, mailbox: &Mailbox) {
+        match leaves_sync {
+            true => mailbox.wake_engine(),
+            false => self.commit(mailbox),
+        }
         self.send_replies();
         self.world.pubsub.leave_on();
         if self.world.memory.unfinished {
@@ -322,7 +334,9 @@ impl Engine {
                 self.world.sessions.put_back(session);
             }
         }
-        self.world.stream.flush();
+        if !self.syncs_in_passing() {
+            self.world.stream.flush();
+        }
         if batches.iter().any(|batch| batch.thread != 0) {
             // These carry their replies, which leave before anything that was pushed to the same client later, and before the
             // order to close it.

@@ -357,6 +357,19 @@ fn a_disk_that_fails_refuses_writes_until_it_works_again() {
     }
 }
 
+/// Who waits for safety in the turn that wrote is told by the sync at the end of it, whoever does that.
+#[test]
+fn a_turn_that_is_synced_ends_the_wait_of_its_own_clients() {
+    let folder = Folder::new("own-turn");
+    let server = builder(&folder.0).set("appendfsync", "always").start().unwrap();
+    let mut c = client(&server);
+    for round in 0..20 {
+        c.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\nWAITAOF 1 0 0\r\nINCR n\r\nWAITAOF 1 0 0\r\n").unwrap();
+        let replies: Vec<String> = (0..4).map(|_| show(&c.read().unwrap())).collect();
+        assert_eq!(replies, ["+OK".into(), "[1, 0]".into(), format!("{}", round + 1), "[1, 0]".into()]);
+    }
+}
+
 #[test]
 fn the_power_goes_and_nothing_acknowledged_is_lost() {
     const CLIENTS: usize = 4;

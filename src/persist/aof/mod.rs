@@ -511,6 +511,13 @@ impl Aof {
         self.tap.is_some() && self.state == State::On && (config.appendfsync == AppendFsync::Always || late())
     }
 
+    /// True if what is handed to the file is synced at once, by whoever hands it over (unless the disk fails).
+    #[inline]
+    pub fn syncs_in_passing(&self, config: &Config) -> bool {
+        let is_quick = || self.writer.as_ref().is_some_and(|writer| writer.shared().syncs_are_quick());
+        config.appendfsync == AppendFsync::Always && self.tap.is_some() && self.state == State::On && is_quick()
+    }
+
     /// Position of the stream up to which the disk has it; none while there is no complete file.
     pub fn durable(&self) -> Option<u64> {
         self.writer.as_ref().filter(|_| self.state == State::On).map(|writer| writer.shared().durable())

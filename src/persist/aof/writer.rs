@@ -1,10 +1,13 @@
 //! Bytes on their way into the file that grows, and the thread that syncs it.
 //!
-//! Under `appendfsync always` the engine hands the thread bytes, which writes and syncs them. There are two buffers: the engine
-//! fills one while the thread writes the other. The thread takes what has gathered as soon as it is done with what came before,
-//! so that every sync commits the writes of all clients that came during the last one. Where a sync takes long the thread
-//! waits, for a small part of that time, until as many replies are held as were during the last one: clients that were just
-//! answered come back soon, and would else wait for two syncs.
+//! Under `appendfsync always` it depends on the disk. Where a sync takes some hundred microseconds at most the engine writes
+//! and syncs itself, once for all that a round of requests changed: all their replies leave together, and while the disk is
+//! busy the requests of the next round arrive. Where it takes longer, as the smoothed time of the last syncs tells, the engine
+//! would stand still for too long; so it hands the thread bytes, which writes and syncs them. There are two buffers: the
+//! engine fills one while the thread writes the other. The thread takes what has gathered as soon as it is done with what
+//! came before, so that every sync commits the writes of all clients that came during the last one. Where a sync takes long
+//! the thread waits, for a small part of that time, until as many replies are held as were during the last one: clients that
+//! were just answered come back soon, and would else wait for two syncs.
 //!
 //! Under the other policies the engine writes to the file itself, once for all that a batch of requests changed and before it
 //! answers: when the process is killed the system has what was acknowledged, and only a loss of power takes what was not synced.
@@ -15,41 +18,41 @@
 //! disk does not take bytes any more as fast as memory does, and for the next second the thread writes and replies wait for it.
 //! (Redis stands still in all three cases.)
 //!
-//! Nothing that was handed over is dropped. A write that failed is cut off again and tried again until it succeeds, and so is
-//! what was to be committed by a sync that failed: after such a failure the system may have thrown the pages away.
+//! Nothing that was handed over is dropped. A write that failed is tried again until it succeeds, and so is a sync (see `log`);
+//! that is the thread's business, also where it was the engine that failed.
 
+mod log;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use crate::config::AppendFsync;
-use crate::persist::disk::{Disk, LogFile, replace};
+use crate::persist::disk::{Disk, LogFile};
+use log::{Failure, Log};
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::warn;
+use worker::Worker;
 
-/// Under `appendfsync always` the replies of a group are waited for up to this part of the time that a sync takes, and never
-/// longer than `GROUP_MAX`. What is below `GROUP_MIN` is not worth a wait.
-const GROUP_PART: u32 = 4;
-const GROUP_MAX: Duration = Duration::from_millis(1);
-const GROUP_MIN: Duration = Duration::from_micros(50);
 /// Between two tries of what failed.
 const RETRY: Duration = Duration::from_millis(100);
-/// Between two complaints about it.
-const COMPLAIN: Duration = Duration::from_secs(30);
 /// The engine waits when so much waits to be written.
 const BUFFERED_MAX: usize = 256 << 20;
-/// A buffer that was filled beyond this is given back.
-const BUFFER_KEPT_MAX: usize = 4 << 20;
 /// A sync that takes longer than this while there is something to write counts as delayed.
 const SYNC_PATIENCE: Duration = Duration::from_secs(2);
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Replies wait for the thread when it has had the file for longer than this.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
+/// Under `appendfsync always` the engine syncs itself from the first figure down, and leaves it to the thread from the second
+/// one up. Of each sync this part goes into what is compared with them.
+const SYNC_QUICK: Duration = Duration::from_micros(300);
+const SYNC_SLOW: Duration = Duration::from_micros(500);
+const SYNC_SMOOTHING: u32 = 16;
 /// The engine leaves writing to the thread for a while when a write took longer than this, and ten nanoseconds for each byte.
 const WRITE_PATIENCE: Duration = Duration::from_millis(50);
 const NANOS_PER_BYTE: u64 = 10;
@@ -133,6 +136,8 @@ pub struct Shared {
     slow_write: AtomicU32,
     slow_sync: AtomicU32,
     slow_rename: AtomicU32,
+    /// Syncs are so quick that the engine had better wait for them than for a thread that does.
+    quick_syncs: AtomicBool,
     /// Microseconds to wait before each write (DEBUG AOF-FLUSH-SLEEP).
     flush_sleep: AtomicU64,
     /// Tells the engine that there is news.
@@ -155,53 +160,17 @@ struct State {
     log: Option<Log>,
     /// Since when the thread has had it.
     taken_at: Instant,
+    /// How long syncs take, smoothed.
+    sync_time: Duration,
     /// Until then the engine leaves writing to the thread.
     left_until: Option<Instant>,
     failing: bool,
+    /// What the engine met when it wrote or synced; the thread takes it up.
+    failure: Option<Failure>,
     stop: bool,
     /// The policy changed.
     nudged: bool,
     reports: Vec<Report>,
-}
-
-/// The file that grows.
-#[derive(Default)]
-struct Log {
-    /// None while nothing is logged.
-    file: Option<Box<dyn LogFile>>,
-    /// Bytes in the file, without the rest of a write that failed.
-    len: u64,
-    /// There may be such a rest.
-    torn: bool,
-    synced_len: u64,
-    /// Position in the stream of what is in the file.
-    written: u64,
-    /// There is something in the file that was not synced.
-    dirty: bool,
-}
-
-impl Log {
-    /// Appends all of `bytes`; on failure the file is as it was, or will be before more is written.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        if self.torn {
-            file.truncate(self.len)?;
-            self.torn = false;
-        }
-        let mut at = 0;
-        while at < bytes.len() {
-            match file.write(&bytes[at..]) {
-                Ok(n) => at += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.torn = file.truncate(self.len).is_err();
-                    return Err(error);
-                }
-            }
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
 }
 
 /// The engine's end.
@@ -236,10 +205,12 @@ impl Writer {
             parked: false,
             busy: false,
             rotations: 0,
-            log: Some(Log { file, len, synced_len: len, written: position, ..Log::default() }),
+            log: Some(Log::new(file, len, position)),
             taken_at: Instant::now(),
+            sync_time: Duration::ZERO,
             left_until: None,
             failing: false,
+            failure: None,
             stop: false,
             nudged: false,
             reports: Vec::new(),
@@ -261,21 +232,11 @@ impl Writer {
             slow_write: AtomicU32::new(0),
             slow_sync: AtomicU32::new(0),
             slow_rename: AtomicU32::new(0),
+            quick_syncs: AtomicBool::new(true),
             flush_sleep: AtomicU64::new(0),
             tell,
         });
-        let mut worker = Worker {
-            shared: shared.clone(),
-            disk,
-            log: Log::default(),
-            doubtful: false,
-            last_sync: Instant::now(),
-            sync_took: Duration::ZERO,
-            failing: false,
-            complained: None,
-            uncommitted: Vec::new(),
-            uncommitted_at: 0,
-        };
+        let mut worker = Worker::new(shared.clone(), disk);
         let thread = std::thread::Builder::new().name("aof".into()).spawn(move || worker.run())?;
         Ok(Writer { shared, thread: Some(thread) })
     }
@@ -302,10 +263,10 @@ impl Shared {
     pub fn append(&self, parts: [&[u8]; 2], end: u64) {
         let more = parts[0].len() + parts[1].len();
         let mut state = lock(&self.state);
+        if self.write_at_once(&mut state, parts, end) {
+            return;
+        }
         if state.policy != AppendFsync::Always {
-            if self.write_at_once(&mut state, parts, end) {
-                return;
-            }
             self.holding.store(state.is_late(), Ordering::Relaxed);
         }
         if self.buffered.load(Ordering::Relaxed) as usize + more > BUFFERED_MAX {
@@ -324,35 +285,83 @@ impl Shared {
         self.wake(state);
     }
 
-    /// Writes on the engine's own thread. False if it is to be left to the other one.
+    /// Writes on the engine's own thread, and syncs if the policy wants it. False if it is to be left to the other one.
     fn write_at_once(&self, state: &mut State, parts: [&[u8]; 2], end: u64) -> bool {
-        let is_left = state.failing || !state.queue.is_empty() || self.flush_sleep.load(Ordering::Relaxed) > 0;
+        let syncs = state.policy == AppendFsync::Always && !state.unsynced;
+        let is_busy = state.failing || !state.queue.is_empty() || self.flush_sleep.load(Ordering::Relaxed) > 0;
+        let is_left = is_busy || (syncs && !self.syncs_are_quick());
         let Some(log) = state.log.as_mut().filter(|_| !is_left) else { return false };
         let start = Instant::now();
         if state.left_until.is_some_and(|until| start < until) {
             return false;
         }
+        let was_dirty = log.is_dirty();
         let written = match parts {
-            [[], bytes] => log.append(bytes),
-            parts => log.append(&parts.concat()),
+            [[], bytes] => log.append(bytes, end, syncs),
+            parts => log.append(&parts.concat(), end, syncs),
         };
-        if written.is_err() {
-            // The thread meets the same error, tells of it and tries again.
+        if let Err(failure) = written {
+            self.leave_failure(state, failure);
             return false;
         }
         let took = start.elapsed();
         note(&self.slow_write, took);
         let patience = WRITE_PATIENCE + Duration::from_nanos(NANOS_PER_BYTE * (parts[0].len() + parts[1].len()) as u64);
         state.left_until = (took > patience).then(|| start + took + LEAVE_FOR);
-        log.written = end;
-        self.settled.store(end, Ordering::Release);
-        self.file_len.store(log.len, Ordering::Relaxed);
+        self.file_len.store(log.len(), Ordering::Relaxed);
         self.holding.store(false, Ordering::Relaxed);
+        if syncs {
+            self.sync_at_once(state);
+            return true;
+        }
+        self.settled.store(end, Ordering::Release);
         // Whoever syncs has to know that there is something to sync.
-        if !std::mem::replace(&mut log.dirty, true) && std::mem::take(&mut state.parked) {
+        if !was_dirty && std::mem::take(&mut state.parked) {
             self.work.notify_one();
         }
         true
+    }
+
+    /// Syncs on the engine's own thread.
+    fn sync_at_once(&self, state: &mut State) {
+        let Some(log) = &mut state.log else { return };
+        let start = Instant::now();
+        if let Err(failure) = log.sync() {
+            return self.leave_failure(state, failure);
+        }
+        self.settle_synced(log.written());
+        let took = start.elapsed();
+        self.note_sync(state, took);
+    }
+
+    /// Takes note of how long a sync took, whoever did it.
+    fn note_sync(&self, state: &mut State, took: Duration) {
+        note(&self.slow_sync, took);
+        state.sync_time = (state.sync_time * (SYNC_SMOOTHING - 1) + took) / SYNC_SMOOTHING;
+        let limit = if self.syncs_are_quick() { SYNC_SLOW } else { SYNC_QUICK };
+        self.quick_syncs.store(state.sync_time < limit, Ordering::Relaxed);
+    }
+
+    /// True if syncs are so quick that the engine does them itself under `appendfsync always`.
+    #[inline]
+    pub fn syncs_are_quick(&self) -> bool {
+        self.quick_syncs.load(Ordering::Relaxed)
+    }
+
+    /// Leaves it to the thread to tell of a failure and to try again.
+    #[cold]
+    fn leave_failure(&self, state: &mut State, failure: Failure) {
+        state.failing = true;
+        state.failure = Some(failure);
+        if std::mem::take(&mut state.parked) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Everything up to this position is on the disk.
+    fn settle_synced(&self, position: u64) {
+        self.settled.store(position, Ordering::Release);
+        self.durable.store(position, Ordering::Release);
     }
 
     #[cold]
@@ -478,387 +487,4 @@ impl State {
 /// Keeps the slowest, in milliseconds.
 fn note(slowest: &AtomicU32, took: Duration) {
     slowest.fetch_max(took.as_millis().min(u128::from(u32::MAX)) as u32, Ordering::Relaxed);
-}
-
-/// The thread's side.
-struct Worker {
-    shared: Arc<Shared>,
-    disk: Arc<dyn Disk>,
-    /// Nothing while it waits: then the engine may write.
-    log: Log,
-    /// A sync failed and what it was to save cannot be written again.
-    doubtful: bool,
-    last_sync: Instant,
-    /// How long the last one took.
-    sync_took: Duration,
-    failing: bool,
-    complained: Option<Instant>,
-    /// Under `appendfsync always`: what the next sync is to commit, and where it is in the file.
-    uncommitted: Vec<u8>,
-    uncommitted_at: u64,
-}
-
-impl Worker {
-    fn run(&mut self) {
-        let mut jobs = VecDeque::new();
-        loop {
-            let (policy, unsynced, stop) = self.next(&mut jobs);
-            while let Some(job) = jobs.pop_front() {
-                match job {
-                    Job::Data { bytes, end } => self.write(bytes, end, policy),
-                    Job::Change(change) => self.change(change, &mut jobs, policy),
-                }
-                if self.gives_up() {
-                    return;
-                }
-            }
-            self.sync_if_due(policy, unsynced);
-            if stop && lock(&self.shared.state).queue.is_empty() {
-                self.sync_until_done();
-                return;
-            }
-        }
-    }
-
-    /// Waits for work. Returns without any when a sync is due.
-    fn next(&mut self, jobs: &mut VecDeque<Job>) -> (AppendFsync, bool, bool) {
-        let shared = self.shared.clone();
-        let mut state = lock(&shared.state);
-        if state.log.is_none() {
-            state.log = Some(std::mem::take(&mut self.log));
-        }
-        if std::mem::take(&mut state.busy) {
-            shared.progress.notify_all();
-        }
-        let mut gathering = None;
-        loop {
-            if let Some(left) = self.group_wait(&state, &mut gathering) {
-                state = shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-                continue;
-            }
-            if !state.queue.is_empty() || state.stop || std::mem::take(&mut state.nudged) {
-                shared.gathering.store(false, Ordering::Relaxed);
-                std::mem::swap(&mut state.queue, jobs);
-                self.take_log(&mut state);
-                return (state.policy, state.unsynced, state.stop);
-            }
-            state.parked = true;
-            let is_dirty = state.log.as_ref().is_some_and(|log| log.dirty);
-            let waits = is_dirty && state.policy == AppendFsync::Everysec && !state.unsynced;
-            state = match waits {
-                false => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                true => {
-                    let left = SYNC_EVERY.saturating_sub(self.last_sync.elapsed());
-                    if left.is_zero() {
-                        self.take_log(&mut state);
-                        return (state.policy, false, false);
-                    }
-                    shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    fn take_log(&mut self, state: &mut State) {
-        state.parked = false;
-        state.busy = true;
-        state.taken_at = Instant::now();
-        self.log = state.log.take().unwrap_or_default();
-    }
-
-    /// Lets the engine write while the thread does what does not need the file. What was handed over so far comes first.
-    fn lend_log(&mut self, jobs: &mut VecDeque<Job>, policy: AppendFsync) {
-        let shared = self.shared.clone();
-        // Under `always` it would not write anyway.
-        while policy != AppendFsync::Always && self.uncommitted.is_empty() && !self.failing {
-            match jobs.pop_front() {
-                Some(Job::Data { bytes, end }) => self.write(bytes, end, policy),
-                Some(change) => return jobs.push_front(change),
-                None => {
-                    let mut state = lock(&shared.state);
-                    if state.queue.is_empty() {
-                        state.log = Some(std::mem::take(&mut self.log));
-                        return;
-                    }
-                    std::mem::swap(&mut state.queue, jobs);
-                }
-            }
-        }
-    }
-
-    fn take_log_back(&mut self) {
-        let mut state = lock(&self.shared.state);
-        if let Some(log) = state.log.take() {
-            state.taken_at = Instant::now();
-            self.log = log;
-        }
-    }
-
-    /// How long to wait yet for the rest of a group whose replies one sync is to release. `since` is when the wait began.
-    fn group_wait(&self, state: &State, since: &mut Option<Instant>) -> Option<Duration> {
-        let patience = (self.sync_took / GROUP_PART).min(GROUP_MAX);
-        let only_data = matches!(state.queue.front(), Some(Job::Data { .. })) && state.queue.len() == 1;
-        if state.policy != AppendFsync::Always || state.unsynced || state.stop || !only_data || patience < GROUP_MIN {
-            return None;
-        }
-        // Before the look at the number: who changes it afterwards tells.
-        self.shared.gathering.store(true, Ordering::SeqCst);
-        if self.shared.held.load(Ordering::SeqCst) >= self.shared.expected.load(Ordering::Relaxed) {
-            return None;
-        }
-        let waited = since.get_or_insert_with(Instant::now).elapsed();
-        patience.checked_sub(waited).filter(|left| !left.is_zero())
-    }
-
-    /// Writes bytes, however often it takes.
-    fn write(&mut self, bytes: Vec<u8>, end: u64, policy: AppendFsync) {
-        let sleep = self.shared.flush_sleep.load(Ordering::Relaxed);
-        if sleep > 0 {
-            std::thread::sleep(Duration::from_micros(sleep));
-        }
-        let start = Instant::now();
-        while let Err(error) = self.log.append(&bytes) {
-            self.fail("Error writing to the AOF file", &error);
-            if self.gives_up() {
-                return;
-            }
-        }
-        note(&self.shared.slow_write, start.elapsed());
-        self.log.written = end;
-        self.log.dirty = true;
-        let len = bytes.len();
-        if policy == AppendFsync::Always {
-            self.keep_uncommitted(bytes);
-        } else {
-            self.recovered();
-            self.shared.settled.store(end, Ordering::Release);
-            self.give_back(bytes);
-        }
-        self.count_written(len);
-        // Under `always` the sync tells.
-        if policy != AppendFsync::Always && (self.shared.holds_replies() || self.shared.held.load(Ordering::SeqCst) > 0) {
-            (self.shared.tell)();
-        }
-    }
-
-    fn keep_uncommitted(&mut self, bytes: Vec<u8>) {
-        if self.uncommitted.is_empty() {
-            self.uncommitted_at = self.log.len - bytes.len() as u64;
-            self.uncommitted = bytes;
-        } else {
-            self.uncommitted.extend_from_slice(&bytes);
-        }
-    }
-
-    fn give_back(&self, mut bytes: Vec<u8>) {
-        if bytes.capacity() <= BUFFER_KEPT_MAX {
-            bytes.clear();
-            lock(&self.shared.state).spare = bytes;
-        }
-    }
-
-    fn count_written(&self, len: usize) {
-        self.shared.file_len.store(self.log.len, Ordering::Relaxed);
-        // Under the lock, so that nobody who waits misses it.
-        let state = lock(&self.shared.state);
-        self.shared.buffered.fetch_sub(len as u64, Ordering::Release);
-        drop(state);
-        self.shared.progress.notify_all();
-    }
-
-    /// Syncs if the policy wants it now.
-    fn sync_if_due(&mut self, policy: AppendFsync, unsynced: bool) {
-        if policy == AppendFsync::Always && !unsynced {
-            return self.sync_until_done();
-        }
-        if !self.uncommitted.is_empty() {
-            self.settle();
-        }
-        if policy == AppendFsync::Everysec
-            && !unsynced
-            && self.last_sync.elapsed() >= SYNC_EVERY
-            && let Err(error) = self.sync()
-        {
-            self.fail("Fail to fsync the AOF file", &error);
-        }
-    }
-
-    /// Lets replies leave that were held for what is written but will not be synced at once.
-    fn settle(&mut self) {
-        self.uncommitted.clear();
-        self.recovered();
-        self.shared.settled.store(self.log.written, Ordering::Release);
-        (self.shared.tell)();
-    }
-
-    /// Syncs, however often it takes.
-    fn sync_until_done(&mut self) {
-        while let Err(error) = self.sync() {
-            self.fail("Fail to fsync the AOF file", &error);
-            // The pages may be gone: what was to be committed is written again.
-            while !self.gives_up()
-                && let Err(error) = self.write_again()
-            {
-                self.fail("Error writing to the AOF file", &error);
-            }
-            if self.gives_up() {
-                return;
-            }
-        }
-    }
-
-    fn write_again(&mut self) -> io::Result<()> {
-        if self.uncommitted.is_empty() {
-            return Ok(());
-        }
-        // What is before it was written under another policy, which promised less.
-        self.doubtful |= self.log.synced_len < self.uncommitted_at;
-        self.log.len = self.uncommitted_at;
-        self.log.torn = true;
-        self.log.append(&self.uncommitted)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if !self.log.dirty {
-            return Ok(());
-        }
-        let start = Instant::now();
-        self.shared.syncing.store(true, Ordering::Relaxed);
-        let synced = self.log.file.as_mut().map_or(Ok(()), |file| file.sync());
-        self.shared.syncing.store(false, Ordering::Relaxed);
-        self.last_sync = Instant::now();
-        self.sync_took = self.last_sync - start;
-        self.shared.expected.store(self.shared.held.load(Ordering::SeqCst), Ordering::Relaxed);
-        note(&self.shared.slow_sync, self.sync_took);
-        if self.sync_took > SYNC_PATIENCE && self.shared.buffered() > 0 {
-            self.shared.delayed.fetch_add(1, Ordering::Relaxed);
-            info!("AOF fsync is taking too long (disk is busy?). What is written meanwhile waits in memory.");
-        }
-        if let Err(error) = synced {
-            self.doubtful |= self.uncommitted.is_empty();
-            return Err(error);
-        }
-        self.log.dirty = false;
-        self.log.synced_len = self.log.len;
-        let uncommitted = std::mem::take(&mut self.uncommitted);
-        self.give_back(uncommitted);
-        self.recovered();
-        self.shared.settled.store(self.log.written, Ordering::Release);
-        self.shared.durable.store(self.log.written, Ordering::Release);
-        (self.shared.tell)();
-        Ok(())
-    }
-
-    fn change(&mut self, change: Change, jobs: &mut VecDeque<Job>, policy: AppendFsync) {
-        let report = match &change {
-            Change::Rotate { path, manifest } => {
-                let rotated = self.rotate(path, manifest.as_ref());
-                lock(&self.shared.state).rotations -= 1;
-                Report::Rotated(rotated)
-            }
-            Change::Install { renames, manifest } => {
-                // A file that the manifest names must not be lost while its name is not.
-                let installed = self.sync().and_then(|()| {
-                    self.lend_log(jobs, policy);
-                    let installed = self.install(renames, manifest);
-                    self.take_log_back();
-                    installed
-                });
-                Report::Installed(installed)
-            }
-            Change::Tidy { manifest } => {
-                self.lend_log(jobs, policy);
-                let tidied = self.persist(manifest);
-                self.take_log_back();
-                Report::Tidied(tidied)
-            }
-            Change::Sync | Change::Close => {
-                if let Err(error) = self.sync() {
-                    warn!("Fail to fsync the AOF file: {error}");
-                }
-                if matches!(change, Change::Close) {
-                    self.log.file = None;
-                    self.log.dirty = false;
-                }
-                Report::Done
-            }
-        };
-        lock(&self.shared.state).reports.push(report);
-        self.shared.progress.notify_all();
-        (self.shared.tell)();
-    }
-
-    fn rotate(&mut self, path: &Path, manifest: Option<&ManifestText>) -> io::Result<()> {
-        // A file that is not the last must be whole, whenever the power goes.
-        self.sync()?;
-        let file = self.disk.create(path)?;
-        if let Some(manifest) = manifest
-            && let Err(error) = self.persist(manifest)
-        {
-            let _ = self.disk.remove(path);
-            return Err(error);
-        }
-        self.log = Log { file: Some(file), written: self.log.written, ..Log::default() };
-        self.shared.file_len.store(0, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<()> {
-        let start = Instant::now();
-        for (from, to) in renames {
-            self.disk.rename(from, to)?;
-        }
-        note(&self.shared.slow_rename, start.elapsed());
-        self.persist(manifest)
-    }
-
-    fn persist(&self, manifest: &ManifestText) -> io::Result<()> {
-        let ManifestText { folder, temporary, name, bytes } = manifest;
-        replace(&*self.disk, folder, temporary, name, bytes)
-    }
-
-    /// Tells of a failure and waits before the next try.
-    fn fail(&mut self, what: &str, error: &io::Error) {
-        if self.complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
-            self.complained = Some(Instant::now());
-            warn!("{what}: {error}");
-        }
-        if !self.failing {
-            self.failing = true;
-            let mut state = lock(&self.shared.state);
-            state.failing = true;
-            self.shared.holding.store(false, Ordering::Relaxed);
-            state.reports.push(Report::Failed(reason(error)));
-            drop(state);
-            self.shared.progress.notify_all();
-            (self.shared.tell)();
-        }
-        let state = lock(&self.shared.state);
-        let waited = self.shared.work.wait_timeout_while(state, RETRY, |state| !state.stop);
-        drop(waited);
-    }
-
-    fn recovered(&mut self) {
-        if std::mem::take(&mut self.failing) {
-            info!("AOF write error looks solved, Redis can write again.");
-            self.complained = None;
-            let doubtful = std::mem::take(&mut self.doubtful);
-            let mut state = lock(&self.shared.state);
-            state.failing = false;
-            state.reports.push(Report::Recovered { doubtful });
-            drop(state);
-            (self.shared.tell)();
-        }
-    }
-
-    /// True if the server ends while the disk fails.
-    fn gives_up(&self) -> bool {
-        self.failing && lock(&self.shared.state).stop
-    }
-}
-
-/// The system's reason for an error, without its number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::persist::disk::RealDisk;
+use std::path::Path;
 
 /// A file in memory.
 #[derive(Clone, Default)]
@@ -17,6 +18,10 @@ struct Inner {
     /// Writes that leave a byte behind and fail, and cuts that fail.
     failing_writes: u32,
     failing_cuts: u32,
+    /// Syncs that fail, and forget what was not synced before; and syncs that take long.
+    failing_syncs: u32,
+    slow_syncs: u32,
+    synced: usize,
     told: u32,
     /// The file that is created next.
     next: Option<Fake>,
@@ -78,6 +83,18 @@ impl LogFile for Fake {
 
     fn sync(&mut self) -> io::Result<()> {
         self.pass();
+        let mut inner = self.inner();
+        if inner.slow_syncs > 0 {
+            inner.slow_syncs -= 1;
+            std::thread::sleep(SYNC_SLOW * SYNC_SMOOTHING);
+        }
+        if inner.failing_syncs > 0 {
+            inner.failing_syncs -= 1;
+            let synced = inner.synced;
+            inner.bytes[synced..].fill(b'?');
+            return Err(io::ErrorKind::Other.into());
+        }
+        inner.synced = inner.bytes.len();
         Ok(())
     }
 
@@ -242,14 +259,92 @@ fn the_rest_of_a_failed_write_does_not_stay() {
             (inner.failing_writes, inner.failing_cuts) = (2, 2);
         }
         shared.append([b"", b"second "], 13);
-        let mut reports = Vec::new();
-        while file.text() != "first second " || reports.len() < 2 {
-            reports.extend(shared.take_reports());
-            std::thread::yield_now();
-        }
-        assert!(matches!(reports[..], [Report::Failed(_), Report::Recovered { doubtful: false }]), "{reports:?}");
+        await_recovery(shared);
+        assert_eq!(file.text(), "first second ");
         shared.append([b"", b"third"], 18);
         shared.drain();
         assert_eq!((file.text().as_str(), shared.settled()), ("first second third", 18));
     }
+}
+
+/// Waits until what failed works again, and nothing is lost.
+fn await_recovery(shared: &Shared) {
+    let mut reports = Vec::new();
+    while reports.len() < 2 {
+        reports.extend(shared.take_reports());
+        std::thread::yield_now();
+    }
+    assert!(matches!(reports[..], [Report::Failed(_), Report::Recovered { doubtful: false }]), "{reports:?}");
+    shared.drain();
+}
+
+#[test]
+fn who_syncs_depends_on_how_long_it_takes() {
+    let file = Fake::default();
+    let writer = file.writer(AppendFsync::Always);
+    let shared = writer.shared();
+    shared.append([b"", b"a"], 1);
+    assert_eq!((file.text().as_str(), shared.settled(), shared.durable()), ("a", 1, 1));
+    file.inner().slow_syncs = 1;
+    shared.append([b"", b"b"], 2);
+    assert_eq!((shared.settled(), shared.syncs_are_quick()), (2, false));
+    file.shut();
+    shared.append([b"", b"c"], 3);
+    assert_eq!(shared.settled(), 2, "the engine is not kept");
+    file.await_waiting();
+    file.open();
+    shared.drain();
+    assert_eq!((file.text().as_str(), shared.settled()), ("abc", 3));
+    let mut end = 3;
+    while !shared.syncs_are_quick() {
+        end += 1;
+        shared.append([b"", b"d"], end);
+        shared.drain();
+    }
+    let told = file.inner().told;
+    shared.append([b"", b"e"], end + 1);
+    assert_eq!((shared.settled(), file.inner().told), (end + 1, told));
+}
+
+/// The system may have thrown away what a failed sync was to save, and forget that it did.
+#[test]
+fn what_a_failed_sync_was_to_commit_is_written_again() {
+    for leaves_to_thread in [false, true] {
+        let file = Fake::default();
+        let writer = file.writer(AppendFsync::Always);
+        let shared = writer.shared();
+        shared.append([b"", b"first "], 6);
+        shared.quick_syncs.store(!leaves_to_thread, Ordering::Relaxed);
+        file.inner().failing_syncs = 2;
+        shared.append([b"", b"second "], 13);
+        assert_eq!(shared.settled(), 6);
+        shared.append([b"", b"third"], 18);
+        await_recovery(shared);
+        while shared.settled() < 18 {
+            std::thread::yield_now();
+        }
+        assert_eq!((file.text().as_str(), file.inner().synced), ("first second third", 18));
+    }
+}
+
+/// What was written under a policy that keeps nothing for a sync cannot be written again: a rewrite is to save it.
+#[test]
+fn what_a_failed_sync_was_to_save_may_be_lost() {
+    let file = Fake::default();
+    let writer = file.writer(AppendFsync::No);
+    let shared = writer.shared();
+    shared.append([b"", b"before "], 7);
+    shared.set_policy(AppendFsync::Always, false);
+    shared.drain();
+    let mut reports = Vec::new();
+    shared.set_policy(AppendFsync::No, false);
+    shared.drain();
+    shared.append([b"", b"more "], 12);
+    file.inner().failing_syncs = 1;
+    shared.set_policy(AppendFsync::Always, false);
+    while reports.len() < 2 {
+        reports.extend(shared.take_reports());
+        std::thread::yield_now();
+    }
+    assert!(matches!(reports[..], [Report::Failed(_), Report::Recovered { doubtful: true }]), "{reports:?}");
 }
