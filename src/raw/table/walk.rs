@@ -65,6 +65,24 @@ impl<T: Item> Table<T> {
         }
     }
 
+    /// Shows `f` the items of every `stride`th bucket from `first` on. They are far from each other in memory, so some are asked
+    /// for ahead of their turn: buckets first, and then what is in them.
+    pub fn survey(&self, first: usize, stride: usize, f: &mut dyn FnMut(&T)) {
+        const AHEAD: usize = 8;
+        let stride = stride.max(1);
+        for index in (first..self.buckets).step_by(stride) {
+            let ahead =
+                |buckets: usize| Some(index.saturating_add(stride.saturating_mul(buckets))).filter(|at| *at < self.buckets);
+            if let Some(bucket) = ahead(2 * AHEAD) {
+                prefetch(self.bucket(bucket).as_ptr().cast());
+            }
+            if let Some(bucket) = ahead(AHEAD) {
+                self.prefetch_index(bucket);
+            }
+            self.bucket_items(index, f);
+        }
+    }
+
     /// Shows `f` the items of up to `buckets` buckets from `*cursor` on, in the order of the
     /// buckets, and hands those it wants removed to `removed`. With a `tag_mask` other than 0 only
     /// items are touched whose stored tag has one of its bits. Leaves the cursor behind the last
