@@ -101,7 +101,8 @@ impl Engine {
                 continue;
             }
             let buffers = link.buffers();
-            if buffers.query + buffers.query_free > 0 {
+            // A client that waits may have gone behind something that nobody reads.
+            if buffers.query + buffers.query_free > 0 || session.blocked {
                 link.tidy(idle >= IDLE_BUFFER_MILLIS);
             }
             let limit = limit_of(session, config);

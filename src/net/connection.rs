@@ -14,6 +14,7 @@ use crate::engine::wake_behind_sockets;
 use crate::resp::decode::Limits;
 use crate::resp::reply::Output;
 use crate::session::{Gauge, Link, LinkBuffers};
+use crate::sys::socket::has_stopped_sending;
 use crate::types::ClientId;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
@@ -50,16 +51,16 @@ impl ReadHalf {
         }
     }
 
-    /// True if the client has closed its end and nothing is left to read.
+    /// True if the client has closed its end, whether or not something is left to read.
     fn is_closed(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let peeked = match self {
-            ReadHalf::Tcp(half) => SockRef::from(half.as_ref()).peek(&mut byte),
-            ReadHalf::Unix(half) => SockRef::from(half.as_ref()).peek(&mut byte),
+        let (peeked, has_ended) = match self {
+            ReadHalf::Tcp(half) => (SockRef::from(half.as_ref()).peek(&mut byte), has_stopped_sending(half.as_ref())),
+            ReadHalf::Unix(half) => (SockRef::from(half.as_ref()).peek(&mut byte), has_stopped_sending(half.as_ref())),
             ReadHalf::Tls(reader) => return reader.is_closed(),
         };
         match peeked {
-            Ok(n) => n == 0,
+            Ok(n) => n == 0 || has_ended,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
@@ -498,7 +499,7 @@ impl Connection {
             Possession::Home(batch) => batch,
             other => {
                 self.batch.replace(other);
-                if self.gauge.waits() {
+                if self.gauge.waits_noticed() {
                     self.look();
                 }
                 return;

@@ -65,9 +65,9 @@ impl Gauge {
         waits && self.is_noticed.load(Ordering::SeqCst)
     }
 
-    /// Whether the client waits.
-    pub fn waits(&self) -> bool {
-        self.waits.load(Ordering::SeqCst)
+    /// Whether the client waits, and something came meanwhile: what it was is to be looked at again, as it may hide its end.
+    pub fn waits_noticed(&self) -> bool {
+        self.waits.load(Ordering::SeqCst) && self.is_noticed.load(Ordering::SeqCst)
     }
 
     /// Something came, or the client is gone, while the engine has its requests. True if the client waits.

@@ -8,5 +8,6 @@ pub mod mem;
 pub mod printf;
 pub mod process;
 pub mod random;
+pub mod socket;
 pub mod time;
 pub mod title;
