@@ -83,7 +83,7 @@ impl Object {
 }
 
 /// Below this many elements a table stays in the cache by itself.
-const PREFETCH_MIN_ELEMENTS: usize = 4096;
+pub(super) const PREFETCH_MIN_ELEMENTS: usize = 4096;
 
 /// Runs `$body` with `$table` bound to the table that finds the elements of the collection by name, if there is one.
 macro_rules! with_table {

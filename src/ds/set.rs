@@ -8,7 +8,7 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-use super::object::{Big, Limits, Object, Typed, ValueType, thin};
+use super::object::{Big, Limits, Object, PREFETCH_MIN_ELEMENTS, Typed, ValueType, thin};
 use super::parts::element::Element;
 use super::parts::intset::{self, Intset};
 use super::parts::listpack::{Listpack, SAFETY_LIMIT, encoded_size};
@@ -292,9 +292,7 @@ impl MemberTable {
 
     /// See [`Set::prefetch`].
     fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
-        /// Below this many members a table stays in the cache by itself.
-        const MEMBERS_MIN: usize = 4096;
-        if self.0.len() < MEMBERS_MIN {
+        if self.0.len() < PREFETCH_MIN_ELEMENTS {
             return;
         }
         let mut hashes = [0; PREFETCH_MAX];

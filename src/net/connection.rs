@@ -54,13 +54,13 @@ impl ReadHalf {
     /// True if the client has closed its end, whether or not something is left to read.
     fn is_closed(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let (peeked, has_ended) = match self {
-            ReadHalf::Tcp(half) => (SockRef::from(half.as_ref()).peek(&mut byte), has_stopped_sending(half.as_ref())),
-            ReadHalf::Unix(half) => (SockRef::from(half.as_ref()).peek(&mut byte), has_stopped_sending(half.as_ref())),
+        let socket = match self {
+            ReadHalf::Tcp(half) => SockRef::from(half.as_ref()),
+            ReadHalf::Unix(half) => SockRef::from(half.as_ref()),
             ReadHalf::Tls(reader) => return reader.is_closed(),
         };
-        match peeked {
-            Ok(n) => n == 0 || has_ended,
+        match socket.peek(&mut byte) {
+            Ok(n) => n == 0 || has_stopped_sending(&*socket),
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }

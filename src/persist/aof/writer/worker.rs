@@ -124,7 +124,7 @@ impl Worker {
     /// Lets the engine write while the thread does what does not need the file. What was handed over so far comes first.
     fn lend_log(&mut self, jobs: &mut VecDeque<Job>, policy: AppendFsync) {
         let shared = self.shared.clone();
-        // Under `always` it would not write anyway.
+        // Under `always` replies wait for a sync, and the next one is this thread's.
         while policy != AppendFsync::Always && !self.log.is_awaited() && !self.failing {
             match jobs.pop_front() {
                 Some(Job::Data { bytes, end }) => self.write(bytes, end, policy),
