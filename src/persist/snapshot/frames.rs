@@ -21,6 +21,8 @@ pub struct Frames {
 pub const FULL: usize = 64 << 10;
 /// Strings from this size on are referred to and not copied.
 const SHARED_MIN: usize = 16 << 10;
+/// After so many bytes that it may have to compress, some tenth of a millisecond, the writer lets others in.
+const YIELD_EVERY: usize = 4 << 10;
 /// Beyond this strings are not set apart: their places would not fit. Only what comes aside gets so large.
 const PLACES_MAX: usize = u32::MAX as usize / 2;
 
@@ -60,9 +62,10 @@ impl Frames {
         self.shared_bytes += std::mem::take(&mut other.shared_bytes);
     }
 
-    /// The finished bytes.
+    /// The finished bytes. The thread lets others in on the way: where cores are few, who waits for a reply would otherwise
+    /// wait for the system's scheduler, for some milliseconds.
     pub fn finish(&self, encoder: &mut Encoder, out: &mut impl Out) {
-        let mut from = 0;
+        let (mut from, mut yielded) = (0, 0);
         let mut shared = self.shared.iter().peekable();
         let mut refer = |from: &mut usize, upto: usize, encoder: &mut Encoder, out: &mut _| {
             while let Some((at, text)) = shared.next_if(|(at, _)| *at as usize <= upto) {
@@ -76,6 +79,10 @@ impl Frames {
             self.plain(&mut from, at, out);
             from = at + len as usize;
             encoder.long_text(&self.bytes[at..from], out);
+            if from - yielded >= YIELD_EVERY {
+                yielded = from;
+                std::thread::yield_now();
+            }
         }
         refer(&mut from, usize::MAX, encoder, out);
         self.plain(&mut from, self.bytes.len(), out);
