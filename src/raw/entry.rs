@@ -28,6 +28,9 @@ use std::ptr::NonNull;
 /// 256 a value of 1 KB took 1,323 bytes and SET of new ones 2.4 µs, most of it the kernel clearing pages; inline it takes
 /// 1,100.)
 pub const INLINE_TOTAL_MAX: usize = 2048;
+/// A string of at most this many bytes stays beside its key however long that is: what OBJECT ENCODING calls it must not
+/// depend on the key.
+const INLINE_ALWAYS: usize = 44;
 /// Number of sub-kinds that packed and boxed payloads each have room for.
 pub const SUBKINDS: u8 = 16;
 
@@ -152,13 +155,14 @@ const fn align8(n: usize) -> usize {
 }
 
 impl<B> Entry<B> {
-    /// An entry with a string value. The string is kept inline if the whole fits `INLINE_TOTAL_MAX`, else in a buffer.
+    /// An entry with a string value. The string is kept inline if it is short or the whole fits `INLINE_TOTAL_MAX`, else in
+    /// a buffer.
     /// `plain` says that OBJECT ENCODING may call it embstr.
     #[inline]
     pub fn with_string(key: &[u8], deadline: Option<i64>, bytes: &[u8], plain: bool) -> Self {
         let head = Self::head_len(key.len(), deadline.is_some());
         let total = head + varint::len(bytes.len()) + bytes.len();
-        if total > INLINE_TOTAL_MAX {
+        if total > INLINE_TOTAL_MAX && bytes.len() > INLINE_ALWAYS {
             return Self::with_value(key, deadline, Value::Shared(SharedBytes::new(bytes)));
         }
         let mut made = Self::allocate(total);
@@ -322,7 +326,7 @@ impl<B> Entry<B> {
         let kind = this.byte(0) & KIND;
         let head = this.head_end();
         let total = head + varint::len(bytes.len()) + bytes.len();
-        if total <= INLINE_TOTAL_MAX {
+        if total <= INLINE_TOTAL_MAX || bytes.len() <= INLINE_ALWAYS {
             let old = this.total();
             this.drop_word();
             this.set_byte(0, (this.byte(0) & !KIND) | if plain { EMBEDDED } else { RAW });

@@ -370,3 +370,23 @@ fn a_client_that_goes_behind_its_blocking_request_does_not_wait() {
         assert_eq!(show(&client.run("LLEN k")), "1");
     }
 }
+
+/// Under a key of some kilobytes every string was called raw, as short ones did not fit beside it.
+#[test]
+fn a_long_key_does_not_tell_how_its_short_string_is_kept() {
+    let server = Server::ours(&[]);
+    let mut client = server.client();
+    let key = "k".repeat(5000);
+    for (value, encoding) in [("", "embstr"), ("short", "embstr"), (&"v".repeat(44), "embstr"), (&"v".repeat(45), "raw")] {
+        for command in ["SET", "APPEND", "GETSET"] {
+            client.run("FLUSHALL");
+            client.run(&format!("{command} {key} '{value}'"));
+            assert_eq!(show(&client.run(&format!("OBJECT ENCODING {key}"))), format!("\"{encoding}\""), "{command} {value}");
+            assert_eq!(show(&client.run(&format!("GET {key}"))), format!("\"{value}\""));
+        }
+        client.run(&format!("SET {key} {}", "long".repeat(1000)));
+        client.run(&format!("SET {key} '{value}' EX 100"));
+        assert_eq!(show(&client.run(&format!("OBJECT ENCODING {key}"))), format!("\"{encoding}\""));
+        assert_eq!(show(&client.run(&format!("GET {key}"))), format!("\"{value}\""));
+    }
+}
