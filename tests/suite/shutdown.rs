@@ -180,6 +180,8 @@ fn an_end_that_waits_can_fail() {
     let (server, mut replica, offset) = with_lagging_replica("300");
     let (mut client, mut writer, mut other) = (server.client(), server.client(), server.client());
     client.send_raw(b"SHUTDOWN\r\n").expect("it is taken");
+    // Otherwise the write may come first, and is not held.
+    await_info(&mut other, "blocked_clients:1");
     writer.send_raw(b"INCR k\r\n").expect("it is taken");
     await_info(&mut other, "blocked_clients:2");
     other.run("CONFIG SET rdb-key-save-delay 10000000");
