@@ -152,7 +152,7 @@ fn cve_2016_8606_commands_in_the_body_of_a_form() {
         assert!(browser.closes_within(PATIENCE), "{head}");
     }
     assert_eq!(admin.run("EXISTS k").to_string(), "(integer) 0");
-    let told = server.log();
+    let told = server.log_with(" aborted.", PATIENCE);
     let address = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis.";
     assert_eq!(told.matches(address).count(), 1, "once a minute at the most: {told}");
     assert!(told.contains("Connection from 127.0.0.1:"), "{told}");

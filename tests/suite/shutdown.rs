@@ -12,11 +12,8 @@ fn signal(server: &Server, name: &str) {
 }
 
 fn wait_for_log(server: &Server, text: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while !server.log().contains(text) {
-        assert!(Instant::now() < deadline, "never logged: {text}; log:\n{}", server.log());
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let log = server.log_with(text, PATIENCE);
+    assert!(log.contains(text), "never logged: {text}; log:\n{log}");
 }
 
 #[test]

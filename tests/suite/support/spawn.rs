@@ -128,6 +128,18 @@ impl Server {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
     }
 
+    /// The same, once it says `text`: what the server has written takes a moment to be read here.
+    pub fn log_with(&self, text: &str, patience: Duration) -> String {
+        let deadline = std::time::Instant::now() + patience;
+        loop {
+            let log = self.log();
+            if log.contains(text) || std::time::Instant::now() > deadline {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
