@@ -62,9 +62,9 @@ impl Frames {
         self.shared_bytes += std::mem::take(&mut other.shared_bytes);
     }
 
-    /// The finished bytes. The thread lets others in on the way: where cores are few, who waits for a reply would otherwise
-    /// wait for the system's scheduler, for some milliseconds.
-    pub fn finish(&self, encoder: &mut Encoder, out: &mut impl Out) {
+    /// The finished bytes. If there is time the thread lets others in on the way: where cores are few, who waits for a reply
+    /// would otherwise wait for the system's scheduler, for some milliseconds.
+    pub fn finish(&self, encoder: &mut Encoder, out: &mut impl Out, has_time: bool) {
         let (mut from, mut yielded) = (0, 0);
         let mut shared = self.shared.iter().peekable();
         let mut refer = |from: &mut usize, upto: usize, encoder: &mut Encoder, out: &mut _| {
@@ -79,7 +79,7 @@ impl Frames {
             self.plain(&mut from, at, out);
             from = at + len as usize;
             encoder.long_text(&self.bytes[at..from], out);
-            if from - yielded >= YIELD_EVERY {
+            if has_time && from - yielded >= YIELD_EVERY {
                 yielded = from;
                 std::thread::yield_now();
             }

@@ -50,8 +50,6 @@ pub struct FileSink {
 
 /// With `rdb-save-incremental-fsync` the kernel is asked to write after so many bytes.
 const SYNC_EVERY: u64 = 1 << 20;
-/// A core that copies more in one go is away for too long, for those who wait for it.
-const PIECE: usize = 32 << 10;
 
 impl FileSink {
     /// A file in `folder` that is called `temporary` while it is written and `target` in the end, when it replaces what had
@@ -73,10 +71,7 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for piece in bytes.chunks(PIECE) {
-            self.file.write_all(piece)?;
-            std::thread::yield_now();
-        }
+        self.file.write_all(bytes)?;
         self.written += bytes.len() as u64;
         if self.incremental && self.written - self.synced >= SYNC_EVERY {
             crate::sys::file::begin_writeback(&self.file, self.synced, self.written - self.synced);

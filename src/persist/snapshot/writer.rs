@@ -54,7 +54,7 @@ pub struct Manner {
     pub key_delay: i64,
 }
 
-/// While more bytes than this wait, emptied frames are freed.
+/// While more bytes than this wait, emptied frames are freed, and the writer does not make way for others.
 const SPARE_BELOW: usize = 1 << 20;
 
 /// Starts a writer.
@@ -87,7 +87,9 @@ fn run(
             Message::Frames(mut frames) => {
                 let size = frames.size();
                 if !shared.failed.load(Ordering::Relaxed) && !shared.cancelled.load(Ordering::Relaxed) {
-                    frames.finish(&mut encoder, &mut out);
+                    // While little waits; or what waits would take memory, and make those who write wait.
+                    let has_time = shared.queued.load(Ordering::Relaxed) < SPARE_BELOW;
+                    frames.finish(&mut encoder, &mut out, has_time);
                     shared.failed.store(out.failed(), Ordering::Release);
                     delay(manner.key_delay, frames.keys, shared);
                 }
