@@ -39,7 +39,11 @@ impl Naps {
     /// How long to nap now that all work is done; `None`: sleep until rung. `commands` counts all that came so far.
     pub fn after(&mut self, commands: u64, now: Instant) -> Option<Duration> {
         let (since, before) = *self.last.get_or_insert((now, commands));
-        let gathered = commands - before;
+        // CONFIG RESETSTAT may have started the count anew meanwhile.
+        let gathered = commands.checked_sub(before).unwrap_or_else(|| {
+            self.last = Some((now, commands));
+            0
+        });
         if gathered > 0 {
             self.last = Some((now, commands));
             let elapsed = now.duration_since(since).as_nanos().min(SELDOM_NS) as u64;

@@ -14,7 +14,7 @@ pub type EntryPayload<'a> = Payload<'a, Object>;
 pub struct WrongType;
 
 /// Strings of at most this many bytes are called embstr, as in the original, where they share their object's block.
-pub const EMBSTR_MAX: usize = 44;
+pub const EMBSTR_MAX: usize = entry::INLINE_ALWAYS;
 
 /// The type of an entry's value.
 pub fn type_of(entry: &Entry) -> ValueType {

@@ -30,7 +30,7 @@ use std::ptr::NonNull;
 pub const INLINE_TOTAL_MAX: usize = 2048;
 /// A string of at most this many bytes stays beside its key however long that is: what OBJECT ENCODING calls it must not
 /// depend on the key.
-const INLINE_ALWAYS: usize = 44;
+pub const INLINE_ALWAYS: usize = 44;
 /// Number of sub-kinds that packed and boxed payloads each have room for.
 pub const SUBKINDS: u8 = 16;
 
