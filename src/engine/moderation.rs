@@ -7,44 +7,53 @@
 //! for a sixth less CPU time (SET by 50 clients, two cores).
 //!
 //! Clients that are few, or quick, would lose: each nap is time in which nobody is served. So naps are on trial all the
-//! time. What is measured is how many requests are served in a tenth of a second; naps stay only while it is no less
-//! than without, they are left out for a moment now and then to see, and where they did harm the next trial comes later
-//! each time. A nap that gathers next to nothing ends them at once. As clients wait for their replies, what is
-//! served in a second tells of their latency, too.
+//! time. What is measured is how many requests are served in a second, in short periods with naps and without that take
+//! turns in an order in which a drift cancels out; naps stay only while it is no less with them, the comparison is made
+//! again now and then, and where they did harm the next one comes later each time. A nap that gathers next to nothing ends
+//! them at once. As clients wait for their replies, what is served in a second tells of their latency, too.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-/// What is asked for; Linux adds its timer slack of 50 µs.
-const NAP: Duration = Duration::from_micros(5);
+/// What a nap is to gather, in batches of requests; and what it must gather not to count as poor.
+const GATHER: u64 = 4;
+const GATHER_MIN: u64 = 3;
+/// After so many poor naps in a row there are no more.
+const POOR_MAX: u8 = 8;
+/// Linux adds its timer slack to what is asked for.
+const SLACK: Duration = Duration::from_micros(55);
+const NAP_MIN: Duration = Duration::from_micros(5);
+const NAP_MAX: Duration = Duration::from_micros(100);
 /// Batches of requests a second from which on naps are tried.
 const RATE_MIN: u64 = 12_000;
-/// A nap is to gather this many batches; after so many in a row that did not there are no more.
-const GATHER_MIN: u64 = 3;
-const POOR_MAX: u8 = 8;
+/// How long what is served is counted.
+const PERIOD: Duration = Duration::from_millis(20);
+/// The thread looks at the clock when it runs out of work for the so-manieth time.
+const SLEEPS_PER_LOOK: u8 = 8;
+
 /// What is served with naps must be at least this much of what is served without.
 const WORTH_PERCENT: u64 = 96;
-/// How long what is served is counted before it is judged.
-const PERIOD: Duration = Duration::from_millis(50);
-/// Periods of naps before the first look at what they are worth; twice as many before each next one, up to the other figure.
-const PERIODS_OF_NAPS_MIN: u32 = 2;
-const PERIODS_OF_NAPS_MAX: u32 = 64;
-/// A trial wants a steady load: no period differs from the one before it by more.
-const STEADY_PERCENT: u64 = 10;
-/// Periods without a trial after one that failed; twice as many after the next one.
+/// A comparison that comes out between these is continued, up to a bound: other load on the machine makes them differ by a tenth.
+const UNCLEAR_PERCENT: std::ops::Range<u64> = 90..102;
+const COMPARED_MIN: u32 = 8;
+const COMPARED_MAX: u32 = 24;
+/// Periods of naps before the first look at whether they are still worth it; twice as many before each next one.
+const NAPS_MIN: u32 = 16;
+const NAPS_MAX: u32 = 256;
+/// Periods without naps after a comparison that spoke against them; twice as many after each next one.
 const HOLD_MIN: u32 = 20;
-const HOLD_MAX: u32 = 1200;
+const HOLD_MAX: u32 = 3000;
+/// What is served differs by half from what it was when it was last judged, for so many periods: it is another load.
+const OTHER_LOAD_PERIODS: u8 = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// No naps, nor a trial for some periods.
-    Awake { hold: u32 },
-    /// Naps for one period, to see how much is served in comparison with the one before.
-    Trial,
+    /// No naps, nor a comparison for some periods.
+    Awake { periods_left: u32 },
+    /// Periods with and without naps take turns; what was served in a second is summed up.
+    Comparing { step: u32, with: u64, without: u64 },
     /// Naps that proved their worth.
     Napping { periods_left: u32 },
-    /// No naps for one period, to see whether they are still worth it.
-    Check,
 }
 
 /// The decision and what it needs to know.
@@ -52,24 +61,46 @@ enum Phase {
 struct Moderation {
     phase: Phase,
     napping: bool,
+    nap: Duration,
     /// Batches served in this period, and since the last nap.
     served: u64,
     gathered: u64,
     /// Naps in a row that gathered too little.
     poor: u8,
-    /// Periods without a trial if the next one fails.
+    sleeps: u8,
+    /// Periods without a comparison if the next one fails, and with naps if it does not.
     hold: u32,
-    /// Periods of naps after the next look that finds them worth it.
     naps: u32,
-    /// What was served in the last period.
-    last_rate: u64,
+    /// What was served in a second when it was last judged, and for how many periods it has been another.
+    judged: u64,
+    other: u8,
     since: Option<Instant>,
+}
+
+const BEGIN: Phase = Phase::Comparing { step: 0, with: 0, without: 0 };
+
+/// Whether a step of a comparison is one with naps: 0110 1001 and so on (the Thue-Morse sequence), so that a load that grows or
+/// shrinks meanwhile speaks for neither.
+fn has_naps(step: u32) -> bool {
+    step.count_ones() % 2 == 1
 }
 
 impl Moderation {
     const fn new() -> Moderation {
-        let phase = Phase::Awake { hold: 0 };
-        Moderation { phase, napping: false, served: 0, gathered: 0, poor: 0, hold: HOLD_MIN, naps: 0, last_rate: 0, since: None }
+        Moderation {
+            phase: Phase::Awake { periods_left: 1 },
+            napping: false,
+            nap: NAP_MIN,
+            served: 0,
+            gathered: 0,
+            poor: 0,
+            sleeps: 0,
+            hold: HOLD_MIN,
+            naps: NAPS_MIN,
+            judged: 0,
+            other: 0,
+            since: None,
+        }
     }
 
     fn served(&mut self, batches: u64) {
@@ -77,18 +108,23 @@ impl Moderation {
         self.gathered += batches;
     }
 
-    /// Whether to nap before the thread sleeps until there is something to do.
-    fn naps_now(&mut self) -> bool {
+    fn is_time_to_look(&mut self) -> bool {
+        self.sleeps = (self.sleeps + 1) % SLEEPS_PER_LOOK;
+        self.sleeps == 0
+    }
+
+    /// How long to nap before the thread sleeps until there is something to do.
+    fn nap_now(&mut self) -> Option<Duration> {
         let gathered = std::mem::take(&mut self.gathered);
         if !self.napping || gathered == 0 {
-            return false;
+            return None;
         }
         self.poor = if gathered < GATHER_MIN { self.poor + 1 } else { 0 };
         self.napping = self.poor < POOR_MAX;
-        self.napping
+        self.napping.then_some(self.nap)
     }
 
-    fn tick(&mut self, now: Instant) {
+    fn look(&mut self, now: Instant) {
         let since = *self.since.get_or_insert(now);
         let elapsed = now.duration_since(since);
         if elapsed < PERIOD {
@@ -96,39 +132,66 @@ impl Moderation {
         }
         self.since = Some(now);
         let rate = std::mem::take(&mut self.served) * 1_000_000 / elapsed.as_micros() as u64;
-        let last = std::mem::replace(&mut self.last_rate, rate);
-        let steady = rate.abs_diff(last) * 100 <= last * STEADY_PERCENT;
+        if rate < RATE_MIN {
+            self.judged = 0;
+        }
+        let is_other = self.judged > 0 && (rate * 2 > self.judged * 3 || rate * 3 < self.judged * 2);
+        self.other = if is_other { self.other.saturating_add(1) } else { 0 };
         self.phase = match self.phase {
-            Phase::Awake { hold } if hold > 0 => Phase::Awake { hold: hold - 1 },
-            Phase::Awake { .. } if rate < RATE_MIN || !steady => Phase::Awake { hold: 0 },
-            Phase::Awake { .. } => {
-                self.naps = PERIODS_OF_NAPS_MIN;
-                Phase::Trial
+            _ if rate < RATE_MIN => Phase::Awake { periods_left: 1 },
+            Phase::Awake { periods_left: 0 } => self.begin(rate),
+            Phase::Awake { .. } | Phase::Napping { .. } if self.other >= OTHER_LOAD_PERIODS => {
+                (self.hold, self.naps) = (HOLD_MIN, NAPS_MIN);
+                self.begin(rate)
             }
-            Phase::Trial if !self.napping || rate * 100 < last * WORTH_PERCENT => self.fail(),
-            Phase::Check if last * 100 < rate * WORTH_PERCENT => self.fail(),
-            Phase::Trial | Phase::Check => {
-                let periods_left = self.naps;
-                self.naps = (2 * periods_left).min(PERIODS_OF_NAPS_MAX);
-                if self.naps == PERIODS_OF_NAPS_MAX {
-                    self.hold = HOLD_MIN;
-                }
-                Phase::Napping { periods_left }
+            Phase::Awake { periods_left } => Phase::Awake { periods_left: periods_left - 1 },
+            Phase::Comparing { step, .. } if has_naps(step) && !self.napping => self.fail(rate),
+            Phase::Comparing { step, with, without } => {
+                let (with, without) = if has_naps(step) { (with + rate, without) } else { (with, without + rate) };
+                self.compared(step + 1, with, without)
             }
-            Phase::Napping { .. } if !self.napping || rate < RATE_MIN => Phase::Awake { hold: 0 },
-            Phase::Napping { periods_left: 0 | 1 } => Phase::Check,
+            Phase::Napping { .. } if !self.napping => self.fail(rate),
+            Phase::Napping { periods_left: 0 } => self.begin(rate),
             Phase::Napping { periods_left } => Phase::Napping { periods_left: periods_left - 1 },
         };
-        let napping = matches!(self.phase, Phase::Trial | Phase::Napping { .. });
+        let napping = match self.phase {
+            Phase::Awake { .. } => false,
+            Phase::Comparing { step, .. } => has_naps(step),
+            Phase::Napping { .. } => true,
+        };
         if napping != self.napping {
             (self.napping, self.poor) = (napping, 0);
         }
     }
 
-    fn fail(&mut self) -> Phase {
-        let hold = self.hold;
-        self.hold = (2 * hold).min(HOLD_MAX);
-        Phase::Awake { hold }
+    fn begin(&mut self, rate: u64) -> Phase {
+        self.nap = Duration::from_micros(GATHER * 1_000_000 / rate).saturating_sub(SLACK).clamp(NAP_MIN, NAP_MAX);
+        BEGIN
+    }
+
+    fn compared(&mut self, steps: u32, with: u64, without: u64) -> Phase {
+        let percent = with * 100 / without.max(1);
+        if !steps.is_multiple_of(COMPARED_MIN) || (steps < COMPARED_MAX && UNCLEAR_PERCENT.contains(&percent)) {
+            return Phase::Comparing { step: steps, with, without };
+        }
+        if percent < WORTH_PERCENT {
+            return self.fail(2 * without / u64::from(steps));
+        }
+        (self.judged, self.other) = (2 * with / u64::from(steps), 0);
+        let periods_left = self.naps;
+        self.naps = (2 * periods_left).min(NAPS_MAX);
+        if self.naps == NAPS_MAX {
+            self.hold = HOLD_MIN;
+        }
+        Phase::Napping { periods_left }
+    }
+
+    fn fail(&mut self, rate: u64) -> Phase {
+        (self.judged, self.other) = (rate, 0);
+        self.naps = NAPS_MIN;
+        let periods_left = self.hold;
+        self.hold = (2 * periods_left).min(HOLD_MAX);
+        Phase::Awake { periods_left }
     }
 }
 
@@ -145,89 +208,126 @@ pub fn served(batches: u64) {
 
 /// To be called several times a second while the engine runs.
 pub fn tick(now: Instant) {
-    HERE.with_borrow_mut(|here| here.tick(now));
+    HERE.with_borrow_mut(|here| here.look(now));
 }
 
 /// To be called when this thread has nothing left to do and is about to sleep.
 pub fn before_sleep() {
-    if HERE.with_borrow_mut(Moderation::naps_now) {
-        std::thread::sleep(NAP);
+    let nap = HERE.with_borrow_mut(|here| {
+        if here.is_time_to_look() {
+            here.look(Instant::now());
+        }
+        here.nap_now()
+    });
+    if let Some(nap) = nap {
+        std::thread::sleep(nap);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Rng;
 
-    /// Lets periods pass in each of which `rate` (told whether there are naps) batches a second are served.
-    fn pass(moderation: &mut Moderation, now: &mut Instant, periods: u32, rate: impl Fn(bool) -> u64) {
+    /// Lets periods pass in each of which `rate` (told whether there are naps) batches a second are served. Returns in how many
+    /// of them there were naps.
+    fn pass(moderation: &mut Moderation, now: &mut Instant, periods: u32, mut rate: impl FnMut(bool) -> u64) -> u32 {
+        let mut with = 0;
         for _ in 0..periods {
-            moderation.served(rate(moderation.napping) / 20);
+            with += u32::from(moderation.napping);
+            moderation.served(rate(moderation.napping) / 50);
             *now += PERIOD;
-            moderation.tick(*now);
+            moderation.look(*now);
         }
+        with
+    }
+
+    fn begun() -> (Moderation, Instant) {
+        let (mut moderation, now) = (Moderation::new(), Instant::now());
+        moderation.look(now);
+        (moderation, now)
     }
 
     #[test]
     fn naps_stay_where_they_do_no_harm() {
-        let (mut moderation, mut now) = (Moderation::new(), Instant::now());
-        moderation.tick(now);
+        let (mut moderation, mut now) = begun();
         pass(&mut moderation, &mut now, 10, |_| RATE_MIN - 1000);
         assert!(!moderation.napping, "little is going on");
-        pass(&mut moderation, &mut now, 1, |_| 100_000);
-        assert!(!moderation.napping, "is this a load that stays?");
-        pass(&mut moderation, &mut now, 1, |_| 100_000);
-        assert_eq!(moderation.phase, Phase::Trial);
-        pass(&mut moderation, &mut now, 1, |_| 97_000);
-        assert_eq!(moderation.phase, Phase::Napping { periods_left: PERIODS_OF_NAPS_MIN });
-        let mut without = 0;
-        for _ in 0..1000 {
-            pass(&mut moderation, &mut now, 1, |napping| if napping { 110_000 } else { 100_000 });
-            without += u32::from(!moderation.napping);
-        }
-        assert!((15..=30).contains(&without), "{without}: looked at now and then");
+        pass(&mut moderation, &mut now, 2, |_| 100_000);
+        assert_eq!(moderation.phase, BEGIN);
+        assert_eq!(
+            pass(&mut moderation, &mut now, COMPARED_MIN, |napping| if napping { 110_000 } else { 100_000 }),
+            COMPARED_MIN / 2
+        );
+        assert_eq!(moderation.phase, Phase::Napping { periods_left: NAPS_MIN });
+        let with = pass(&mut moderation, &mut now, 3000, |napping| if napping { 110_000 } else { 100_000 });
+        assert!((2900..2990).contains(&with), "{with}: looked at now and then");
         pass(&mut moderation, &mut now, 1, |_| 1000);
         assert!(!moderation.napping, "the load is gone");
     }
 
     #[test]
     fn naps_that_do_harm_are_tried_ever_less_often() {
-        let (mut moderation, mut now) = (Moderation::new(), Instant::now());
-        moderation.tick(now);
-        let mut with = 0;
-        for _ in 0..2000 {
-            pass(&mut moderation, &mut now, 1, |napping| if napping { 60_000 } else { 100_000 });
-            with += u32::from(moderation.napping);
-        }
-        assert!((4..10).contains(&with), "{with}");
-        // What was worth it is so no more.
-        let (mut moderation, mut now) = (Moderation::new(), Instant::now());
-        moderation.tick(now);
-        pass(&mut moderation, &mut now, 3, |_| 100_000);
+        let (mut moderation, mut now) = begun();
+        let harm = |napping| if napping { 85_000 } else { 100_000 };
+        let with = pass(&mut moderation, &mut now, 5000, harm);
+        assert!((20..50).contains(&with), "{with}");
+        // Another load is looked at at once.
+        pass(&mut moderation, &mut now, u32::from(OTHER_LOAD_PERIODS), |_| 30_000);
+        assert_eq!(moderation.phase, BEGIN);
+        pass(&mut moderation, &mut now, COMPARED_MAX, |_| 30_000);
         assert!(moderation.napping);
-        pass(&mut moderation, &mut now, PERIODS_OF_NAPS_MIN + 1, |napping| if napping { 60_000 } else { 100_000 });
-        assert!(matches!(moderation.phase, Phase::Awake { .. }), "{moderation:?}");
+        // What was worth it is so no more.
+        let with =
+            pass(&mut moderation, &mut now, NAPS_MIN + COMPARED_MIN + HOLD_MIN, |napping| if napping { 25_000 } else { 30_000 });
+        assert!(with < NAPS_MIN + COMPARED_MIN && !moderation.napping, "{with}");
+    }
+
+    /// A single comparison of two short periods took 13 % more commands in a second for a loss, as they differ by as much for
+    /// what else the machine does.
+    #[test]
+    fn noise_does_not_decide() {
+        let mut good = 0;
+        for seed in 0..100 {
+            let mut random = Rng::seeded(seed);
+            let mut noisy = |rate: u64| rate * (85 + random.below(31)) / 100;
+            let (mut moderation, mut now) = begun();
+            let with = pass(&mut moderation, &mut now, 200, |napping| noisy(if napping { 110_000 } else { 100_000 }));
+            good += u32::from(with > 150);
+        }
+        assert!(good >= 95, "{good}");
+    }
+
+    #[test]
+    fn a_load_that_grows_speaks_for_neither() {
+        assert_eq!((0..8).map(has_naps).collect::<Vec<_>>(), [false, true, true, false, true, false, false, true]);
+        let (mut moderation, mut now) = begun();
+        let mut rate = 50_000;
+        pass(&mut moderation, &mut now, 2 + COMPARED_MIN, |_| {
+            rate += 5_000;
+            rate
+        });
+        assert!(moderation.napping, "{moderation:?}");
     }
 
     #[test]
     fn a_nap_that_gathers_nothing_is_the_last() {
-        let (mut moderation, mut now) = (Moderation::new(), Instant::now());
-        moderation.tick(now);
-        pass(&mut moderation, &mut now, 4, |_| 100_000);
+        let (mut moderation, mut now) = begun();
+        pass(&mut moderation, &mut now, 2 + COMPARED_MAX, |_| 100_000);
         moderation.gathered = 0;
-        assert!(!moderation.naps_now(), "nothing was served since: there is nobody to wait for");
+        assert_eq!(moderation.nap_now(), None, "nothing was served since: there is nobody to wait for");
         for _ in 0..100 {
             moderation.served(10);
-            assert!(moderation.naps_now());
+            assert_eq!(moderation.nap_now(), Some(NAP_MIN));
         }
         // All but one client are gone.
         for _ in 1..POOR_MAX {
             moderation.served(1);
-            assert!(moderation.naps_now());
+            assert!(moderation.nap_now().is_some());
         }
         moderation.served(1);
-        assert!(!moderation.naps_now());
+        assert_eq!(moderation.nap_now(), None);
         moderation.served(10);
-        assert!(!moderation.naps_now());
+        assert_eq!(moderation.nap_now(), None);
     }
 }

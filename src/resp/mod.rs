@@ -1,5 +1,6 @@
 //! The wire: requests in, replies out, and the text rules for numbers.
 
+pub mod bulks;
 pub mod decode;
 pub mod number;
 pub mod reply;

@@ -1,6 +1,6 @@
 //! Inside a list, by index or by value: LINDEX, LINSERT, LPOS, LRANGE, LREM, LSET, LTRIM.
 
-use super::{element, write};
+use super::{append, element, write};
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -8,6 +8,7 @@ use crate::ds::list::{End, List};
 use crate::ds::parts::element::Element;
 use crate::keyspace::Event;
 use crate::keyspace::value::ValueType;
+use crate::resp::bulks::Bulks;
 use crate::resp::request::Args;
 use std::ops::Range;
 
@@ -182,7 +183,8 @@ fn lrange(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let list = entry.into_lent::<List>().ok_or(error::WRONGTYPE)?;
     let range = within(start, stop, list.len());
     ctx.reply.array(range.len());
-    list.for_range(range.start, range.len(), |element| write(&mut ctx.reply, element));
+    let mut row = Bulks::new(&mut ctx.reply);
+    list.for_range(range.start, range.len(), |element| append(&mut row, element));
     Ok(Flow::Done)
 }
 

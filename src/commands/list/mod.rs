@@ -18,6 +18,7 @@ use crate::ds::list::{End, List};
 use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::TEXT_LEN_MAX;
 use crate::keyspace::{Event, WrongType};
+use crate::resp::bulks::Bulks;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
 use crate::types::UnixMillis;
@@ -75,6 +76,15 @@ fn write(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
     }
 }
 
+/// An element as one more of a row of bulk strings.
+#[inline(always)]
+fn append(row: &mut Bulks<'_, '_>, element: Element<'_>) {
+    match element {
+        Element::Int(n) => row.push_integer(n),
+        Element::Str(text) => row.push(text),
+    }
+}
+
 /// Takes one element from an end and answers with it, after what `before` writes; false, and nothing written, if there is no
 /// such list.
 fn pop_one(ctx: &mut KeysCtx<'_>, key: &[u8], end: End, before: impl FnOnce(&mut ReplyWriter<'_>)) -> Result<bool, WrongType> {
@@ -104,7 +114,10 @@ fn pop_several(
         before(reply);
         reply.array(taken);
         match end {
-            End::Front => list.for_range(0, taken, |element| write(reply, element)),
+            End::Front => {
+                let mut row = Bulks::new(reply);
+                list.for_range(0, taken, |element| append(&mut row, element));
+            }
             End::Back => list.for_range_back(len.saturating_sub(1), taken, |element| write(reply, element)),
         }
         list.cut(end, taken);

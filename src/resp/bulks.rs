@@ -1,0 +1,86 @@
+//! Bulk strings in a row, as a range of a list has them: short ones are put together in a small buffer of their own, so that no
+//! length of the output is read and written again for each. LRANGE of a hundred takes half the time for it.
+
+use super::reply::{ReplyWriter, SHORT_MAX, short_start};
+
+const BUFFER_LEN: usize = 512;
+/// What one short bulk string may write, with what is overwritten by the next.
+const STEP_MAX: usize = 16;
+
+/// Writes what it is given at the latest when it is dropped.
+pub struct Bulks<'w, 'a> {
+    reply: &'w mut ReplyWriter<'a>,
+    buffer: [u8; BUFFER_LEN],
+    len: usize,
+}
+
+impl<'w, 'a> Bulks<'w, 'a> {
+    /// None so far.
+    #[inline]
+    pub fn new(reply: &'w mut ReplyWriter<'a>) -> Self {
+        Bulks { reply, buffer: [0; BUFFER_LEN], len: 0 }
+    }
+
+    /// One bulk string more.
+    #[inline(always)]
+    pub fn push(&mut self, bytes: &[u8]) {
+        let room = self.buffer.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<STEP_MAX>());
+        match room {
+            Some(room) if bytes.len() <= SHORT_MAX => {
+                let end = 4 + bytes.len();
+                *room = short_start(bytes).to_le_bytes();
+                // A store of its own: nothing reads the line before it is whole, so that no shift by its length is needed.
+                room[end..end + 2].copy_from_slice(b"\r\n");
+                self.len += end + 2;
+            }
+            _ => self.push_beside(bytes),
+        }
+    }
+
+    /// An integer as a bulk string.
+    #[inline(never)]
+    pub fn push_integer(&mut self, n: i64) {
+        self.push(itoa::Buffer::new().format(n).as_bytes());
+    }
+
+    #[inline(never)]
+    fn push_beside(&mut self, bytes: &[u8]) {
+        self.flush();
+        self.reply.bulk(bytes);
+    }
+
+    fn flush(&mut self) {
+        self.reply.raw(&self.buffer[..self.len]);
+        self.len = 0;
+    }
+}
+
+impl Drop for Bulks<'_, '_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::reply::Output;
+
+    #[test]
+    fn a_row_reads_as_one_by_one() {
+        let texts: Vec<Vec<u8>> = (0..300usize).map(|i| (0..i * i % 23).map(|c| b'a' + c as u8).collect()).collect();
+        for count in [0, 1, 2, 30, 300] {
+            let (mut row, mut single) = (Output::default(), Output::default());
+            let mut bulks = ReplyWriter::new(&mut row, false);
+            let mut bulks = Bulks::new(&mut bulks);
+            for text in &texts[..count] {
+                bulks.push(text);
+                bulks.push_integer(text.len() as i64 - 5);
+                ReplyWriter::new(&mut single, false).bulk(text);
+                ReplyWriter::new(&mut single, false).bulk_integer(text.len() as i64 - 5);
+            }
+            drop(bulks);
+            assert_eq!(row.bytes, single.bytes);
+        }
+    }
+}
