@@ -2,8 +2,10 @@
 //!
 //! For each type a collection of N elements is made and then ended in each way there is. The command is timed by the clock
 //! and by the CPU time of the thread, and so are the slices that follow, in which the engine goes on inserting and takes in,
-//! as its ticks do, what the other thread frees. A slice that is long by the clock only was interrupted by the machine.
+//! as its ticks do, what the other thread frees. A slice that is long by the clock only was interrupted by the machine; what a machine that is not alone on its cores adds to the CPU time as well, the
+//! lines at the beginning tell, where nothing is freed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redstart::dispatch;
@@ -65,11 +67,70 @@ fn fill(kit: &mut Kit, kind: &str, first: u64, count: u64) {
     }
 }
 
+/// The longest of many slices.
+#[derive(Default)]
+struct Slices {
+    count: u32,
+    over_a_millisecond: u32,
+    cpu: Duration,
+    wall: Duration,
+}
+
+impl Slices {
+    /// Goes on inserting for a while.
+    fn of(kit: &mut Kit) -> Slices {
+        let mut slices = Slices::default();
+        let mut after = 0_u64;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1500) {
+            let (cpu, wall) = timed(|| {
+                for _ in 0..100 {
+                    execute(kit, &[b"SET", format!("after:{:06}", after % 100_000).as_bytes(), &[b'v'; 20]]);
+                    after += 1;
+                }
+                let start = Instant::now();
+                while alloc::collect(1) == 1 && start.elapsed() < Duration::from_micros(200) {}
+            });
+            slices.count += 1;
+            slices.over_a_millisecond += u32::from(cpu > Duration::from_millis(1));
+            (slices.cpu, slices.wall) = (slices.cpu.max(cpu), slices.wall.max(wall));
+        }
+        slices
+    }
+}
+
+impl std::fmt::Display for Slices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Slices { count, over_a_millisecond, cpu, wall } = self;
+        write!(f, "{count} slices of 100 SETs: CPU up to {cpu:>9.1?} ({over_a_millisecond} above 1 ms), clock {wall:>9.1?}")
+    }
+}
+
+/// What the machine itself does to slices: with nothing to be freed, alone and beside a thread that is as busy with memory as the
+/// one that frees.
+fn control(kit: &mut Kit) {
+    for round in 1..=3 {
+        println!("nothing freed, alone, {round}: {}", Slices::of(kit));
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    std::hint::black_box(vec![1_u8; 16 << 20]);
+                }
+            });
+            println!("nothing freed, beside a busy thread, {round}: {}", Slices::of(kit));
+            ends.store(true, Ordering::Relaxed);
+        });
+    }
+    execute(kit, &[b"FLUSHALL"]);
+}
+
 fn main() {
     let n: u64 = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
     let mut kit = Kit::new();
     (kit.world.stream, kit.world.listeners) = (WriteStream::default(), Listeners::default());
     kit.world.adopt_config();
+    control(&mut kit);
     let ends: [(&str, &[&[u8]]); 4] = [
         ("DEL", &[b"DEL", b"big"]),
         ("UNLINK", &[b"UNLINK", b"big"]),
@@ -86,23 +147,8 @@ fn main() {
                 kit.advance(10);
                 (end_cpu, end_wall) = timed(|| kit.sweep());
             }
-            let (mut slice_cpu, mut slice_wall) = (Duration::ZERO, Duration::ZERO);
-            let mut after = 0_u64;
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_millis(1500) {
-                let slice = timed(|| {
-                    for _ in 0..100 {
-                        execute(&mut kit, &[b"SET", format!("after:{:06}", after % 100_000).as_bytes(), &[b'v'; 20]]);
-                        after += 1;
-                    }
-                    let start = Instant::now();
-                    while alloc::collect(1) == 1 && start.elapsed() < Duration::from_micros(200) {}
-                });
-                (slice_cpu, slice_wall) = (slice_cpu.max(slice.0), slice_wall.max(slice.1));
-            }
-            println!(
-                "{kind:5} {name:11} CPU {end_cpu:>9.1?}, clock {end_wall:>9.1?}; then slices of 100 SETs: CPU up to {slice_cpu:>9.1?}, clock {slice_wall:>9.1?}"
-            );
+            let slices = Slices::of(&mut kit);
+            println!("{kind:5} {name:11} CPU {end_cpu:>9.1?}, clock {end_wall:>9.1?}; then {slices}");
             execute(&mut kit, &[b"FLUSHALL"]);
             alloc::collect(usize::MAX);
         }
