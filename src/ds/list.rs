@@ -10,7 +10,7 @@ mod codec;
 mod tests;
 
 use super::object::{Big, Limits, Object, Typed, ValueType, thin};
-use super::parts::element::Element;
+use super::parts::element::{Each, Element, Visit};
 use super::parts::listpack::{Direction, Listpack};
 use super::parts::quicklist::{self, Quicklist};
 use crate::raw::entry::{FromValue, Value};
@@ -181,16 +181,20 @@ impl List {
 
     /// Lends up to `count` elements to `f`, from an index towards the back.
     #[inline]
-    pub fn for_range(&self, start: usize, count: usize, mut f: impl FnMut(Element<'_>)) {
+    pub fn for_range(&self, start: usize, count: usize, f: impl FnMut(Element<'_>)) {
+        self.visit_range(start, count, &mut Each(f));
+    }
+
+    /// As above, where short texts may be taken in another way.
+    #[inline]
+    pub fn visit_range(&self, start: usize, count: usize, visit: &mut impl Visit) {
         match self {
             List::Packed(pack) => {
-                if count > 0
-                    && let Some(pos) = pack.seek(start as i64)
-                {
-                    pack.entries_from(pos).take(count).for_each(|(_, element)| f(element));
+                if let Some(pos) = pack.seek(start as i64) {
+                    pack.visit(pos, count, visit);
                 }
             }
-            List::Quick(quick) => quick.for_range(start, count, f),
+            List::Quick(quick) => quick.visit_range(start, count, visit),
         }
     }
 

@@ -37,6 +37,21 @@ impl<'w, 'a> Bulks<'w, 'a> {
         }
     }
 
+    /// A bulk string of the first `len` bytes of a text; what is behind them does not get out.
+    #[inline(always)]
+    pub fn push_short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
+        let room = self.buffer.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<STEP_MAX>());
+        match room {
+            Some(room) if len <= SHORT_MAX => {
+                room[..4].copy_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']);
+                room[4..4 + SHORT_MAX].copy_from_slice(text);
+                room[4 + len..6 + len].copy_from_slice(b"\r\n");
+                self.len += len + 6;
+            }
+            _ => self.push_beside(&text[..len.min(SHORT_MAX)]),
+        }
+    }
+
     /// An integer as a bulk string.
     #[inline(never)]
     pub fn push_integer(&mut self, n: i64) {
@@ -74,8 +89,13 @@ mod tests {
             let mut bulks = ReplyWriter::new(&mut row, false);
             let mut bulks = Bulks::new(&mut bulks);
             for text in &texts[..count] {
+                match text.first_chunk() {
+                    Some(start) if text.len() % 3 == 0 => bulks.push_short(start, text.len() % 9),
+                    _ => bulks.push(&text[..text.len() % 9]),
+                }
                 bulks.push(text);
                 bulks.push_integer(text.len() as i64 - 5);
+                ReplyWriter::new(&mut single, false).bulk(&text[..text.len() % 9]);
                 ReplyWriter::new(&mut single, false).bulk(text);
                 ReplyWriter::new(&mut single, false).bulk_integer(text.len() as i64 - 5);
             }

@@ -123,7 +123,7 @@ pub struct ReplyWriter<'a> {
 }
 
 /// Longest text of a bulk string that is put together in a register.
-pub(super) const SHORT_MAX: usize = 8;
+pub const SHORT_MAX: usize = 8;
 
 /// The start of a bulk string of up to [`SHORT_MAX`] bytes, all but the end of its line, followed by zeroes.
 #[inline]

@@ -1,6 +1,6 @@
 //! Inside a list, by index or by value: LINDEX, LINSERT, LPOS, LRANGE, LREM, LSET, LTRIM.
 
-use super::{append, element, write};
+use super::{Row, element, write};
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
@@ -183,8 +183,7 @@ fn lrange(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let list = entry.into_lent::<List>().ok_or(error::WRONGTYPE)?;
     let range = within(start, stop, list.len());
     ctx.reply.array(range.len());
-    let mut row = Bulks::new(&mut ctx.reply);
-    list.for_range(range.start, range.len(), |element| append(&mut row, element));
+    list.visit_range(range.start, range.len(), &mut Row(Bulks::new(&mut ctx.reply)));
     Ok(Flow::Done)
 }
 

@@ -15,7 +15,7 @@ use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, Flow};
 use crate::ds::list::{End, List};
-use crate::ds::parts::element::Element;
+use crate::ds::parts::element::{Element, SHORT_MAX, Visit};
 use crate::ds::parts::listpack::TEXT_LEN_MAX;
 use crate::keyspace::{Event, WrongType};
 use crate::resp::bulks::Bulks;
@@ -76,12 +76,21 @@ fn write(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
     }
 }
 
-/// An element as one more of a row of bulk strings.
-#[inline(always)]
-fn append(row: &mut Bulks<'_, '_>, element: Element<'_>) {
-    match element {
-        Element::Int(n) => row.push_integer(n),
-        Element::Str(text) => row.push(text),
+/// Writes elements as bulk strings in a row.
+struct Row<'w, 'a>(Bulks<'w, 'a>);
+
+impl Visit for Row<'_, '_> {
+    #[inline(always)]
+    fn element(&mut self, element: Element<'_>) {
+        match element {
+            Element::Int(n) => self.0.push_integer(n),
+            Element::Str(text) => self.0.push(text),
+        }
+    }
+
+    #[inline(always)]
+    fn short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
+        self.0.push_short(text, len);
     }
 }
 
@@ -114,10 +123,7 @@ fn pop_several(
         before(reply);
         reply.array(taken);
         match end {
-            End::Front => {
-                let mut row = Bulks::new(reply);
-                list.for_range(0, taken, |element| append(&mut row, element));
-            }
+            End::Front => list.visit_range(0, taken, &mut Row(Bulks::new(reply))),
             End::Back => list.for_range_back(len.saturating_sub(1), taken, |element| write(reply, element)),
         }
         list.cut(end, taken);

@@ -15,6 +15,31 @@ pub enum Element<'a> {
     Str(&'a [u8]),
 }
 
+/// A text is lent as a short one if it has no more bytes than this.
+pub const SHORT_MAX: usize = 8;
+
+/// What is done with elements that are lent one after another.
+pub trait Visit {
+    fn element(&mut self, element: Element<'_>);
+
+    /// A text of `len` (at most [`SHORT_MAX`]) bytes, with what happens to lie behind it: to copy always eight bytes is quicker than
+    /// to copy as many as there are.
+    #[inline(always)]
+    fn short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
+        self.element(Element::Str(&text[..len]));
+    }
+}
+
+/// Does the same with all elements.
+pub struct Each<F>(pub F);
+
+impl<F: FnMut(Element<'_>)> Visit for Each<F> {
+    #[inline(always)]
+    fn element(&mut self, element: Element<'_>) {
+        (self.0)(element);
+    }
+}
+
 impl<'a> Element<'a> {
     /// The form in which it is stored: text that reads as an integer becomes `Int`.
     #[inline]

@@ -9,7 +9,7 @@
 //! panic, never read wild, if it were wrong.
 
 use super::corrupt::Corrupt;
-use super::element::Element;
+use super::element::{Element, SHORT_MAX, Visit};
 use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{LEN_MAX, ThinBytes};
 
@@ -190,6 +190,28 @@ impl Listpack {
     /// The elements from `pos` to the end with their positions.
     pub fn entries_from(&self, pos: Pos) -> Entries<'_> {
         Entries { bytes: self.as_bytes(), front: pos.offset(), back: self.end() }
+    }
+
+    /// Lends up to `count` elements from `pos` on.
+    #[inline]
+    pub fn visit(&self, pos: Pos, count: usize, visit: &mut impl Visit) {
+        let bytes = self.as_bytes();
+        let mut at = pos.offset();
+        for _ in 0..count {
+            let window = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ 1 + SHORT_MAX }>());
+            if let Some([first @ 0x80..=0x88, text @ ..]) = window {
+                let len = usize::from(first & 0x3F);
+                visit.short(text, len);
+                at += len + 2;
+                continue;
+            }
+            if bytes[at] == END {
+                return;
+            }
+            let (element, next) = entry(bytes, at);
+            visit.element(element);
+            at = next;
+        }
     }
 
     /// The first entry equal to `needle`, leaving out `skip` entries after each one compared (1: only the fields of

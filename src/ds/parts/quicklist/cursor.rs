@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::node::{Node, edge, plain_element};
 use super::{Place, Quicklist};
-use crate::ds::parts::element::Element;
+use crate::ds::parts::element::{Element, Visit};
 use crate::ds::parts::listpack::{Direction, Listpack, Pos};
 
 /// A walk from some element towards either end.
@@ -28,8 +28,8 @@ enum State {
 }
 
 impl Quicklist {
-    /// Lends up to `count` elements to `f`, from an index towards the back: node by node, which is quicker than a cursor.
-    pub fn for_range(&self, start: usize, count: usize, mut f: impl FnMut(Element<'_>)) {
+    /// Lends up to `count` elements, from an index towards the back: node by node, which is quicker than a cursor.
+    pub fn visit_range(&self, start: usize, count: usize, visit: &mut impl Visit) {
         if start >= self.len || count == 0 {
             return;
         }
@@ -39,13 +39,13 @@ impl Quicklist {
             let here = left.min(*elements as usize - offset);
             let mut walk = |pack: &Listpack| {
                 if let Some(pos) = pack.seek(offset as i64) {
-                    pack.entries_from(pos).take(here).for_each(|(_, element)| f(element));
+                    pack.visit(pos, here, visit);
                 }
             };
             match node {
                 Node::Pack(pack) => walk(pack),
                 Node::Packed(packed) => walk(&packed.expand()),
-                Node::Plain(thin) => f(plain_element(thin)),
+                Node::Plain(thin) => visit.element(plain_element(thin)),
             }
             left -= here;
             offset = 0;
