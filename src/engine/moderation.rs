@@ -16,8 +16,8 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// What a nap is to gather, in batches of requests; and what it must gather not to count as poor.
-const GATHER: u64 = 4;
-const GATHER_MIN: u64 = 3;
+const GATHER: u64 = 3;
+const GATHER_MIN: u64 = 2;
 /// After so many poor naps in a row there are no more.
 const POOR_MAX: u8 = 8;
 /// Linux adds its timer slack to what is asked for.
@@ -32,7 +32,7 @@ const PERIOD: Duration = Duration::from_millis(20);
 const SLEEPS_PER_LOOK: u8 = 8;
 
 /// What is served with naps must be at least this much of what is served without.
-const WORTH_PERCENT: u64 = 96;
+const WORTH_PERCENT: u64 = 95;
 /// A comparison that comes out between these is continued, up to a bound: other load on the machine makes them differ by a tenth.
 const UNCLEAR_PERCENT: std::ops::Range<u64> = 90..102;
 const COMPARED_MIN: u32 = 8;
