@@ -38,8 +38,8 @@ const UNCLEAR_PERCENT: std::ops::Range<u64> = 90..102;
 const COMPARED_MIN: u32 = 8;
 const COMPARED_MAX: u32 = 24;
 /// Periods of naps before the first look at whether they are still worth it; twice as many before each next one.
-const NAPS_MIN: u32 = 16;
-const NAPS_MAX: u32 = 256;
+const NAPS_MIN: u32 = 50;
+const NAPS_MAX: u32 = 250;
 /// Periods without naps after a comparison that spoke against them; twice as many after each next one.
 const HOLD_MIN: u32 = 20;
 const HOLD_MAX: u32 = 3000;
