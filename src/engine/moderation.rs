@@ -8,8 +8,8 @@
 //!
 //! Clients that are few, or quick, would lose: each nap is time in which nobody is served. So naps are on trial all the
 //! time. What is measured is how many requests are served in a second, in short periods with naps and without that take
-//! turns in an order in which a drift cancels out; naps stay only while it is no less with them, the comparison is made
-//! again now and then, and where they did harm the next one comes later each time. A nap that gathers next to nothing ends
+//! turns in an order in which a drift cancels out; naps stay only while it is no less with them (as far as can be told), the
+//! comparison is made again now and then, and where they did harm the next one comes later each time. A nap that gathers next to nothing ends
 //! them at once. As clients wait for their replies, what is served in a second tells of their latency, too.
 
 use std::cell::RefCell;

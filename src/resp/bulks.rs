@@ -1,7 +1,8 @@
 //! Bulk strings in a row, as a range of a list has them: short ones are put together in a small buffer of their own, so that no
-//! length of the output is read and written again for each. LRANGE of a hundred takes half the time for it.
+//! length of the output is read and written again for each, and eight bytes are copied whatever the length. The elements of
+//! LRANGE of a hundred take two thirds of the time.
 
-use super::reply::{ReplyWriter, SHORT_MAX, short_start};
+use super::reply::{ReplyWriter, SHORT_MAX};
 
 const BUFFER_LEN: usize = 512;
 /// What one short bulk string may write, with what is overwritten by the next.
@@ -22,18 +23,15 @@ impl<'w, 'a> Bulks<'w, 'a> {
     }
 
     /// One bulk string more.
-    #[inline(always)]
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        let room = self.buffer.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<STEP_MAX>());
-        match room {
-            Some(room) if bytes.len() <= SHORT_MAX => {
-                let end = 4 + bytes.len();
-                *room = short_start(bytes).to_le_bytes();
-                // A store of its own: nothing reads the line before it is whole, so that no shift by its length is needed.
-                room[end..end + 2].copy_from_slice(b"\r\n");
-                self.len += end + 2;
+        let mut text = [0; SHORT_MAX];
+        match text.get_mut(..bytes.len()) {
+            Some(start) => {
+                start.copy_from_slice(bytes);
+                self.push_short(&text, bytes.len());
             }
-            _ => self.push_beside(bytes),
+            None => self.push_beside(bytes),
         }
     }
 

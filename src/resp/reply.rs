@@ -123,11 +123,11 @@ pub struct ReplyWriter<'a> {
 }
 
 /// Longest text of a bulk string that is put together in a register.
-pub const SHORT_MAX: usize = 8;
+pub(super) const SHORT_MAX: usize = 8;
 
-/// The start of a bulk string of up to [`SHORT_MAX`] bytes, all but the end of its line, followed by zeroes.
+/// A bulk string of up to [`SHORT_MAX`] bytes, followed by zeroes.
 #[inline]
-pub(super) fn short_start(bytes: &[u8]) -> u128 {
+fn short_bulk(bytes: &[u8]) -> [u8; 16] {
     let len = bytes.len();
     // Two loads of a fixed length, which overlap, hold any text of up to twice that length.
     let text = if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
@@ -138,14 +138,8 @@ pub(super) fn short_start(bytes: &[u8]) -> u128 {
         u64::from(bytes.first().copied().unwrap_or(0))
     };
     let head = u32::from_le_bytes([b'$', b'0' + len as u8, b'\r', b'\n']);
-    u128::from(head) | u128::from(text) << 32
-}
-
-/// A bulk string of up to [`SHORT_MAX`] bytes, followed by zeroes.
-#[inline]
-fn short_bulk(bytes: &[u8]) -> [u8; 16] {
-    let end = u128::from(u16::from_le_bytes(*b"\r\n"));
-    (short_start(bytes) | end << (32 + 8 * bytes.len())).to_le_bytes()
+    let tail = u16::from_le_bytes(*b"\r\n");
+    (u128::from(head) | u128::from(text) << 32 | u128::from(tail) << (32 + 8 * len)).to_le_bytes()
 }
 
 impl<'a> ReplyWriter<'a> {
