@@ -2,8 +2,8 @@
 //!
 //! For each type a collection of N elements is made and then ended in each way there is. The command is timed by the clock
 //! and by the CPU time of the thread, and so are the slices that follow, in which the engine goes on inserting and takes in,
-//! as its ticks do, what the other thread frees. A slice that is long by the clock only was interrupted by the machine; what a machine that is not alone on its cores adds to the CPU time as well, the
-//! lines at the beginning tell, where nothing is freed.
+//! as its ticks do, what the other thread frees. A slice that is long by the clock only was interrupted by the machine; what a
+//! machine that is not alone on its cores adds to the CPU time as well, the lines at the beginning tell, where nothing is freed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -9,8 +9,8 @@
 //! Clients that are few, or quick, would lose: each nap is time in which nobody is served. So naps are on trial all the
 //! time. What is measured is how many requests are served in a second, in short periods with naps and without that take
 //! turns in an order in which a drift cancels out; naps stay only while it is no less with them (as far as can be told), the
-//! comparison is made again now and then, and where they did harm the next one comes later each time. A nap that gathers next to nothing ends
-//! them at once. As clients wait for their replies, what is served in a second tells of their latency, too.
+//! comparison is made again now and then, and where they did harm the next one comes later each time. A nap that gathers next
+//! to nothing ends them at once. As clients wait for their replies, what is served in a second tells of their latency, too.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const NAP_MAX: Duration = Duration::from_micros(100);
 const RATE_MIN: u64 = 12_000;
 /// How long what is served is counted.
 const PERIOD: Duration = Duration::from_millis(20);
-/// The thread looks at the clock when it runs out of work for the so-manieth time.
+/// The thread looks at the clock each time that it has run out of work this often.
 const SLEEPS_PER_LOOK: u8 = 8;
 
 /// What is served with naps must be at least this much of what is served without.
