@@ -89,6 +89,9 @@ const KNOWN_OF_OTHERS: &[(&str, &str)] = &[
     ("DUMP-VALUE: stream * <> stream *", "consumers have an active time, and blocking makes them, since 7.2"),
     ("XINFO *: * <> *", "consumers have an active time, and blocking makes them, since 7.2"),
     ("*: (error) ERR timeout is out of range <> (error) ERR timeout is negative", "8.0 tells them apart"),
+    ("H*EX*: (error) ERR invalid expire time in * <> *", "Valkey takes later times than Redis does"),
+    ("GETEX: (n*) <> (error) *", "Valkey looks at the time before it finds the key missing"),
+    ("Z*: * <> (error) ERR value is not a valid float", "Valkey takes no hexadecimal numbers"),
 ];
 
 /// Commands of a round.
@@ -240,7 +243,7 @@ impl Run {
             for at in batch..sent.len() {
                 let their_reply = theirs.read().map_err(|error| failed("the peer", at, error))?;
                 let our_reply = &our_replies[at - batch];
-                tainted.extend(refused_fields(&sent[at], &their_reply, queue.as_ref()));
+                tainted.extend(changed_by_refusal(&sent[at], &their_reply, queue.as_ref()));
                 for (args, ours, theirs) in differences(&sent[at], our_reply, &their_reply, &mut queue) {
                     let other_digits = self.other || (self.sorts && command_of(&args) == "ZSCAN");
                     if other_digits && same_numbers(&ours, &theirs) {
@@ -402,12 +405,17 @@ fn differences(args: &Args, ours: &Reply, theirs: &Reply, queue: &mut Queue) -> 
     if same(args, ours, theirs) { Vec::new() } else { vec![(args.clone(), ours.clone(), theirs.clone())] }
 }
 
-/// The keys of which a BITFIELD refused to write some field: Redis makes room for it all the same, without telling
-/// replicas or watchers.
-fn refused_fields(args: &Args, theirs: &Reply, queue: Option<&Vec<Args>>) -> Vec<Vec<u8>> {
+/// The keys that Redis changed although it refused, without telling replicas or watchers: a BITFIELD that refuses to write a
+/// field makes room for it all the same, and a PFADD keeps what it had added before it met the damage.
+fn changed_by_refusal(args: &Args, theirs: &Reply, queue: Option<&Vec<Args>>) -> Vec<Vec<u8>> {
     let refused = |(args, reply): (&Args, &Reply)| {
-        let has_null = reply.items().is_some_and(|items| items.iter().any(Reply::is_null));
-        (has_null && command_of(args) == "BITFIELD").then(|| args[1].clone())
+        let has_null = || reply.items().is_some_and(|items| items.iter().any(Reply::is_null));
+        let changed = match command_of(args).as_str() {
+            "BITFIELD" => has_null(),
+            "PFADD" => reply.is_error(),
+            _ => false,
+        };
+        (changed && args.len() > 1).then(|| args[1].clone())
     };
     match (queue, theirs.items()) {
         (Some(queue), Some(replies)) if command_of(args) == "EXEC" => queue.iter().zip(replies).filter_map(refused).collect(),
