@@ -200,3 +200,17 @@ fn other_strings_are_refused() {
         "#,
     );
 }
+
+/// What the runs of a value that a SETBIT has lengthened cannot hold is found when it is to become dense. Nothing of a PFADD
+/// stays then; the original keeps what it had added, and tells no replica.
+#[test]
+fn a_refused_pfadd_adds_nothing() {
+    let mut kit = Kit::new();
+    assert_eq!(kit.run("PFADD h bar mynewtext"), "1");
+    assert_eq!(kit.run("SETBIT h 23983 0"), "0");
+    let before = kit.run("GET h");
+    kit.take_propagated();
+    assert_eq!(kit.run("PFADD h a b c d e"), "-INVALIDOBJ Corrupted HLL object detected");
+    assert_eq!(kit.run("GET h"), before);
+    assert!(kit.take_propagated().is_empty());
+}
