@@ -43,6 +43,8 @@ struct Shared {
     /// Some replica has not been handed everything.
     replicas: Notify,
     naps: RefCell<Naps>,
+    /// Events that I/O threads sent: mostly requests, of which a pipeline counts as one.
+    received: Cell<u64>,
 }
 
 /// The engine's side of an I/O thread.
@@ -124,6 +126,7 @@ impl Mailbox {
             snapshots: Notify::new(),
             replicas: Notify::new(),
             naps: RefCell::default(),
+            received: Cell::new(0),
         }))
     }
 
@@ -163,6 +166,11 @@ impl Mailbox {
         let mut remotes = self.0.remotes.borrow_mut();
         remotes.push(remote);
         remotes.len() as u16
+    }
+
+    /// True if there are I/O threads.
+    pub(super) fn has_remotes(&self) -> bool {
+        !self.0.remotes.borrow().is_empty()
     }
 
     /// The bell of this mailbox, for those who write to a `Remote`.
@@ -273,11 +281,13 @@ impl Mailbox {
     pub fn turn(&self) -> bool {
         self.0.rung.set(false);
         let mut queue = self.0.queue.take();
+        let posted = queue.len();
         for remote in self.0.remotes.borrow().iter() {
             while let Some(event) = remote.events.receive() {
                 queue.push_back(event);
             }
         }
+        self.0.received.set(self.0.received.get() + (queue.len() - posted) as u64);
         let mut engine = self.0.engine.borrow_mut();
         if queue.is_empty() && engine.unfinished.is_empty() && !engine.gathering.is_on() {
             *self.0.queue.borrow_mut() = queue;
@@ -297,7 +307,7 @@ impl Mailbox {
     fn await_remotes(&self, context: &mut Context<'_>) {
         // After this many turns the tasks of this thread (cron, new clients) get theirs.
         const TURNS_MAX: usize = 64;
-        if self.0.remotes.borrow().is_empty() {
+        if !self.has_remotes() {
             return;
         }
         for _ in 0..TURNS_MAX {
@@ -307,8 +317,7 @@ impl Mailbox {
                 }
                 break;
             }
-            let commands = self.0.engine.borrow().world.stats.commands;
-            let Some(nap) = self.0.naps.borrow_mut().after(commands, Instant::now()) else { break };
+            let Some(nap) = self.0.naps.borrow_mut().after(self.0.received.get(), Instant::now()) else { break };
             std::thread::sleep(nap);
         }
         self.0.bell.about_to_sleep(context.waker());

@@ -149,7 +149,10 @@ impl Engine {
         self.batches = batches;
         let leaves_sync = self.leaves_sync(served, start);
         self.end_turn(leaves_sync, mailbox);
-        moderation::served(served);
+        if !mailbox.has_remotes() {
+            // With I/O threads it naps in another way, see `nap`.
+            moderation::served(served);
+        }
         let stats = &mut self.world.stats;
         let nanos = start.elapsed().as_nanos() as u64;
         stats.engine_loops += 1;
