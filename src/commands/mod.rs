@@ -4,6 +4,7 @@
 pub mod acl;
 pub mod bitmap;
 mod cluster;
+pub mod elements;
 mod expire_options;
 mod failover;
 pub mod geo;

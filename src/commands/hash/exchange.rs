@@ -1,9 +1,10 @@
 //! Two things in one request: HGETDEL, HGETEX and HSETEX.
 
-use super::{Amount, COUNT_NOT_POSITIVE, WRITER, bulk, expect_fields, lifetime};
+use super::{Amount, COUNT_NOT_POSITIVE, WRITER, expect_fields, lifetime};
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::ds::hash::{Deadline, Hash};
 use crate::ds::object::Typed;
 use crate::keyspace::{Event, ValueType};

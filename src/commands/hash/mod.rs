@@ -14,12 +14,10 @@ use crate::command::context::{KeysCtx, Selected};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
 use crate::ds::hash::Hash;
-use crate::ds::parts::element::Element;
 use crate::keyspace::Entry;
 use crate::raw::entry::Lent;
 use crate::raw::table::Ref;
 use crate::resp::number::parse_i64;
-use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
 use crate::types::UnixMillis;
 
@@ -55,15 +53,6 @@ fn drop_past(db: &mut Selected<'_>, key: &[u8], name: &[u8]) -> Result<(), Comma
         entry.expire_named(std::iter::once(name));
     }
     Ok(())
-}
-
-/// Writes an element as a bulk string.
-#[inline]
-fn bulk(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
-    match element {
-        Element::Int(n) => reply.bulk_integer(n),
-        Element::Str(text) => reply.bulk(text),
-    }
 }
 
 /// The latest deadline a field can have, in Unix milliseconds: the original keeps 46 bits of it.

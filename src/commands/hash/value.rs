@@ -1,9 +1,10 @@
 //! Reading and writing single fields: HSET and its old forms, HGET, HMGET, HDEL, and what there is to know of a field.
 
-use super::{READER, WRITER, bulk, drop_past, hash_of};
+use super::{READER, WRITER, drop_past, hash_of};
 use crate::command::context::KeysCtx;
 use crate::command::error;
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::ds::hash::{Deadline, Found, Hash};
 use crate::keyspace::Event;
 

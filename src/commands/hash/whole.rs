@@ -1,9 +1,10 @@
 //! Going through a hash: HGETALL, HKEYS, HVALS, HSCAN, and HRANDFIELD, which names fields by chance.
 
-use super::{READER, bulk, hash_of};
+use super::{READER, hash_of};
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::elements::{Row, bulk};
 use crate::commands::scan_options::{self, ScanOptions, Scanned};
 use crate::ds::hash::is_past;
 use crate::ds::object::Typed;
@@ -188,15 +189,16 @@ fn tell_all(ctx: &mut KeysCtx<'_>, names: bool, values: bool) -> CommandResult {
     };
     let hash = hash_of(entry)?;
     head(hash.len() - hash.past_len(now));
+    let mut row = Row::new(reply);
     hash.for_each(|name, found| {
         if found.is_past(now) {
             return;
         }
         if names {
-            bulk(reply, name);
+            row.push(name);
         }
         if values {
-            bulk(reply, found.value);
+            row.push(found.value);
         }
     });
     Ok(Flow::Done)

@@ -1,14 +1,14 @@
 //! Inside a list, by index or by value: LINDEX, LINSERT, LPOS, LRANGE, LREM, LSET, LTRIM.
 
-use super::{Row, element, write};
+use super::element;
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::elements::{Row, bulk};
 use crate::ds::list::{End, List};
 use crate::ds::parts::element::Element;
 use crate::keyspace::Event;
 use crate::keyspace::value::ValueType;
-use crate::resp::bulks::Bulks;
 use crate::resp::request::Args;
 use std::ops::Range;
 
@@ -105,7 +105,7 @@ fn lindex(ctx: &mut KeysCtx<'_>) -> CommandResult {
     };
     let list = entry.into_lent::<List>().ok_or(error::WRONGTYPE)?;
     let index = ctx.args.i64(2)?;
-    if list.get(index, |element| write(&mut ctx.reply, element)).is_none() {
+    if list.get(index, |element| bulk(&mut ctx.reply, element)).is_none() {
         ctx.reply.null();
     }
     Ok(Flow::Done)
@@ -183,7 +183,7 @@ fn lrange(ctx: &mut KeysCtx<'_>) -> CommandResult {
     let list = entry.into_lent::<List>().ok_or(error::WRONGTYPE)?;
     let range = within(start, stop, list.len());
     ctx.reply.array(range.len());
-    list.visit_range(range.start, range.len(), &mut Row(Bulks::new(&mut ctx.reply)));
+    list.visit_range(range.start, range.len(), &mut Row::new(&mut ctx.reply));
     Ok(Flow::Done)
 }
 

@@ -10,15 +10,15 @@ mod pop_many;
 mod sort;
 pub(super) mod timeout;
 
+use super::elements::{Row, bulk};
 use crate::command::CommandSpec;
 use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, Flow};
 use crate::ds::list::{End, List};
-use crate::ds::parts::element::{Element, SHORT_MAX, Visit};
+use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::TEXT_LEN_MAX;
 use crate::keyspace::{Event, WrongType};
-use crate::resp::bulks::Bulks;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::Args;
 use crate::types::UnixMillis;
@@ -67,40 +67,13 @@ fn element<'a>(args: Args<'a>, i: usize) -> Result<Element<'a>, CommandError> {
     if text.len() > TEXT_LEN_MAX { Err(error::STRING_TOO_LONG) } else { Ok(Element::Str(text)) }
 }
 
-/// An element as a bulk string.
-#[inline]
-fn write(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
-    match element {
-        Element::Int(n) => reply.bulk_integer(n),
-        Element::Str(text) => reply.bulk(text),
-    }
-}
-
-/// Writes elements as bulk strings in a row.
-struct Row<'w, 'a>(Bulks<'w, 'a>);
-
-impl Visit for Row<'_, '_> {
-    #[inline(always)]
-    fn element(&mut self, element: Element<'_>) {
-        match element {
-            Element::Int(n) => self.0.push_integer(n),
-            Element::Str(text) => self.0.push(text),
-        }
-    }
-
-    #[inline(always)]
-    fn short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
-        self.0.push_short(text, len);
-    }
-}
-
 /// Takes one element from an end and answers with it, after what `before` writes; false, and nothing written, if there is no
 /// such list.
 fn pop_one(ctx: &mut KeysCtx<'_>, key: &[u8], end: End, before: impl FnOnce(&mut ReplyWriter<'_>)) -> Result<bool, WrongType> {
     let reply = &mut ctx.reply;
     let popped = ctx.db.entry(key).edit_existing::<List, _>(|list, env| {
         before(reply);
-        list.pop(end, |element| write(reply, element));
+        list.pop(end, |element| bulk(reply, element));
         list.shrink(&env.settings.limits);
         ((), Some(pop_event(end)))
     })?;
@@ -123,8 +96,11 @@ fn pop_several(
         before(reply);
         reply.array(taken);
         match end {
-            End::Front => list.visit_range(0, taken, &mut Row(Bulks::new(reply))),
-            End::Back => list.for_range_back(len.saturating_sub(1), taken, |element| write(reply, element)),
+            End::Front => list.visit_range(0, taken, &mut Row::new(reply)),
+            End::Back => {
+                let mut row = Row::new(reply);
+                list.for_range_back(len.saturating_sub(1), taken, |element| row.push(element));
+            }
         }
         list.cut(end, taken);
         list.shrink(&env.settings.limits);

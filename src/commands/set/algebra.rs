@@ -1,9 +1,9 @@
 //! Intersections, unions and differences: told, counted or stored.
 
-use super::bulk;
 use crate::command::context::{KeysCtx, Selected};
 use crate::command::error::{self, CommandError, WRONGTYPE};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::ds::object::Typed;
 use crate::ds::set::{self, Set};
 use crate::keyspace::db::discard;

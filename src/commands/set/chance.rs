@@ -2,10 +2,10 @@
 //!
 //! What chance took propagates as SREM of these members, so that a replica or a log replayed later loses the same ones.
 
-use super::bulk;
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError, WRONGTYPE};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::ds::set::Set;
 use crate::keyspace::Event;
 use crate::resp::request::OwnedRequest;

@@ -1,9 +1,9 @@
 //! Members one by one, and all of them: SADD, SCARD, SISMEMBER, SMEMBERS, SMISMEMBER, SMOVE, SREM.
 
-use super::bulk;
 use crate::command::context::KeysCtx;
 use crate::command::error::{CommandError, WRONGTYPE};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::ds::parts::element::Element;
 use crate::ds::set::{PREFETCH_MAX, Set};
 use crate::keyspace::{Event, ValueType};

@@ -1,9 +1,9 @@
 //! Going through a set bit by bit: SSCAN.
 
-use super::bulk;
 use crate::command::context::KeysCtx;
 use crate::command::error::WRONGTYPE;
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::commands::scan_options::{self, ScanOptions, Scanned};
 use crate::ds::set::Set;
 use crate::resp::reply::{Output, ReplyWriter};

@@ -12,7 +12,7 @@ mod sample;
 use crate::command::CommandSpec;
 use crate::command::context::Selected;
 use crate::command::error::{self, CommandError};
-use crate::ds::parts::element::Element;
+use crate::commands::elements::{Row, bulk};
 use crate::ds::sorted_set::{Pair, SortedSet};
 use crate::keyspace::value::Typed;
 use crate::keyspace::{Entry, Event};
@@ -46,15 +46,6 @@ pub fn store(db: &mut Selected<'_>, key: &[u8], set: SortedSet, event: Event) {
     }
 }
 
-/// Writes an element as a bulk string.
-#[inline]
-fn bulk(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
-    match element {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(number) => reply.bulk_integer(number),
-    }
-}
-
 /// Begins a list of members. RESP3 has a pair for each member with its score, RESP2 one flat list.
 fn list(reply: &mut ReplyWriter<'_>, members: usize, scores: bool) {
     reply.array(if scores && !reply.is_resp3() { 2 * members } else { members });
@@ -75,6 +66,10 @@ fn item(reply: &mut ReplyWriter<'_>, pair: Pair<'_>, scores: bool) {
 /// Writes a whole list.
 fn list_all<'a>(reply: &mut ReplyWriter<'_>, pairs: impl ExactSizeIterator<Item = Pair<'a>>, scores: bool) {
     list(reply, pairs.len(), scores);
+    if !scores {
+        let mut row = Row::new(reply);
+        return pairs.for_each(|pair| row.push(pair.member));
+    }
     for pair in pairs {
         item(reply, pair, scores);
     }

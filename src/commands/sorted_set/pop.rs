@@ -3,6 +3,7 @@
 use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::commands::list::timeout::deadline;
 use crate::ds::sorted_set::SortedSet;
 use crate::keyspace::Event;
@@ -197,7 +198,7 @@ fn take(ctx: &mut KeysCtx<'_>, key: &[u8], end: End, count: usize, shape: Shape)
             if paired {
                 reply.array(2);
             }
-            super::bulk(reply, pair.member);
+            bulk(reply, pair.member);
             reply.double(pair.score());
         }
         set.remove_ranks(ranks);

@@ -3,6 +3,7 @@
 use crate::command::context::KeysCtx;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::*;
+use crate::commands::elements::bulk;
 use crate::commands::scan_options::{self, ScanOptions, Scanned};
 use crate::ds::sorted_set::SortedSet;
 use crate::resp::reply::{Output, ReplyWriter};
@@ -79,7 +80,7 @@ fn one(ctx: &mut KeysCtx<'_>) -> CommandResult {
     // The high half of the product is a number below n.
     let below = |n: u64| ((u128::from(random) * u128::from(n)) >> 64) as u64;
     match set.as_ref().and_then(|set| set.random(&mut { below })) {
-        Some(pair) => super::bulk(&mut ctx.reply, pair.member),
+        Some(pair) => bulk(&mut ctx.reply, pair.member),
         None => ctx.reply.null(),
     }
     Ok(Flow::Done)
@@ -136,7 +137,7 @@ fn scan(set: &SortedSet, mut cursor: u64, options: &ScanOptions<'_>, reply: &mut
             if !pair.member.with_text(|member| options.matches(member)) {
                 return;
             }
-            super::bulk(reply, pair.member);
+            bulk(reply, pair.member);
             items += 1;
             if !options.no_values {
                 // Scores are bulk strings here in either protocol, and those of large sets have another form than elsewhere.
