@@ -2,7 +2,8 @@
 //!
 //! Keys are inserted through the whole of a command, with the server's own allocator, in slices of 100. Each slice is timed by
 //! the clock and by the CPU time of the thread: a slice that is long by the first and short by the second was interrupted
-//! by the machine, not by growing. Then all keys are flushed with their memory freed elsewhere, and dropped one by one.
+//! by the machine, not by growing. What the machine does to the CPU time as well shows in the same slices once more, when all
+//! keys are there and nothing grows. Then all keys are flushed with their memory freed elsewhere, and dropped one by one.
 
 use std::time::{Duration, Instant};
 
@@ -70,23 +71,30 @@ fn execute(kit: &mut Kit, words: &[&[u8]]) {
     kit.session.out.clear();
 }
 
+fn key(i: u64) -> String {
+    format!("key:{i:012}")
+}
+
+/// Sets `n` keys, in slices.
+fn set_all(kit: &mut Kit, n: u64) -> Slices {
+    let (mut slices, value) = (Slices::default(), [b'v'; 32]);
+    for first in (0..n).step_by(SLICE as usize) {
+        slices.time(|| (first..n.min(first + SLICE)).for_each(|i| execute(kit, &[b"SET", key(i).as_bytes(), &value])));
+    }
+    slices
+}
+
 fn main() {
     let n: u64 = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
     let mut kit = Kit::new();
     (kit.world.stream, kit.world.listeners) = (WriteStream::default(), Listeners::default());
     kit.world.adopt_config();
-    let value = [b'v'; 32];
-    let key = |i: u64| format!("key:{i:012}");
-
     for round in ["insert", "insert again after FLUSHALL"] {
-        let mut slices = Slices::default();
-        for first in (0..n).step_by(SLICE as usize) {
-            slices.time(|| (first..n.min(first + SLICE)).for_each(|i| execute(&mut kit, &[b"SET", key(i).as_bytes(), &value])));
-        }
-        slices.report(round);
+        set_all(&mut kit, n).report(round);
         let (now, most) = resident();
         println!("resident {:.1} B/key; at most {:.3} x that", now as f64 / n as f64, most as f64 / now as f64);
         if round == "insert" {
+            set_all(&mut kit, n).report("control: set again");
             let mut flush = Slices::default();
             flush.time(|| execute(&mut kit, &[b"FLUSHALL", b"ASYNC"]));
             println!("FLUSHALL ASYNC: CPU {:?}, clock {:?}", flush.cpu_max, flush.wall_max);
