@@ -412,7 +412,7 @@ fn changed_by_refusal(args: &Args, theirs: &Reply, queue: Option<&Vec<Args>>) ->
         let has_null = || reply.items().is_some_and(|items| items.iter().any(Reply::is_null));
         let changed = match command_of(args).as_str() {
             "BITFIELD" => has_null(),
-            "PFADD" => reply.is_error(),
+            "PFADD" => matches!(reply, Reply::Error(text) if text.starts_with(b"INVALIDOBJ")),
             _ => false,
         };
         (changed && args.len() > 1).then(|| args[1].clone())
