@@ -2,7 +2,7 @@
 //! of the output is read and written again for each, and of short ones eight bytes are copied whatever the length. The elements
 //! of LRANGE of a hundred take two thirds of the time.
 
-use super::reply::{ReplyWriter, SHORT_MAX};
+use super::reply::{ReplyWriter, SHORT_MAX, short_text};
 
 const BUFFER_LEN: usize = 512;
 /// Longer texts go straight to the output: of two digits at most.
@@ -27,9 +27,9 @@ impl<'w, 'a> Bulks<'w, 'a> {
     /// One bulk string more.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        match short(bytes) {
-            Some(text) => self.push_short(&text, bytes.len()),
-            None => self.push_longer(bytes),
+        match bytes.len() {
+            len @ 0..=SHORT_MAX => self.push_short(&short_text(bytes).to_le_bytes(), len),
+            _ => self.push_longer(bytes),
         }
     }
 
@@ -80,22 +80,6 @@ impl<'w, 'a> Bulks<'w, 'a> {
     }
 }
 
-/// A short text with zeros behind it, in few steps and without a call to copy it.
-#[inline(always)]
-fn short(bytes: &[u8]) -> Option<[u8; SHORT_MAX]> {
-    let (len, at) = (bytes.len(), |i: usize| u64::from(bytes[i]) << (8 * i));
-    let word = match len {
-        0 => 0,
-        1..=3 => at(0) | at(len / 2) | at(len - 1),
-        4..=SHORT_MAX => {
-            let (first, last) = (bytes.first_chunk()?, bytes.last_chunk()?);
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
-        }
-        _ => return None,
-    };
-    Some(word.to_le_bytes())
-}
-
 impl Drop for Bulks<'_, '_> {
     fn drop(&mut self) {
         self.flush();
@@ -109,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_short_text_is_all_there() {
-        for len in 0..12 {
-            let text = &b"abcdefghijkl"[..len];
+        for len in 0..=SHORT_MAX {
+            let text = &b"abcdefgh"[..len];
             let padded = [text, &[0; SHORT_MAX][..]].concat();
-            assert_eq!(short(text).as_ref(), padded.first_chunk().filter(|_| len <= SHORT_MAX), "{len}");
+            assert_eq!(Some(&short_text(text).to_le_bytes()), padded.first_chunk(), "{len}");
         }
     }
 

@@ -125,18 +125,24 @@ pub struct ReplyWriter<'a> {
 /// Longest text of a bulk string that is put together in a register.
 pub(super) const SHORT_MAX: usize = 8;
 
-/// A bulk string of up to [`SHORT_MAX`] bytes, followed by zeroes.
-#[inline]
-fn short_bulk(bytes: &[u8]) -> [u8; 16] {
+/// A text of up to [`SHORT_MAX`] bytes, followed by zeroes, as a little-endian number.
+#[inline(always)]
+pub(super) fn short_text(bytes: &[u8]) -> u64 {
     let len = bytes.len();
     // Two loads of a fixed length, which overlap, hold any text of up to twice that length.
-    let text = if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
+    if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
         u64::from(u32::from_le_bytes(*front)) | u64::from(u32::from_le_bytes(*back)) << (8 * (len - 4))
     } else if let (Some(front), Some(back)) = (bytes.first_chunk(), bytes.last_chunk()) {
         u64::from(u16::from_le_bytes(*front)) | u64::from(u16::from_le_bytes(*back)) << (8 * (len - 2))
     } else {
         u64::from(bytes.first().copied().unwrap_or(0))
-    };
+    }
+}
+
+/// A bulk string of up to [`SHORT_MAX`] bytes, followed by zeroes.
+#[inline]
+fn short_bulk(bytes: &[u8]) -> [u8; 16] {
+    let (len, text) = (bytes.len(), short_text(bytes));
     let head = u32::from_le_bytes([b'$', b'0' + len as u8, b'\r', b'\n']);
     let tail = u16::from_le_bytes(*b"\r\n");
     (u128::from(head) | u128::from(text) << 32 | u128::from(tail) << (32 + 8 * len)).to_le_bytes()

@@ -10,11 +10,11 @@ mod pop_many;
 mod sort;
 pub(super) mod timeout;
 
-use super::elements::{Row, bulk};
 use crate::command::CommandSpec;
 use crate::command::context::{BlockOn, KeysCtx};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{CommandResult, Flow};
+use crate::commands::elements::{Row, bulk};
 use crate::ds::list::{End, List};
 use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::TEXT_LEN_MAX;

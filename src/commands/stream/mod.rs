@@ -14,7 +14,7 @@ mod trim;
 use crate::command::CommandSpec;
 use crate::command::context::Selected;
 use crate::command::error::{CommandError, WRONGTYPE};
-use crate::ds::parts::element::Element;
+use crate::commands::elements::bulk;
 use crate::ds::stream::{Entry, Group, Nack, StreamId, StreamValue};
 use crate::keyspace::effects::Effects;
 use crate::raw::entry::Lent;
@@ -131,8 +131,8 @@ fn write_entry(reply: &mut ReplyWriter<'_>, entry: &Entry<'_>) {
     write_id(reply, entry.id);
     reply.array(2 * entry.len());
     for (field, value) in entry.pairs() {
-        write_element(reply, field);
-        write_element(reply, value);
+        bulk(reply, field);
+        bulk(reply, value);
     }
 }
 
@@ -148,14 +148,6 @@ fn write_entries<'e>(reply: &mut ReplyWriter<'_>, entries: impl Iterator<Item = 
         }
     }
     reply.finish(list, written);
-}
-
-#[inline]
-fn write_element(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
-    match element {
-        Element::Int(n) => reply.bulk_integer(n),
-        Element::Str(text) => reply.bulk(text),
-    }
 }
 
 /// A group by its names, for what is propagated about it.
