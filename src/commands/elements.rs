@@ -1,6 +1,6 @@
 //! Elements of collections as replies, alone and in a row.
 
-use crate::ds::parts::element::{Element, SHORT_MAX, Visit};
+use crate::ds::parts::element::{Element, Visit};
 use crate::resp::bulks::Bulks;
 use crate::resp::reply::ReplyWriter;
 
@@ -41,7 +41,7 @@ impl Visit for Row<'_, '_> {
     }
 
     #[inline(always)]
-    fn short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
-        self.0.push_short(text, len);
+    fn texts<'t, const N: usize>(&mut self, next: impl FnMut() -> Option<(&'t [u8; N], usize)>) {
+        self.0.push_padded(next);
     }
 }

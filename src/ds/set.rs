@@ -179,6 +179,14 @@ impl Set {
         });
     }
 
+    /// The members, if they are kept in a row.
+    pub fn packed(&self) -> Option<&Listpack> {
+        match self {
+            Set::Packed(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
     /// Turns a small set into a large one with room for `expected` members, or one more than it has.
     #[cold]
     fn enlarge(&mut self, expected: usize, limits: &Limits) -> &mut MemberTable {

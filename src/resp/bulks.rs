@@ -1,14 +1,15 @@
 //! Bulk strings in a row, as a range of a list has them: they are put together in a small buffer of their own, so that no length
-//! of the output is read and written again for each, and of short ones eight bytes are copied whatever the length. The elements
-//! of LRANGE of a hundred take two thirds of the time.
+//! of the output is read and written again for each. Where more bytes than the text may be read, always as many are copied whatever
+//! its length: eight or 63. LRANGE of a hundred short elements takes half of the time that it takes one by one, and so does one
+//! of a hundred of 10 to 39 bytes.
 
 use super::reply::{ReplyWriter, SHORT_MAX, short_text};
 
 const BUFFER_LEN: usize = 512;
 /// Longer texts go straight to the output: of two digits at most.
 const COPIED_MAX: usize = 99;
-/// What one short bulk string may write, with what is overwritten by the next.
-const STEP_MAX: usize = 16;
+/// Bytes ahead of such a text: `$`, two digits and the end of the line.
+const HEAD_MAX: usize = 5;
 
 /// Writes what it is given at the latest when it is dropped.
 pub struct Bulks<'w, 'a> {
@@ -28,24 +29,35 @@ impl<'w, 'a> Bulks<'w, 'a> {
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         match bytes.len() {
-            len @ 0..=SHORT_MAX => self.push_short(&short_text(bytes).to_le_bytes(), len),
+            len @ 0..=SHORT_MAX => {
+                let text = short_text(bytes).to_le_bytes();
+                let mut once = Some((&text, len));
+                self.push_padded(|| once.take());
+            }
             _ => self.push_longer(bytes),
         }
     }
 
-    /// A bulk string of the first `len` bytes of a text; what is behind them does not get out.
+    /// Bulk strings of the first bytes (at most `N`, which is at most 99) of texts, for as long as `next` has one; what is behind
+    /// them does not get out.
     #[inline(always)]
-    pub fn push_short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
-        let room = self.buffer.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<STEP_MAX>());
-        match room {
-            Some(room) if len <= SHORT_MAX => {
-                room[..4].copy_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']);
-                room[4..4 + SHORT_MAX].copy_from_slice(text);
-                room[4 + len..6 + len].copy_from_slice(b"\r\n");
-                self.len += len + 6;
+    pub fn push_padded<'t, const N: usize>(&mut self, mut next: impl FnMut() -> Option<(&'t [u8; N], usize)>) {
+        const { assert!(N <= COPIED_MAX) };
+        let mut end = self.len;
+        while let Some((text, len)) = next() {
+            let len = len.min(N);
+            if end > BUFFER_LEN - (HEAD_MAX + N + 2) {
+                self.reply.raw(&self.buffer[..end]);
+                end = 0;
             }
-            _ => self.push_longer(&text[..len.min(SHORT_MAX)]),
+            let room = &mut self.buffer[end..end + HEAD_MAX + N + 2];
+            let (head, head_len) = head(len);
+            room[..HEAD_MAX].copy_from_slice(&head);
+            room[head_len..head_len + N].copy_from_slice(text);
+            room[head_len + len..head_len + len + 2].copy_from_slice(b"\r\n");
+            end += head_len + len + 2;
         }
+        self.len = end;
     }
 
     /// An integer as a bulk string.
@@ -54,22 +66,21 @@ impl<'w, 'a> Bulks<'w, 'a> {
         self.push(itoa::Buffer::new().format(n).as_bytes());
     }
 
-    /// Any other one, or one for which the buffer is too full.
+    /// Any other one.
     #[inline(never)]
     fn push_longer(&mut self, bytes: &[u8]) {
         if bytes.len() > COPIED_MAX {
             self.flush();
             return self.reply.bulk(bytes);
         }
-        let (tens, ones) = (b'0' + (bytes.len() / 10) as u8, b'0' + (bytes.len() % 10) as u8);
-        let head: &[u8] = if bytes.len() < 10 { &[b'$', ones, b'\r', b'\n'] } else { &[b'$', tens, ones, b'\r', b'\n'] };
-        let total = head.len() + bytes.len() + 2;
+        let (head, head_len) = head(bytes.len());
+        let total = head_len + bytes.len() + 2;
         if self.len + total > BUFFER_LEN {
             self.flush();
         }
         let room = &mut self.buffer[self.len..self.len + total];
-        room[..head.len()].copy_from_slice(head);
-        room[head.len()..total - 2].copy_from_slice(bytes);
+        room[..head_len].copy_from_slice(&head[..head_len]);
+        room[head_len..total - 2].copy_from_slice(bytes);
         room[total - 2..].copy_from_slice(b"\r\n");
         self.len += total;
     }
@@ -78,6 +89,13 @@ impl<'w, 'a> Bulks<'w, 'a> {
         self.reply.raw(&self.buffer[..self.len]);
         self.len = 0;
     }
+}
+
+/// What is ahead of a text of `len` (at most 99) bytes, and how many bytes of it.
+#[inline(always)]
+fn head(len: usize) -> ([u8; HEAD_MAX], usize) {
+    let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+    if len < 10 { ([b'$', ones, b'\r', b'\n', 0], 4) } else { ([b'$', tens, ones, b'\r', b'\n'], 5) }
 }
 
 impl Drop for Bulks<'_, '_> {
@@ -102,22 +120,23 @@ mod tests {
 
     #[test]
     fn a_row_reads_as_one_by_one() {
+        let letters: Vec<u8> = (b'a'..=b'z').cycle().take(5003).collect();
+        let (eight, more) = (letters.first_chunk::<8>().expect("long"), letters.first_chunk::<63>().expect("long"));
         let lens = (0..300usize).map(|i| i * i % if i % 5 == 0 { 5003 } else { 123 });
-        let texts: Vec<Vec<u8>> = lens.map(|len| (0..len).map(|c| b'a' + (c % 26) as u8).collect()).collect();
         for count in [0, 1, 2, 30, 300] {
             let (mut row, mut single) = (Output::default(), Output::default());
             let mut bulks = ReplyWriter::new(&mut row, false);
             let mut bulks = Bulks::new(&mut bulks);
-            for text in &texts[..count] {
-                match text.first_chunk() {
-                    Some(start) if text.len() % 3 == 0 => bulks.push_short(start, text.len() % 9),
-                    _ => bulks.push(&text[..text.len() % 9]),
-                }
-                bulks.push(text);
-                bulks.push_integer(text.len() as i64 - 5);
-                ReplyWriter::new(&mut single, false).bulk(&text[..text.len() % 9]);
-                ReplyWriter::new(&mut single, false).bulk(text);
-                ReplyWriter::new(&mut single, false).bulk_integer(text.len() as i64 - 5);
+            let mut one_by_one = ReplyWriter::new(&mut single, false);
+            for len in lens.clone().take(count) {
+                bulks.push(&letters[..len]);
+                one_by_one.bulk(&letters[..len]);
+                bulks.push_integer(len as i64 - 5);
+                one_by_one.bulk_integer(len as i64 - 5);
+                let (mut short, mut middling) = (0..len % 9, 0..len % 64);
+                bulks.push_padded(|| short.next().map(|len| (eight, len)));
+                bulks.push_padded(|| middling.next().map(|len| (more, len)));
+                (0..len % 9).chain(0..len % 64).for_each(|len| one_by_one.bulk(&letters[..len]));
             }
             drop(bulks);
             assert_eq!(row.bytes, single.bytes);

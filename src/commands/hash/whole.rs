@@ -190,6 +190,10 @@ fn tell_all(ctx: &mut KeysCtx<'_>, names: bool, values: bool) -> CommandResult {
     let hash = hash_of(entry)?;
     head(hash.len() - hash.past_len(now));
     let mut row = Row::new(reply);
+    if let (Some(pairs), true, true) = (hash.pairs(), names, values) {
+        pairs.visit_all(&mut row);
+        return Ok(Flow::Done);
+    }
     hash.for_each(|name, found| {
         if found.is_past(now) {
             return;

@@ -3,7 +3,7 @@
 use crate::command::context::KeysCtx;
 use crate::command::error::{CommandError, WRONGTYPE};
 use crate::command::spec::*;
-use crate::commands::elements::bulk;
+use crate::commands::elements::{Row, bulk};
 use crate::ds::parts::element::Element;
 use crate::ds::set::{PREFETCH_MAX, Set};
 use crate::keyspace::{Event, ValueType};
@@ -147,7 +147,10 @@ fn smembers(ctx: &mut KeysCtx<'_>) -> CommandResult {
     };
     let set = entry.into_lent::<Set>().ok_or(WRONGTYPE)?;
     ctx.reply.set(set.len());
-    set.each(|member| bulk(&mut ctx.reply, member));
+    match set.packed() {
+        Some(members) => members.visit_all(&mut Row::new(&mut ctx.reply)),
+        None => set.each(|member| bulk(&mut ctx.reply, member)),
+    }
     Ok(Flow::Done)
 }
 

@@ -238,6 +238,14 @@ impl Hash {
         }
     }
 
+    /// Names and values in turn, if it is kept so: in a small hash without deadlines.
+    pub fn pairs(&self) -> Option<&Listpack> {
+        match self {
+            Hash::Packed(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
     /// One step of a scan: calls `f` with some fields and returns the cursor for the next step, 0 at the end. Start with 0. A
     /// small hash is shown in one step.
     pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(Element<'_>, Found<'_>)) -> u64 {

@@ -15,18 +15,17 @@ pub enum Element<'a> {
     Str(&'a [u8]),
 }
 
-/// A text is lent as a short one if it has no more bytes than this.
-pub const SHORT_MAX: usize = 8;
-
 /// What is done with elements that are lent one after another.
 pub trait Visit {
     fn element(&mut self, element: Element<'_>);
 
-    /// A text of `len` (at most [`SHORT_MAX`]) bytes, with what happens to lie behind it: to copy always eight bytes is quicker than
-    /// to copy as many as there are.
+    /// Takes texts of at most `N` bytes for as long as `next` has one, each with what happens to lie behind it: to copy always as
+    /// many bytes is quicker than as many as there are, and a loop of its own keeps its state in registers.
     #[inline(always)]
-    fn short(&mut self, text: &[u8; SHORT_MAX], len: usize) {
-        self.element(Element::Str(&text[..len]));
+    fn texts<'t, const N: usize>(&mut self, mut next: impl FnMut() -> Option<(&'t [u8; N], usize)>) {
+        while let Some((text, len)) = next() {
+            self.element(Element::Str(&text[..len]));
+        }
     }
 }
 

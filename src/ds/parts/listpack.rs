@@ -9,7 +9,7 @@
 //! panic, never read wild, if it were wrong.
 
 use super::corrupt::Corrupt;
-use super::element::{Element, SHORT_MAX, Visit};
+use super::element::{Element, Visit};
 use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{LEN_MAX, ThinBytes};
 
@@ -28,6 +28,10 @@ const COUNT_UNKNOWN: u16 = u16::MAX;
 const END: u8 = 0xFF;
 /// An entry's encoding and its back length take a byte each at least.
 const ENTRY_LEN_MIN: usize = 2;
+
+/// Texts of at most so many bytes are lent with as many. The second is the longest whose length shares a byte with the encoding.
+const SHORT_MAX: usize = 8;
+const MIDDLING_MAX: usize = 63;
 
 /// A listpack, one pointer wide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,22 +200,22 @@ impl Listpack {
     #[inline]
     pub fn visit(&self, pos: Pos, count: usize, visit: &mut impl Visit) {
         let bytes = self.as_bytes();
-        let mut at = pos.offset();
-        for _ in 0..count {
-            let window = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ 1 + SHORT_MAX }>());
-            if let Some([first @ 0x80..=0x88, text @ ..]) = window {
-                let len = usize::from(first & 0x3F);
-                visit.short(text, len);
-                at += len + 2;
-                continue;
-            }
-            if bytes[at] == END {
+        let (mut at, mut left) = (pos.offset(), count);
+        while left > 0 {
+            visit.texts(|| padded_text::<SHORT_MAX>(bytes, &mut at, &mut left));
+            visit.texts(|| padded_text::<MIDDLING_MAX>(bytes, &mut at, &mut left));
+            if left == 0 || bytes[at] == END {
                 return;
             }
             let (element, next) = entry(bytes, at);
             visit.element(element);
-            at = next;
+            (at, left) = (next, left - 1);
         }
+    }
+
+    /// Lends all elements.
+    pub fn visit_all(&self, visit: &mut impl Visit) {
+        self.visit(Pos::new(HEADER_LEN), usize::MAX, visit);
     }
 
     /// The first entry equal to `needle`, leaving out `skip` entries after each one compared (1: only the fields of
@@ -564,6 +568,19 @@ impl<'a> DoubleEndedIterator for Entries<'a> {
         self.back = entry_before(self.bytes, self.back);
         Some((Pos::new(self.back), entry(self.bytes, self.back).0))
     }
+}
+
+/// The text at `at` with what lies behind it, if one of up to `N` (at most 63) bytes is there, and the way to the next.
+#[inline(always)]
+fn padded_text<'a, const N: usize>(bytes: &'a [u8], at: &mut usize, left: &mut usize) -> Option<(&'a [u8; N], usize)> {
+    let (first, rest) = bytes.get(*at..)?.split_first()?;
+    let (text, len) = (rest.first_chunk()?, usize::from(first.wrapping_sub(0x80)));
+    if len > N {
+        return None;
+    }
+    *left = left.checked_sub(1)?;
+    *at += len + 2;
+    Some((text, len))
 }
 
 /// Bytes an element takes in a listpack.

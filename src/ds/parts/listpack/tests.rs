@@ -1,5 +1,6 @@
 //! Listpacks against a list of texts, against bytes made by Redis, and validators against damaged bytes.
 
+use super::super::element::Each;
 use super::*;
 use crate::clock::Rng;
 
@@ -37,6 +38,9 @@ fn check(pack: &Listpack, model: &[Vec<u8>]) {
     assert_eq!(pack.len(), model.len());
     assert_eq!(pack.is_empty(), model.is_empty());
     assert!(pack.iter().rev().map(Element::to_vec).eq(model.iter().rev().cloned()));
+    let mut lent = Vec::new();
+    pack.visit_all(&mut Each(|element: Element<'_>| lent.push(element.to_vec())));
+    assert_eq!(lent, model);
     let size: usize = model.iter().map(|text| encoded_size(Element::Str(text))).sum();
     assert_eq!(pack.bytes(), EMPTY_LEN + size);
 }
