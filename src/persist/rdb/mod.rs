@@ -1,7 +1,7 @@
 //! RDB: the snapshot format, also the body of DUMP payloads and of full synchronisations.
 //!
 //! `format` names the numbers of the format, `read` and `legacy` take bytes apart, `decode` makes entries of them, `encode`
-//! makes bytes of entries; `load` and `save` deal with whole files. Nothing in a file is believed: every length is compared
+//! makes bytes of entries; `load` and `save` (with its two threads, `pair`) deal with whole files. Nothing in a file is believed: every length is compared
 //! with what is left of the input before memory is taken for it, and broken input is an error with its place.
 
 pub mod decode;
@@ -11,6 +11,7 @@ pub mod format;
 mod legacy;
 pub mod load;
 pub mod output;
+mod pair;
 pub mod read;
 pub mod save;
 pub mod stream;

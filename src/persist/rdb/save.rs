@@ -3,6 +3,7 @@
 use super::encode::{Access, Encoder, Out};
 use super::format::{VERSION_ACCESS, VERSION_FUNCTIONS, VERSION_WRITTEN_MIN, opcode, version_of};
 use super::output::Output;
+use super::pair::Pair;
 use crate::keyspace::{Entry, Keyspace};
 use crate::persist::snapshot::sink::{FileSink, MemorySink};
 use crate::types::DbIndex;
@@ -58,7 +59,7 @@ pub enum AccessKind {
 /// # Errors
 /// What the system says; then the old file is as it was.
 pub fn save_file(sink: FileSink, keyspace: &Keyspace, options: Options) -> io::Result<u64> {
-    let mut out = Output::new(Box::new(sink), options.checksum);
+    let mut out = Pair::new(Output::new(Box::new(sink), options.checksum), options.compression);
     let mut writer = Writer::new(options);
     write_head(&mut writer.encoder, &writer.options, &mut out);
     for index in (0..keyspace.databases() as u32).map(DbIndex) {

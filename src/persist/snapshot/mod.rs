@@ -10,7 +10,7 @@
 //! (`Persistence::snapshot`) and adds what is to happen at its end to `engine::snapshot`. What `start` sees is what is
 //! written: whoever follows the changes from the same moment on misses nothing and gets nothing twice.
 
-mod frames;
+pub mod frames;
 pub mod sink;
 mod transcript;
 mod writer;
