@@ -42,7 +42,7 @@ enum Part {
 enum Helper {
     NotYet,
     At(Work),
-    /// There is no second core, or no thread to be had.
+    /// There is no second core, or no thread to be had: all goes straight into `out`.
     None,
 }
 
@@ -180,6 +180,9 @@ impl<S: Sink> Pair<S> {
 impl<S: Sink> Out for Pair<S> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
+        if let Helper::None = self.helper {
+            return self.out.put(bytes);
+        }
         self.frames.put(bytes);
         if self.frames.size() >= FULL {
             self.pass_on();
@@ -188,6 +191,9 @@ impl<S: Sink> Out for Pair<S> {
 
     #[inline]
     fn put_long(&mut self, text: &[u8]) -> bool {
+        if let Helper::None = self.helper {
+            return false;
+        }
         let put = self.frames.put_long(text);
         if self.frames.size() >= FULL {
             self.pass_on();
@@ -196,6 +202,9 @@ impl<S: Sink> Out for Pair<S> {
     }
 
     fn put_shared(&mut self, text: &SharedBytes) -> bool {
+        if let Helper::None = self.helper {
+            return false;
+        }
         let put = self.frames.put_shared(text);
         if self.frames.size() >= FULL {
             self.pass_on();
