@@ -265,10 +265,15 @@ fn degrees(radians: f64) -> f64 {
     radians / RADIANS_PER_DEGREE
 }
 
-/// A score need not come from GEOADD: below zero it wraps, as the conversion of the usual compilers does.
+/// A score need not come from GEOADD: below zero it wraps, and what does not fit is zero, as the conversion of the usual
+/// compilers has it.
 fn score_bits(score: f64) -> u64 {
     const TOP: f64 = (1u64 << 63) as f64;
-    if score < TOP { score as i64 as u64 } else { ((score - TOP) as i64 as u64) ^ (1 << 63) }
+    match score {
+        ..TOP => score as i64 as u64,
+        _ if score < 2.0 * TOP => ((score - TOP) as u64) ^ (1 << 63),
+        _ => 0,
+    }
 }
 
 /// Moves bit n of the index to bit 2n.
@@ -382,6 +387,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Scores of 2^64 and more were another corner of the world than in the original.
+    #[test]
+    fn scores_that_are_no_cells_convert_as_in_the_original() {
+        let top = (1u64 << 63) as f64;
+        for (score, bits) in [(f64::INFINITY, 0), (1e300, 0), (2.0 * top, 0), (top, 1 << 63), (-1.0, u64::MAX), (-1e300, 1 << 63)]
+        {
+            assert_eq!(score_bits(score), bits, "{score}");
+        }
+        assert_eq!(score_bits((u64::MAX << 11) as f64), u64::MAX << 11);
     }
 
     #[test]
