@@ -1,6 +1,6 @@
 //! Bytes on their way into the file that grows, and the thread that syncs it.
 //!
-//! Under `appendfsync always` it depends on the disk. Where a sync takes some hundred microseconds at most the engine writes
+//! Under `appendfsync always` it depends on the disk. Where a sync takes a millisecond or so at most the engine writes
 //! and syncs itself, once for all that a round of requests changed: all their replies leave together, and while the disk is
 //! busy the requests of the next round arrive. Where it takes longer, as the smoothed time of the last syncs tells, the engine
 //! would stand still for too long; so it hands the thread bytes, which writes and syncs them. There are two buffers: the
@@ -49,9 +49,10 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Replies wait for the thread when it has had the file for longer than this.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
 /// Under `appendfsync always` the engine syncs itself from the first figure down, and leaves it to the thread from the second
-/// one up. Of each sync this part goes into what is compared with them.
-const SYNC_QUICK: Duration = Duration::from_micros(300);
-const SYNC_SLOW: Duration = Duration::from_micros(500);
+/// one up: the thread gets about half as much done where a sync takes half a millisecond, as half of the clients wait for the next
+/// one, and who only reads waits a millisecond at most. Of each sync this part goes into what is compared with them.
+const SYNC_QUICK: Duration = Duration::from_micros(1000);
+const SYNC_SLOW: Duration = Duration::from_micros(1500);
 const SYNC_SMOOTHING: u32 = 16;
 /// The engine leaves writing to the thread for a while when a write took longer than this, and ten nanoseconds for each byte.
 const WRITE_PATIENCE: Duration = Duration::from_millis(50);
