@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 const AHEAD: usize = 10;
 /// Frames that may be finished behind one that is not, before the caller waits: a few megabytes at most.
 const PARTS_MAX: usize = 32;
+/// Longer strings are neither copied nor handed over: what is on its way would take their memory many times.
+const HANDED_MAX: usize = 1 << 20;
 
 /// A file being written. Errors are kept and told at the end.
 pub struct Pair<S: Sink> {
@@ -79,8 +81,7 @@ impl<S: Sink> Pair<S> {
     /// # Errors
     /// As there, and that the helper ended early.
     pub fn finish(mut self, version: u16) -> io::Result<u64> {
-        self.write_ready(0);
-        self.frames.finish(&mut self.encoder, &mut self.out, false);
+        self.settle();
         if let Helper::At(Work { jobs, done, thread, .. }) = std::mem::replace(&mut self.helper, Helper::None) {
             drop((jobs, done));
             self.broken |= thread.join().is_err();
@@ -90,6 +91,14 @@ impl<S: Sink> Pair<S> {
             return Err(self.out.abandon().unwrap_or_else(ended));
         }
         self.out.finish(version)
+    }
+
+    /// Writes everything that was put so far.
+    #[cold]
+    fn settle(&mut self) {
+        self.write_ready(0);
+        self.frames.finish(&mut self.encoder, &mut self.out, false);
+        self.frames.clear();
     }
 
     /// Sees to it that full frames get finished.
@@ -183,6 +192,10 @@ impl<S: Sink> Out for Pair<S> {
         if let Helper::None = self.helper {
             return self.out.put(bytes);
         }
+        if bytes.len() > HANDED_MAX {
+            self.settle();
+            return self.out.put(bytes);
+        }
         self.frames.put(bytes);
         if self.frames.size() >= FULL {
             self.pass_on();
@@ -191,7 +204,7 @@ impl<S: Sink> Out for Pair<S> {
 
     #[inline]
     fn put_long(&mut self, text: &[u8]) -> bool {
-        if let Helper::None = self.helper {
+        if matches!(self.helper, Helper::None) || text.len() > HANDED_MAX {
             return false;
         }
         let put = self.frames.put_long(text);
@@ -202,7 +215,7 @@ impl<S: Sink> Out for Pair<S> {
     }
 
     fn put_shared(&mut self, text: &SharedBytes) -> bool {
-        if let Helper::None = self.helper {
+        if matches!(self.helper, Helper::None) || text.len() > HANDED_MAX {
             return false;
         }
         let put = self.frames.put_shared(text);
@@ -243,8 +256,10 @@ mod tests {
             let mut pair = Pair::new(Output::new(Box::new(memory.clone()), true), compression);
             let mut out = Output::new(Box::new(alone.clone()), true);
             let (mut encoder, mut other) = (Encoder::new(compression), Encoder::new(compression));
-            for _ in 0..texts {
-                let text: Vec<u8> = (0..rng.below(600)).map(|_| b'a' + rng.below(3) as u8).collect();
+            for nth in 1..=texts {
+                // Now and then one that is not handed over, in letters that compress or do not.
+                let (len, letters) = if nth % 3000 == 0 { (HANDED_MAX as u64 + 1, 256) } else { (rng.below(600), 3) };
+                let text: Vec<u8> = (0..len).map(|_| b'a'.wrapping_add(rng.below(letters) as u8)).collect();
                 encoder.text(&text, &mut pair);
                 other.text(&text, &mut out);
             }
