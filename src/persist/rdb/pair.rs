@@ -101,6 +101,25 @@ impl<S: Sink> Pair<S> {
         self.frames.clear();
     }
 
+    /// Puts a string of so many bytes that is still to be compressed, if it is one to be handed over.
+    #[inline]
+    fn sets_apart(&mut self, len: usize, put: impl FnOnce(&mut Frames) -> bool) -> bool {
+        if matches!(self.helper, Helper::None) || len > HANDED_MAX {
+            return false;
+        }
+        let put = put(&mut self.frames);
+        self.look();
+        put
+    }
+
+    /// Passes the frames on once they are full.
+    #[inline]
+    fn look(&mut self) {
+        if self.frames.size() >= FULL {
+            self.pass_on();
+        }
+    }
+
     /// Sees to it that full frames get finished.
     #[cold]
     fn pass_on(&mut self) {
@@ -197,32 +216,16 @@ impl<S: Sink> Out for Pair<S> {
             return self.out.put(bytes);
         }
         self.frames.put(bytes);
-        if self.frames.size() >= FULL {
-            self.pass_on();
-        }
+        self.look();
     }
 
     #[inline]
     fn put_long(&mut self, text: &[u8]) -> bool {
-        if matches!(self.helper, Helper::None) || text.len() > HANDED_MAX {
-            return false;
-        }
-        let put = self.frames.put_long(text);
-        if self.frames.size() >= FULL {
-            self.pass_on();
-        }
-        put
+        self.sets_apart(text.len(), |frames| frames.put_long(text))
     }
 
     fn put_shared(&mut self, text: &SharedBytes) -> bool {
-        if matches!(self.helper, Helper::None) || text.len() > HANDED_MAX {
-            return false;
-        }
-        let put = self.frames.put_shared(text);
-        if self.frames.size() >= FULL {
-            self.pass_on();
-        }
-        put
+        self.sets_apart(text.len(), |frames| frames.put_shared(text))
     }
 }
 
