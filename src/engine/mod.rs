@@ -331,8 +331,8 @@ impl Engine {
                 self.hand_over(&mut session, &mut batches[i]);
             }
             session.lent_bytes = 0;
-            if unfinished && !is_long {
-                self.world.sessions.put_back_unfinished(session);
+            if unfinished {
+                self.world.sessions.put_back_unfinished(session, is_long);
             } else {
                 self.world.sessions.put_back(session);
             }

@@ -87,10 +87,20 @@ impl Registry {
         self.slots[slot] = Some(session);
     }
 
-    /// Puts back a session in the middle of its requests: what there is of replies waits for the rest, unless it is much.
-    pub fn put_back_unfinished(&mut self, mut session: Box<Session>) {
+    /// Puts back a session in the middle of its requests. What there is of replies waits for the rest, unless it is much or the
+    /// rest may take long. Where replies are limited it waits up to the limit: what a pipeline is answered counts as a whole, and
+    /// a client that is cut off for it gets nothing. (A subscriber's limit is not for that, and high.)
+    pub fn put_back_unfinished(&mut self, mut session: Box<Session>, is_long: bool) {
         const ENOUGH: usize = 16 * 1024;
-        if session.closing || session.out.len() >= ENOUGH {
+        let limit = session.out.limit;
+        let most = if limit != 0 && session.subscriptions.is_none() {
+            limit
+        } else if is_long {
+            0
+        } else {
+            ENOUGH
+        };
+        if session.closing || session.out.len() >= most {
             return self.put_back(session);
         }
         if self.has_late() {

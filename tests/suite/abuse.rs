@@ -162,6 +162,20 @@ fn a_monitor_and_a_tracking_client_that_never_read_are_cut_off() {
     assert_eq!(server.client().figure("tracking_clients"), 0);
 }
 
+/// A long pipeline was left in the middle for others to have their turn, and what it was answered so far was sent: a client got part
+/// of the replies before it was cut off for all of them.
+#[test]
+fn a_pipeline_beyond_the_output_limit_is_answered_nothing() {
+    for threads in ["1", "3"] {
+        let server = Server::ours(&["--client-output-buffer-limit", "normal 300000 0 0", "--io-threads", threads]);
+        let mut client = server.client();
+        client.call(&[&b"SET"[..], b"k", &[b'x'; 1000]]).expect("written");
+        client.send_raw(&b"GET k\r\n".repeat(400)).expect("taken");
+        assert!(client.read().is_err(), "it is answered");
+        assert_eq!(server.client().figure("client_output_buffer_limit_disconnections"), 1);
+    }
+}
+
 /// CVE-2025-21605: a client that had not authenticated could let refusals pile up until memory was gone.
 #[test]
 fn cve_2025_21605_strangers_who_never_read() {

@@ -374,6 +374,32 @@ fn redis_cli_and_redis_py_over_tls() {
 }
 
 #[test]
+fn redis_rs_over_tls() -> redis::RedisResult<()> {
+    let (certificates, strangers) = (Certificates::new(), Certificates::new());
+    let server = certificates.server().start().expect("it starts");
+    let port = server.tls_address().expect("a port").port();
+    let connect = |host: &str, shown: &Certificates, trusted: &Certificates| {
+        let file = |of: &Certificates, name| std::fs::read(of.file(name)).expect("a certificate");
+        let shown = redis::ClientTlsConfig { client_cert: file(shown, "client.crt"), client_key: file(shown, "client.key") };
+        let tls = redis::TlsCertificates { client_tls: Some(shown), root_cert: Some(file(trusted, "ca.crt")) };
+        redis::Client::build_with_tls(format!("rediss://{host}:{port}/?protocol=resp3"), tls)?.get_connection()
+    };
+    let mut connection = connect("localhost", &certificates, &certificates)?;
+    let long = vec![b'x'; 100_000];
+    let (n, kept): (i64, Vec<u8>) =
+        redis::pipe().cmd("SET").arg("long").arg(&long).ignore().incr("n", 1).get("long").query(&mut connection)?;
+    assert_eq!((n, kept == long), (1, true));
+    for (host, shown, trusted, why) in [
+        ("localhost", &certificates, &strangers, "it trusts another authority"),
+        ("localhost", &strangers, &certificates, "the server trusts another authority"),
+        ("127.0.0.2", &certificates, &certificates, "the certificate is for another host"),
+    ] {
+        assert!(connect(host, shown, trusted).is_err(), "{why}");
+    }
+    Ok(())
+}
+
+#[test]
 fn keys_may_need_a_passphrase() {
     let certificates = Certificates::new();
     let plain_key = std::fs::read_to_string(certificates.file("server.key")).expect("a key");
