@@ -130,6 +130,7 @@ fn main() {
     let mut kit = Kit::new();
     (kit.world.stream, kit.world.listeners) = (WriteStream::default(), Listeners::default());
     kit.world.adopt_config();
+    alloc::giver::start();
     control(&mut kit);
     let ends: [(&str, &[&[u8]]); 4] = [
         ("DEL", &[b"DEL", b"big"]),

@@ -88,6 +88,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     if config.disable_thp && sys::process::decline_unasked_huge_pages() {
         redstart::raw::huge::allow();
     }
+    redstart::raw::alloc::giver::start();
     let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
     sys::crash::install(log_file.as_deref());
     sys::crash::configure(config.crash_log_enabled, config.use_exit_on_panic);

@@ -25,6 +25,7 @@
 //! With the feature `system-alloc`, and under Miri, blocks come from the system's allocator instead, so that
 //! AddressSanitizer sees each of them; they are counted alike.
 mod class;
+pub mod giver;
 mod heap;
 mod page;
 mod pool;

@@ -2,6 +2,7 @@
 //!
 //! A heap comes here once per 64 KB page, so the lock costs a thousandth of an allocation. Pages are given out in
 //! address order, those with memory behind them first: a huge page is used up before the next one is begun.
+use super::giver;
 use super::heap::Heap;
 use super::page::{Links, PAGE_BYTES, PAGES_PER_SEGMENT, Page, SEGMENT_BYTES, Segment};
 use crate::raw::huge;
@@ -37,6 +38,8 @@ pub struct Pool {
     chunk_bytes: usize,
     /// The last segment that was made of a huge page, until growth pauses.
     newest_huge: Option<&'static Segment>,
+    /// Segments that no list leads to any more, linked by the first of their links; they are yet to be unmapped.
+    retired: *const Segment,
     heap_area: Option<NonNull<u8>>,
     heap_area_bytes: usize,
     abandoned: *const Heap,
@@ -61,6 +64,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     chunk: None,
     chunk_bytes: 0,
     newest_huge: None,
+    retired: null(),
     heap_area: None,
     heap_area_bytes: 0,
     abandoned: null(),
@@ -106,7 +110,7 @@ impl Pool {
         Some(segment.page(index as usize))
     }
 
-    /// Takes back a page without live blocks, that its heap has forgotten. It may be unmapped at once.
+    /// Takes back a page without live blocks, that its heap has forgotten. It may be unmapped at once, or by `giver` soon.
     pub fn put(&mut self, page: &Page) {
         // SAFETY: the page is part of a segment, which stays mapped until it is unmapped by `unmap` under this lock.
         let segment: &'static Segment = unsafe { &*(page.segment() as *const Segment) };
@@ -114,17 +118,29 @@ impl Pool {
         debug_assert_eq!(segment.free.get() & bit, 0);
         self.change(segment, segment.free.get() | bit, segment.warm.get() | bit);
         self.in_use -= 1;
-        let limit = WARM_MIN.max(self.in_use / 32);
-        if self.warm <= limit {
+        if self.warm <= self.warm_max() {
             return;
         }
         if segment.free.get() == u32::MAX {
-            self.unmap(segment);
-        } else if self.warm > 2 * limit
+            self.retire(segment);
+            if !giver::ring() {
+                self.unmap_retired();
+            }
+        } else if self.has_much_warm()
+            && !giver::ring()
             && let Some(segment) = self.last(List::Warm)
         {
             self.discard(segment);
         }
+    }
+
+    /// Free pages that keep their memory, at most, unless they are scattered: then as many again.
+    fn warm_max(&self) -> usize {
+        WARM_MIN.max(self.in_use / 32)
+    }
+
+    fn has_much_warm(&self) -> bool {
+        self.warm > 2 * self.warm_max()
     }
 
     /// Gives the memory of all free pages back to the kernel; returns how many bytes.
@@ -132,11 +148,12 @@ impl Pool {
         let before = self.warm;
         while let Some(segment) = self.last(List::Warm) {
             if segment.free.get() == u32::MAX {
-                self.unmap(segment);
+                self.retire(segment);
             } else {
                 self.discard(segment);
             }
         }
+        self.unmap_retired();
         before * PAGE_BYTES
     }
 
@@ -224,39 +241,51 @@ impl Pool {
         }
     }
 
-    /// Gives a segment without used pages back to the kernel.
-    fn unmap(&mut self, segment: &'static Segment) {
+    /// Puts a segment without used pages aside, to be given back to the kernel.
+    fn retire(&mut self, segment: &'static Segment) {
         debug_assert_eq!(segment.free.get(), u32::MAX);
         self.change(segment, 0, 0);
         self.newest_huge.take_if(|newest| std::ptr::eq(*newest, segment));
         self.reserved -= SEGMENT_BYTES;
-        // SAFETY: no page of the segment has a live block or an owner, and no list leads to it any more.
-        unsafe { mem::unmap(segment.start(), SEGMENT_BYTES) };
+        segment.links[0].next.set(self.retired);
+        self.retired = segment;
+    }
+
+    fn take_retired(&mut self) -> Option<&'static Segment> {
+        // SAFETY: retired segments are mapped until whoever takes them from here unmaps them.
+        let segment = unsafe { self.retired.as_ref() }?;
+        self.retired = segment.links[0].next.get();
+        Some(segment)
+    }
+
+    fn unmap_retired(&mut self) {
+        while let Some(segment) = self.take_retired() {
+            unmap(segment);
+        }
     }
 
     /// Gives the memory of a segment's free pages back to the kernel.
     fn discard(&mut self, segment: &'static Segment) {
+        let pages = self.detach(segment);
+        discard(segment, pages);
+        self.attach(segment, pages);
+    }
+
+    /// Takes the free pages with memory behind them out of the segment, so that nobody is given one; returns their set.
+    fn detach(&mut self, segment: &'static Segment) -> u32 {
+        let warm = segment.warm.get();
+        self.change(segment, segment.free.get() & !warm, 0);
         if segment.huge.take() {
             // Else the kernel would, sooner or later, back the holes with a huge page again.
             // SAFETY: the range is one segment of ours.
             unsafe { mem::advise_huge(segment.start(), SEGMENT_BYTES, false) };
         }
-        let warm = segment.warm.get();
-        let mut index = 0;
-        while index < PAGES_PER_SEGMENT {
-            if warm & (1 << index) == 0 {
-                index += 1;
-                continue;
-            }
-            let run = (warm >> index).trailing_ones() as usize;
-            // The first page shares its start with the segment's header.
-            let start = if index == 0 { mem::PAGE } else { index * PAGE_BYTES };
-            let end = (index + run) * PAGE_BYTES;
-            // SAFETY: the range lies in free pages of the segment, behind the header.
-            unsafe { mem::discard(segment.start().add(start), end - start) };
-            index += run;
-        }
-        self.change(segment, segment.free.get(), 0);
+        warm
+    }
+
+    /// Makes pages that were detached free ones, without memory behind them.
+    fn attach(&mut self, segment: &'static Segment, pages: u32) {
+        self.change(segment, segment.free.get() | pages, segment.warm.get());
     }
 
     /// Sets a segment's bit sets and puts it in the lists that go with them.
@@ -318,5 +347,55 @@ impl Pool {
             Some(neighbour) => neighbour.links[list as usize].prev.set(prev.get()),
             None => ends.last = prev.get(),
         }
+    }
+}
+
+/// Gives back to the kernel what the pool has too much of. The kernel takes long, so the others may have the lock meanwhile.
+pub fn give_back() {
+    loop {
+        let mut pool = lock();
+        if let Some(segment) = pool.take_retired() {
+            drop(pool);
+            unmap(segment);
+            continue;
+        }
+        if !pool.has_much_warm() {
+            return;
+        }
+        let Some(segment) = pool.last(List::Warm) else { return };
+        let pages = pool.detach(segment);
+        drop(pool);
+        discard(segment, pages);
+        let mut pool = lock();
+        pool.attach(segment, pages);
+        if segment.free.get() == u32::MAX {
+            // The rest of it became free meanwhile.
+            pool.retire(segment);
+        }
+    }
+}
+
+/// Gives a retired segment back to the kernel.
+fn unmap(segment: &'static Segment) {
+    // SAFETY: no page of the segment has a live block or an owner, no list leads to it any more, and only who has taken it from
+    // the retired ones comes here.
+    unsafe { mem::unmap(segment.start(), SEGMENT_BYTES) };
+}
+
+/// Gives the memory of pages that were detached from a segment back to the kernel.
+fn discard(segment: &'static Segment, pages: u32) {
+    let mut index = 0;
+    while index < PAGES_PER_SEGMENT {
+        if pages & (1 << index) == 0 {
+            index += 1;
+            continue;
+        }
+        let run = (pages >> index).trailing_ones() as usize;
+        // The first page shares its start with the segment's header.
+        let start = if index == 0 { mem::PAGE } else { index * PAGE_BYTES };
+        let end = (index + run) * PAGE_BYTES;
+        // SAFETY: the range lies in pages of the segment, behind the header, that nobody is given before they are attached.
+        unsafe { mem::discard(segment.start().add(start), end - start) };
+        index += run;
     }
 }

@@ -403,6 +403,33 @@ fn memory_is_used_tightly_and_given_back() {
     assert!(resident() < start + (1 << 20));
 }
 
+/// Waves of blocks, whose bytes are looked at, while another thread gives back what each wave leaves.
+#[test]
+#[cfg_attr(any(miri, feature = "system-alloc"), ignore = "there is nothing to give back")]
+fn memory_is_given_back_on_another_thread() {
+    if !alone("memory_is_given_back_on_another_thread") {
+        return;
+    }
+    giver::start();
+    let mut random = Rng::seeded(31);
+    let start = resident();
+    for _ in 0..6 {
+        let mut live = blocks(300_000, 56);
+        // The first tenth of it falls at random, and makes holes; then whole segments are free.
+        for _ in 0..30_000 {
+            live.swap_remove(random.index(live.len())).free();
+        }
+        live.into_iter().for_each(Filled::free);
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    // A wave is 17 MB, and its list 10 more, of which the large allocator may hold on to some.
+    while resident() > start + (16 << 20) || stats().pages_idle > 64 || reserved() > 8 << 20 {
+        assert!(std::time::Instant::now() < deadline, "{} resident, {:?}", resident() - start, stats());
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(stats().pages <= 1, "the page that allocations come from");
+}
+
 /// Figures, by hand: `cargo test --profile fast --lib raw::alloc -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
