@@ -11,11 +11,10 @@
 //! given back when growth pauses. The kernel's own way, to collapse small pages into a huge one later, was measured and is
 //! not used: whoever reads there meanwhile stands still for 0.7 to 4 ms.
 
-use crate::sys::{mem, process};
+use super::helper::Helper;
+use crate::sys::mem;
 use std::ptr::{NonNull, null_mut};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Bytes of a huge page.
 pub const BYTES: usize = 2 << 20;
@@ -24,21 +23,14 @@ const QUIET_LOOKS: u32 = 1;
 
 /// The page that is ready, or null.
 static READY: AtomicPtr<u8> = AtomicPtr::new(null_mut());
-static WANTED: AtomicBool = AtomicBool::new(false);
 /// Looks since the last sign of growth.
 static QUIET: AtomicU32 = AtomicU32::new(0);
-static MAKER: OnceLock<Thread> = OnceLock::new();
+static MAKER: Helper = Helper::new();
 
 /// Has huge pages made from here on, where the system gives them to those who ask. Before this, and without it, there are none.
-/// To be called once the process is what it will be: a thread is started, which a fork would lose.
+/// Without a thread, too, which is slower, not wrong; see [`Helper::start`].
 pub fn allow() {
-    if MAKER.get().is_some() {
-        return;
-    }
-    // Without a thread there are no huge pages, which is slower, not wrong.
-    if let Ok(maker) = std::thread::Builder::new().name("huge_pages".into()).spawn(make_what_is_wanted) {
-        let _ = MAKER.set(maker.thread().clone());
-    }
+    MAKER.start("huge_pages", make_ready);
 }
 
 /// A huge page of zeroes, if one is ready: whole, touched, aligned to its size, and the caller's to unmap.
@@ -49,11 +41,8 @@ pub fn take() -> Option<NonNull<u8>> {
 
 /// Has a page made ready, unless one is.
 pub fn order() {
-    if READY.load(Ordering::Relaxed).is_null()
-        && let Some(maker) = MAKER.get()
-        && !WANTED.swap(true, Ordering::Relaxed)
-    {
-        maker.unpark();
+    if READY.load(Ordering::Relaxed).is_null() {
+        MAKER.ring();
     }
 }
 
@@ -74,20 +63,12 @@ pub fn rest() -> bool {
     quiet == QUIET_LOOKS
 }
 
-fn make_what_is_wanted() {
-    process::stand_back();
-    loop {
-        std::thread::park();
-        if !WANTED.load(Ordering::Relaxed) {
-            continue;
-        }
-        if READY.load(Ordering::Relaxed).is_null()
-            && let Some(page) = make()
-        {
-            QUIET.store(0, Ordering::Relaxed);
-            READY.store(page.as_ptr(), Ordering::Release);
-        }
-        WANTED.store(false, Ordering::Relaxed);
+fn make_ready() {
+    if READY.load(Ordering::Relaxed).is_null()
+        && let Some(page) = make()
+    {
+        QUIET.store(0, Ordering::Relaxed);
+        READY.store(page.as_ptr(), Ordering::Release);
     }
 }
 

@@ -7,6 +7,7 @@ mod btree;
 pub mod chunks;
 pub mod entry;
 pub mod field;
+mod helper;
 pub mod huge;
 pub mod member;
 pub mod relocate;

@@ -162,8 +162,8 @@ fn a_monitor_and_a_tracking_client_that_never_read_are_cut_off() {
     assert_eq!(server.client().figure("tracking_clients"), 0);
 }
 
-/// A long pipeline was left in the middle for others to have their turn, and what it was answered so far was sent: a client got part
-/// of the replies before it was cut off for all of them.
+/// A long pipeline was left in the middle for others to have their turn, and what it was answered so far was sent: a client got
+/// part of the replies before it was cut off for all of them.
 #[test]
 fn a_pipeline_beyond_the_output_limit_is_answered_nothing() {
     for threads in ["1", "3"] {

@@ -112,7 +112,7 @@ impl Pool {
 
     /// Takes back a page without live blocks, that its heap has forgotten. It may be unmapped at once, or by `giver` soon.
     pub fn put(&mut self, page: &Page) {
-        // SAFETY: the page is part of a segment, which stays mapped until it is unmapped by `unmap` under this lock.
+        // SAFETY: the page is part of a segment, which is mapped as long as one of its pages is not free.
         let segment: &'static Segment = unsafe { &*(page.segment() as *const Segment) };
         let bit = 1 << page.index();
         debug_assert_eq!(segment.free.get() & bit, 0);
