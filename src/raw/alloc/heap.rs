@@ -10,11 +10,11 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-/// How many pages with remote frees an allocation looks at before it is content with what it found.
-/// Each takes up to 150 microseconds, when nearly all of its blocks came back.
+/// How many pages with remote frees an allocation looks at before it is content with what it found. Each is a few misses of the
+/// cache.
 const DRAIN_SLICE: usize = 1;
 /// So many such looks at most when there is nothing to hand.
-const DRAIN_ROUNDS: usize = 4;
+const DRAIN_ROUNDS: usize = 16;
 
 #[repr(C, align(64))]
 pub struct Heap {

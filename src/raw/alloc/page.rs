@@ -54,14 +54,42 @@ pub struct Page {
     block_bytes: Cell<u16>,
     class: Cell<u8>,
     state: Cell<u8>,
-    /// Blocks freed by threads that do not own the page: how many (upper half), and how far from the segment's start the
-    /// last of them lies, which starts with a link to the one before. Zero: none.
+    /// Blocks freed by threads that do not own the page, see [`Remote`]. Zero: none.
     remote: AtomicU64,
     /// Link in the owner's stack of pages with remote frees.
     pub remote_next: AtomicPtr<Page>,
     /// Links in a bin.
     pub next: Cell<*const Page>,
     pub prev: Cell<*const Page>,
+}
+
+/// Blocks of a page that other threads freed, each of which starts with a link to the one before, in a word: how many (16 bits),
+/// and how far from the segment's start the first and the last of them lie (24 bits each). With the first at hand the owner takes
+/// in the whole chain without walking it, which would be a miss of the cache per block.
+#[derive(Clone, Copy)]
+struct Remote(u64);
+
+impl Remote {
+    const BITS: u32 = 24;
+    const MASK: u64 = (1 << Self::BITS) - 1;
+
+    /// With a block pushed.
+    fn push(self, offset: u64) -> Remote {
+        let first = if self.0 == 0 { offset } else { self.first() as u64 };
+        Remote((self.count() as u64 + 1) << (2 * Self::BITS) | first << Self::BITS | offset)
+    }
+
+    fn count(self) -> usize {
+        (self.0 >> (2 * Self::BITS)) as usize
+    }
+
+    fn first(self) -> usize {
+        (self.0 >> Self::BITS & Self::MASK) as usize
+    }
+
+    fn last(self) -> usize {
+        (self.0 & Self::MASK) as usize
+    }
 }
 
 /// Segment header; the pool's half is guarded by the pool's lock.
@@ -90,6 +118,7 @@ const ALARM_NEVER: i16 = -1;
 
 const _: () = assert!(size_of::<Page>() == 64 && size_of::<Segment>() == 33 * 64);
 const _: () = assert!(HEADER_BYTES.is_multiple_of(super::class::ALIGN_MAX) && HEADER_BYTES < crate::sys::mem::PAGE);
+const _: () = assert!(SEGMENT_BYTES <= 1 << Remote::BITS);
 const _: () = assert!(PAGE_BYTES / 8 < i16::MAX as usize && PAGES_PER_SEGMENT == u32::BITS as usize);
 
 impl Page {
@@ -267,10 +296,10 @@ impl Page {
         let offset = (block.as_ptr().addr() & (SEGMENT_BYTES - 1)) as u64;
         let mut remote = self.remote.load(Ordering::Relaxed);
         loop {
-            let before = if remote == 0 { null_mut() } else { self.block_at(remote as u32 as usize) };
+            let before = if remote == 0 { null_mut() } else { self.block_at(Remote(remote).last()) };
             // SAFETY: the block is ours until the exchange succeeds.
             unsafe { (*block.as_ptr()).next = before };
-            let with_ours = ((remote >> 32) + 1) << 32 | offset;
+            let with_ours = Remote(remote).push(offset).0;
             match self.remote.compare_exchange_weak(remote, with_ours, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => remote = now,
@@ -288,23 +317,16 @@ impl Page {
         if remote == 0 {
             return 0;
         }
-        let count = (remote >> 32) as usize;
+        let remote = Remote(remote);
+        let count = remote.count();
         if count == self.live.get() as usize {
-            // All that were out came back, as at the end of a large collection: there is no need to look at them, each a
-            // miss of the cache.
+            // All that were out came back, as at the end of a large collection.
             self.forget_blocks();
             return count;
         }
-        let first = self.block_at(remote as u32 as usize);
-        let mut last = first;
-        // SAFETY: the whole list is ours since the swap; its blocks are free and start with their links, ending in null.
-        unsafe {
-            while !(*last).next.is_null() {
-                last = (*last).next;
-            }
-            (*last).next = self.free.get();
-        }
-        self.free.set(first);
+        // SAFETY: the whole chain is ours since the swap; its blocks are free and start with their links.
+        unsafe { (*self.block_at(remote.first())).next = self.free.get() };
+        self.free.set(self.block_at(remote.last()));
         self.live.set(self.live.get() - count as i16);
         count
     }
