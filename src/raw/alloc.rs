@@ -172,6 +172,11 @@ pub fn trim() -> usize {
     pool::lock().discard_all()
 }
 
+/// To be called several times a second: has what mimalloc has free given back now and then, where [`giver`] runs.
+pub fn tidy() {
+    giver::tidy();
+}
+
 /// To be called when growth has paused (see `huge::rest`): what the last huge page has beyond what is used of it is given back.
 pub fn settle() {
     pool::lock().settle();
@@ -250,6 +255,7 @@ impl Drop for Sentinel {
 /// What is counted where there is no heap: by the destructors of threads that end.
 static STRAY_SMALL: AtomicUsize = AtomicUsize::new(0);
 static STRAY_LARGE: AtomicUsize = AtomicUsize::new(0);
+static STRAY_FREED_LARGE: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     /// mimalloc's: the size of the block that a request gets.
@@ -415,6 +421,7 @@ fn allocate_large(layout: Layout, zeroed: bool) -> *mut u8 {
 #[inline(never)]
 unsafe fn deallocate_large(ptr: NonNull<u8>, layout: Layout) {
     count(|heap| &heap.large, &STRAY_LARGE, layout.size().wrapping_neg());
+    count(|heap| &heap.freed_large, &STRAY_FREED_LARGE, layout.size());
     // SAFETY: as promised by the caller.
     unsafe {
         if SYSTEM {
@@ -434,6 +441,9 @@ unsafe fn reallocate_large(ptr: NonNull<u8>, layout: Layout, new: usize) -> *mut
         unsafe { if SYSTEM { System.realloc(ptr.as_ptr(), layout, new) } else { MiMalloc.realloc(ptr.as_ptr(), layout, new) } };
     if !moved.is_null() {
         count(|heap| &heap.large, &STRAY_LARGE, new.wrapping_sub(layout.size()));
+        if moved != ptr.as_ptr() {
+            count(|heap| &heap.freed_large, &STRAY_FREED_LARGE, layout.size());
+        }
     }
     moved
 }
@@ -475,6 +485,12 @@ fn count(counter: impl Fn(&Heap) -> &AtomicUsize, stray: &AtomicUsize, bytes: us
         Some(heap) => heap::add(counter(heap), bytes),
         None => _ = stray.fetch_add(bytes, Ordering::Relaxed),
     }
+}
+
+/// Bytes of large allocations that were freed since the start.
+fn freed_large() -> usize {
+    let stray = STRAY_FREED_LARGE.load(Ordering::Relaxed);
+    pool::heaps().fold(stray, |sum, heap| sum.wrapping_add(heap.freed_large.load(Ordering::Relaxed)))
 }
 
 /// Live small and large bytes.

@@ -8,7 +8,8 @@
 //! mappings. A big table takes huge pages for its regions as long as they are made ready in time, see
 //! `huge.rs`.
 
-use super::{alloc, huge};
+use super::alloc::{self, giver};
+use super::huge;
 use crate::sys::mem;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -199,7 +200,7 @@ impl Drop for Region {
         if self.mapped {
             alloc::count_mapped(-(self.used as isize * CHUNK_BYTES as isize));
             // SAFETY: the region was mapped with this size, and nothing refers to its chunks any more.
-            unsafe { mem::unmap(self.base, self.chunks as usize * CHUNK_BYTES) };
+            unsafe { giver::unmap(self.base, self.chunks as usize * CHUNK_BYTES) };
         } else {
             // SAFETY: allocated in `new` with this layout.
             unsafe { dealloc(self.base.as_ptr(), CHUNK_LAYOUT) };

@@ -11,10 +11,12 @@
 //! given back when growth pauses. The kernel's own way, to collapse small pages into a huge one later, was measured and is
 //! not used: whoever reads there meanwhile stands still for 0.7 to 4 ms.
 
+use super::alloc::giver;
 use super::helper::Helper;
 use crate::sys::mem;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Bytes of a huge page.
 pub const BYTES: usize = 2 << 20;
@@ -25,7 +27,7 @@ const QUIET_LOOKS: u32 = 1;
 static READY: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 /// Looks since the last sign of growth.
 static QUIET: AtomicU32 = AtomicU32::new(0);
-static MAKER: Helper = Helper::new();
+static MAKER: Helper = Helper::new(Duration::ZERO);
 
 /// Has huge pages made from here on, where the system gives them to those who ask. Before this, and without it, there are none.
 /// Without a thread, too, which is slower, not wrong; see [`Helper::start`].
@@ -55,7 +57,7 @@ pub fn rest() -> bool {
     }
     if let Some(unused) = NonNull::new(READY.swap(null_mut(), Ordering::Acquire)) {
         // SAFETY: the page was mapped by `make`, and nobody took it.
-        unsafe { mem::unmap(unused, BYTES) };
+        unsafe { giver::unmap(unused, BYTES) };
     }
     if quiet == QUIET_LOOKS {
         QUIET.store(quiet + 1, Ordering::Relaxed);

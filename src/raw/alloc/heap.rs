@@ -23,6 +23,8 @@ pub struct Heap {
     pub small: AtomicUsize,
     /// The same for large allocations.
     pub large: AtomicUsize,
+    /// Bytes of large allocations that this thread freed.
+    pub freed_large: AtomicUsize,
     /// False for the stand-ins of threads that have no heap (any more).
     pub real: bool,
     /// Pages with remote frees that were taken off `remote` and wait to be drained.
@@ -68,6 +70,7 @@ impl Heap {
             current: [const { Cell::new(&raw const NO_PAGE.0) }; CLASS_SLOTS],
             small: AtomicUsize::new(0),
             large: AtomicUsize::new(0),
+            freed_large: AtomicUsize::new(0),
             real,
             pending: Cell::new(null()),
             bins: [const { [const { Cell::new(null()) }; BINS] }; CLASSES],

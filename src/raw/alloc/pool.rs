@@ -38,8 +38,8 @@ pub struct Pool {
     chunk_bytes: usize,
     /// The last segment that was made of a huge page, until growth pauses.
     newest_huge: Option<&'static Segment>,
-    /// Segments that no list leads to any more, linked by the first of their links; they are yet to be unmapped.
-    retired: *const Segment,
+    /// Growth has paused, so that this one has too much.
+    has_settled: bool,
     heap_area: Option<NonNull<u8>>,
     heap_area_bytes: usize,
     abandoned: *const Heap,
@@ -64,7 +64,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     chunk: None,
     chunk_bytes: 0,
     newest_huge: None,
-    retired: null(),
+    has_settled: false,
     heap_area: None,
     heap_area_bytes: 0,
     abandoned: null(),
@@ -123,12 +123,9 @@ impl Pool {
         }
         if segment.free.get() == u32::MAX {
             self.retire(segment);
-            if !giver::ring() {
-                self.unmap_retired();
-            }
         } else if self.has_much_warm()
             && !giver::ring()
-            && let Some(segment) = self.last(List::Warm)
+            && let Some(segment) = self.take_too_much()
         {
             self.discard(segment);
         }
@@ -153,7 +150,6 @@ impl Pool {
                 self.discard(segment);
             }
         }
-        self.unmap_retired();
         before * PAGE_BYTES
     }
 
@@ -232,59 +228,53 @@ impl Pool {
         Some((segment, List::Cold))
     }
 
-    /// Growth has paused: gives back what the last huge page holds beyond what is used of it.
+    /// Growth has paused: gives back what the last huge page holds beyond what is used of it, or has `giver` do so.
     pub fn settle(&mut self) {
-        if let Some(segment) = self.newest_huge.take()
-            && segment.warm.get() != 0
+        self.has_settled = true;
+        if !giver::ring()
+            && let Some(segment) = self.take_too_much()
         {
             self.discard(segment);
         }
     }
 
-    /// Puts a segment without used pages aside, to be given back to the kernel.
+    /// A segment whose free pages are to be given back to the kernel.
+    fn take_too_much(&mut self) -> Option<&'static Segment> {
+        if std::mem::take(&mut self.has_settled)
+            && let Some(segment) = self.newest_huge.take()
+            && segment.warm.get() != 0
+        {
+            return Some(segment);
+        }
+        if self.has_much_warm() { self.last(List::Warm) } else { None }
+    }
+
+    /// Gives a segment without used pages back to the kernel.
     fn retire(&mut self, segment: &'static Segment) {
         debug_assert_eq!(segment.free.get(), u32::MAX);
         self.change(segment, 0, 0);
         self.newest_huge.take_if(|newest| std::ptr::eq(*newest, segment));
         self.reserved -= SEGMENT_BYTES;
-        segment.links[0].next.set(self.retired);
-        self.retired = segment;
-    }
-
-    fn take_retired(&mut self) -> Option<&'static Segment> {
-        // SAFETY: retired segments are mapped until whoever takes them from here unmaps them.
-        let segment = unsafe { self.retired.as_ref() }?;
-        self.retired = segment.links[0].next.get();
-        Some(segment)
-    }
-
-    fn unmap_retired(&mut self) {
-        while let Some(segment) = self.take_retired() {
-            unmap(segment);
-        }
+        // SAFETY: no page of the segment has a live block or an owner, and no list leads to it any more.
+        unsafe { giver::unmap(segment.start(), SEGMENT_BYTES) };
     }
 
     /// Gives the memory of a segment's free pages back to the kernel.
     fn discard(&mut self, segment: &'static Segment) {
-        let pages = self.detach(segment);
-        discard(segment, pages);
-        self.attach(segment, pages);
+        let detached = self.detach(segment);
+        detached.discard();
+        self.attach(detached);
     }
 
-    /// Takes the free pages with memory behind them out of the segment, so that nobody is given one; returns their set.
-    fn detach(&mut self, segment: &'static Segment) -> u32 {
-        let warm = segment.warm.get();
-        self.change(segment, segment.free.get() & !warm, 0);
-        if segment.huge.take() {
-            // Else the kernel would, sooner or later, back the holes with a huge page again.
-            // SAFETY: the range is one segment of ours.
-            unsafe { mem::advise_huge(segment.start(), SEGMENT_BYTES, false) };
-        }
-        warm
+    /// Takes the free pages with memory behind them out of the segment, so that nobody is given one.
+    fn detach(&mut self, segment: &'static Segment) -> Detached {
+        let pages = segment.warm.get();
+        self.change(segment, segment.free.get() & !pages, 0);
+        Detached { segment, pages, were_huge: segment.huge.take() }
     }
 
     /// Makes pages that were detached free ones, without memory behind them.
-    fn attach(&mut self, segment: &'static Segment, pages: u32) {
+    fn attach(&mut self, Detached { segment, pages, .. }: Detached) {
         self.change(segment, segment.free.get() | pages, segment.warm.get());
     }
 
@@ -354,20 +344,12 @@ impl Pool {
 pub fn give_back() {
     loop {
         let mut pool = lock();
-        if let Some(segment) = pool.take_retired() {
-            drop(pool);
-            unmap(segment);
-            continue;
-        }
-        if !pool.has_much_warm() {
-            return;
-        }
-        let Some(segment) = pool.last(List::Warm) else { return };
-        let pages = pool.detach(segment);
+        let Some(segment) = pool.take_too_much() else { return };
+        let detached = pool.detach(segment);
         drop(pool);
-        discard(segment, pages);
+        detached.discard();
         let mut pool = lock();
-        pool.attach(segment, pages);
+        pool.attach(detached);
         if segment.free.get() == u32::MAX {
             // The rest of it became free meanwhile.
             pool.retire(segment);
@@ -375,27 +357,35 @@ pub fn give_back() {
     }
 }
 
-/// Gives a retired segment back to the kernel.
-fn unmap(segment: &'static Segment) {
-    // SAFETY: no page of the segment has a live block or an owner, no list leads to it any more, and only who has taken it from
-    // the retired ones comes here.
-    unsafe { mem::unmap(segment.start(), SEGMENT_BYTES) };
+/// Free pages of a segment that nobody is given as long as this is there.
+struct Detached {
+    segment: &'static Segment,
+    pages: u32,
+    /// They were part of a huge page.
+    were_huge: bool,
 }
 
-/// Gives the memory of pages that were detached from a segment back to the kernel.
-fn discard(segment: &'static Segment, pages: u32) {
-    let mut index = 0;
-    while index < PAGES_PER_SEGMENT {
-        if pages & (1 << index) == 0 {
-            index += 1;
-            continue;
+impl Detached {
+    /// Gives their memory back to the kernel.
+    fn discard(&self) {
+        if self.were_huge {
+            // Else the kernel would, sooner or later, back the holes with a huge page again.
+            // SAFETY: the range is one segment of ours.
+            unsafe { mem::advise_huge(self.segment.start(), SEGMENT_BYTES, false) };
         }
-        let run = (pages >> index).trailing_ones() as usize;
-        // The first page shares its start with the segment's header.
-        let start = if index == 0 { mem::PAGE } else { index * PAGE_BYTES };
-        let end = (index + run) * PAGE_BYTES;
-        // SAFETY: the range lies in pages of the segment, behind the header, that nobody is given before they are attached.
-        unsafe { mem::discard(segment.start().add(start), end - start) };
-        index += run;
+        let mut index = 0;
+        while index < PAGES_PER_SEGMENT {
+            if self.pages & (1 << index) == 0 {
+                index += 1;
+                continue;
+            }
+            let run = (self.pages >> index).trailing_ones() as usize;
+            // The first page shares its start with the segment's header.
+            let start = if index == 0 { mem::PAGE } else { index * PAGE_BYTES };
+            let end = (index + run) * PAGE_BYTES;
+            // SAFETY: the range lies in pages of the segment, behind the header, that nobody is given before they are attached.
+            unsafe { mem::discard(self.segment.start().add(start), end - start) };
+            index += run;
+        }
     }
 }

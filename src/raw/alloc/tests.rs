@@ -425,9 +425,38 @@ fn memory_is_given_back_on_another_thread() {
     // A wave is 17 MB, and its list 10 more, of which the large allocator may hold on to some.
     while resident() > start + (16 << 20) || stats().pages_idle > 64 || reserved() > 8 << 20 {
         assert!(std::time::Instant::now() < deadline, "{} resident, {:?}", resident() - start, stats());
+        tidy();
         thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(stats().pages <= 1, "the page that allocations come from");
+}
+
+/// Large allocations of every size, freed by the thread that made them or by another one, are given back by a third.
+#[test]
+#[cfg_attr(any(miri, feature = "system-alloc"), ignore = "there is nothing to give back")]
+fn large_memory_is_given_back_on_another_thread() {
+    if !alone("large_memory_is_given_back_on_another_thread") {
+        return;
+    }
+    giver::start();
+    let start = resident();
+    for size in [5000, 40 << 10, 300 << 10, 2 << 20, 9 << 20] {
+        for is_foreign in [false, true] {
+            let all = blocks((64 << 20) / size, size);
+            assert!(resident() > start + (60 << 20), "{size}");
+            if is_foreign {
+                thread::scope(|scope| _ = scope.spawn(|| all.into_iter().for_each(Filled::free)));
+            } else {
+                all.into_iter().for_each(Filled::free);
+            }
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while resident() > start + (12 << 20) {
+                assert!(std::time::Instant::now() < deadline, "{size}, {is_foreign}: {}", resident() - start);
+                tidy();
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+    }
 }
 
 /// Figures, by hand: `cargo test --profile fast --lib raw::alloc -- --ignored --nocapture`.
