@@ -43,8 +43,8 @@ unsafe extern "C" {
 pub fn start() {
     /// The number of mimalloc's option that says after how many milliseconds free memory is given back.
     const PURGE_DELAY: c_int = 15;
-    /// A century. Nothing is put down as free where the delay is below zero, so it is long instead.
-    const NEVER: c_long = 3_155_760_000_000;
+    /// Longer than anybody waits, and still not too much when a time is added. Below zero nothing would be put down as free.
+    const NEVER: c_long = c_long::MAX / 16;
     if !SYSTEM && GIVER.start("memory_giver", work) {
         // SAFETY: the option exists, and may be set at any time.
         unsafe { mi_option_set(PURGE_DELAY, NEVER) };
