@@ -8,6 +8,7 @@ use crate::command::context::{KeysCtx, Selected};
 use crate::command::error::{self, CommandError, WRONGTYPE};
 use crate::command::spec::*;
 use crate::ds::algo::geohash::{Form, Position, Shape};
+use crate::ds::algo::partial_sort::sort_first;
 use crate::ds::object::Typed;
 use crate::ds::parts::element::Element;
 use crate::ds::sorted_set::{SortedSet, SortedSetBuilder};
@@ -498,8 +499,13 @@ impl<'a> Query<'a> {
             }
         }
         if let Some(order) = self.order {
-            let ascending = |a: &Found<'_>, b: &Found<'_>| a.metres.partial_cmp(&b.metres).unwrap_or(Ordering::Equal);
-            found.sort_by(|a, b| if order.is_lt() { ascending(a, b) } else { ascending(b, a) });
+            let nearer = |a: &Found<'_>, b: &Found<'_>| a.metres.partial_cmp(&b.metres).unwrap_or(Ordering::Equal);
+            let earlier = |a: &Found<'_>, b: &Found<'_>| if order.is_lt() { nearer(a, b) } else { nearer(b, a) };
+            if (1..found.len()).contains(&self.count) {
+                sort_first(&mut found, self.count, &earlier);
+            } else {
+                found.sort_by(earlier);
+            }
         }
         if self.count > 0 {
             found.truncate(self.count);

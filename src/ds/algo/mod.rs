@@ -7,3 +7,4 @@ pub mod glob;
 pub mod hash_slot;
 pub mod lcs;
 pub mod lzf;
+pub mod partial_sort;

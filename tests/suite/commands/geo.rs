@@ -109,6 +109,20 @@ fn places_are_told() {
 }
 
 #[test]
+fn places_at_the_same_distance_come_in_the_order_of_redis() {
+    check(
+        r#"
+        > ZADD k 9 centre 0 a 1 b 3 south 3 south2 5 c 5 d 6 e 7 f 7 g 7 h 7 i 8 j 9 centre2 11 north 13 k 14 l 14 m
+        18
+        > GEORADIUSBYMEMBER k centre 5000 mi ASC COUNT 5
+        ["centre", "centre2", "north", "south", "south2"]
+        > GEORADIUSBYMEMBER k centre 1 m ASC
+        ["centre", "centre2", "south", "south2", "north", "b", "j", "e", "l", "m", "a", "k", "f", "g", "h", "i", "c", "d"]
+        "#,
+    );
+}
+
+#[test]
 fn searches_find_what_lies_in_the_shape() {
     check(
         r#"
