@@ -90,7 +90,7 @@ impl Slices {
                 }
                 let start = Instant::now();
                 while alloc::collect(1) == 1 && start.elapsed() < Duration::from_micros(200) {}
-                alloc::tidy();
+                alloc::giver::tidy();
             });
             slices.count += 1;
             slices.over_a_millisecond += u32::from(cpu > Duration::from_millis(1));

@@ -74,7 +74,7 @@ impl Engine {
             alloc::settle();
             world.keyspace.settle();
         }
-        alloc::tidy();
+        alloc::giver::tidy();
         world.keyspace.refresh_clock();
         if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;

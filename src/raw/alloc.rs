@@ -172,11 +172,6 @@ pub fn trim() -> usize {
     pool::lock().discard_all()
 }
 
-/// To be called several times a second: has what mimalloc has free given back now and then, where [`giver`] runs.
-pub fn tidy() {
-    giver::tidy();
-}
-
 /// To be called when growth has paused (see `huge::rest`): what the last huge page has beyond what is used of it is given back.
 pub fn settle() {
     pool::lock().settle();

@@ -25,7 +25,7 @@ impl Helper {
 
     /// Starts the thread, unless it runs, and tells whether it does now: the system may have none to give. To be called once the
     /// process is what it will be: a fork would lose it.
-    pub fn start(&'static self, name: &str, work: fn()) -> bool {
+    pub fn start(&'static self, name: &str, work: impl FnMut() + Send + 'static) -> bool {
         if self.thread.get().is_none()
             && let Ok(handle) = std::thread::Builder::new().name(name.into()).spawn(move || self.serve(work))
         {
@@ -50,7 +50,7 @@ impl Helper {
         true
     }
 
-    fn serve(&self, work: fn()) {
+    fn serve(&self, mut work: impl FnMut()) {
         process::stand_back();
         loop {
             while self.is_rung.swap(false, Ordering::SeqCst) {

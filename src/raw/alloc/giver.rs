@@ -11,26 +11,26 @@ use crate::raw::helper::Helper;
 use crate::sys::mem;
 use std::ffi::{c_int, c_long};
 use std::ptr::{NonNull, null_mut};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 static GIVER: Helper = Helper::new(Duration::from_millis(1));
 
-/// A mapping that waits to be unmapped, told in its own first bytes.
-struct Unused {
-    next: *mut Unused,
-    bytes: usize,
-}
+/// Mappings that wait to be unmapped. They are noted here and not in their own first bytes: writing to what has been given back
+/// has the kernel find memory for it again, and as a huge page that took more than a millisecond.
+static UNUSED: [Slot; 64] = [const { Slot { at: AtomicPtr::new(null_mut()), bytes: AtomicUsize::new(0) } }; 64];
 
-/// Stack of these.
-static UNUSED: AtomicPtr<Unused> = AtomicPtr::new(null_mut());
+struct Slot {
+    /// Null while there is nothing to unmap.
+    at: AtomicPtr<u8>,
+    /// Zero while the slot belongs to nobody.
+    bytes: AtomicUsize,
+}
 
 /// mimalloc gives back what it has free once in this time, where something was freed, as it would by itself.
 const PERIOD: Duration = Duration::from_secs(1);
 /// What [`freed_large`] was when it last did.
 static SEEN: AtomicUsize = AtomicUsize::new(0);
-static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
 unsafe extern "C" {
     /// mimalloc's: sets one of its options.
@@ -45,7 +45,8 @@ pub fn start() {
     const PURGE_DELAY: c_int = 15;
     /// Longer than anybody waits, and still not too much when a time is added. Below zero nothing would be put down as free.
     const NEVER: c_long = c_long::MAX / 16;
-    if !SYSTEM && GIVER.start("memory_giver", work) {
+    let mut tidied = None;
+    if !SYSTEM && GIVER.start("memory_giver", move || work(&mut tidied)) {
         // SAFETY: the option exists, and may be set at any time.
         unsafe { mi_option_set(PURGE_DELAY, NEVER) };
     }
@@ -56,53 +57,44 @@ pub(super) fn ring() -> bool {
     GIVER.ring()
 }
 
-/// Gives address space back: soon, or at once if there is no thread for it.
+/// Gives address space back: soon, or at once if there is no thread for it or too much waits for it.
 ///
 /// # Safety
-/// As for [`mem::unmap`]; the range is writable and a page at least.
+/// As for [`mem::unmap`].
 pub unsafe fn unmap(at: NonNull<u8>, bytes: usize) {
-    if !GIVER.is_running() {
+    let claim = |slot: &&Slot| slot.bytes.compare_exchange(0, bytes, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let slot = if GIVER.is_running() { UNUSED.iter().find(claim) } else { None };
+    let Some(slot) = slot else {
         // SAFETY: as promised by the caller.
         return unsafe { mem::unmap(at, bytes) };
-    }
-    let unused = at.cast::<Unused>().as_ptr();
-    let mut top = UNUSED.load(Ordering::Relaxed);
-    loop {
-        // SAFETY: the range is ours until the exchange succeeds, and begins at a page.
-        unsafe { unused.write(Unused { next: top, bytes }) };
-        match UNUSED.compare_exchange_weak(top, unused, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => break,
-            Err(now) => top = now,
-        }
-    }
+    };
+    slot.at.store(at.as_ptr(), Ordering::Release);
     GIVER.ring();
 }
 
 fn unmap_unused() {
-    let mut next = UNUSED.swap(null_mut(), Ordering::Acquire);
-    while let Some(at) = NonNull::new(next) {
-        // SAFETY: what is on the stack was handed over by `unmap`, and is ours since the swap.
-        unsafe {
-            let Unused { next: after, bytes } = at.read();
-            next = after;
-            mem::unmap(at.cast(), bytes);
+    for slot in &UNUSED {
+        if let Some(at) = NonNull::new(slot.at.swap(null_mut(), Ordering::Acquire)) {
+            // SAFETY: the range was handed over by `unmap`, and is ours since the swap.
+            unsafe { mem::unmap(at, slot.bytes.load(Ordering::Relaxed)) };
+            slot.bytes.store(0, Ordering::Release);
         }
     }
 }
 
 /// Has the thread give back what mimalloc has free, if there may be something. To be called several times a second.
-pub(super) fn tidy() {
+pub fn tidy() {
     if !SYSTEM && freed_large() != SEEN.load(Ordering::Relaxed) {
         GIVER.ring();
     }
 }
 
-fn work() {
+/// Everything there is to give back; `tidied` is when mimalloc last did.
+fn work(tidied: &mut Option<Instant>) {
     pool::give_back();
     unmap_unused();
     let freed = freed_large();
-    let Ok(mut last) = LAST.lock() else { return };
-    if freed != SEEN.load(Ordering::Relaxed) && last.is_none_or(|last| last.elapsed() >= PERIOD) {
+    if freed != SEEN.load(Ordering::Relaxed) && tidied.is_none_or(|at| at.elapsed() >= PERIOD) {
         SEEN.store(freed, Ordering::Relaxed);
         // On a thread that has not allocated anything large yet the second call alone would do nothing.
         // SAFETY: both may be called at any time.
@@ -110,6 +102,6 @@ fn work() {
             mi_thread_init();
             mi_collect(true);
         }
-        *last = Some(Instant::now());
+        *tidied = Some(Instant::now());
     }
 }

@@ -421,13 +421,8 @@ fn memory_is_given_back_on_another_thread() {
         }
         live.into_iter().for_each(Filled::free);
     }
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     // A wave is 17 MB, and its list 10 more, of which the large allocator may hold on to some.
-    while resident() > start + (16 << 20) || stats().pages_idle > 64 || reserved() > 8 << 20 {
-        assert!(std::time::Instant::now() < deadline, "{} resident, {:?}", resident() - start, stats());
-        tidy();
-        thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until(|| resident() < start + (16 << 20) && stats().pages_idle <= 64 && reserved() <= 8 << 20);
     assert!(stats().pages <= 1, "the page that allocations come from");
 }
 
@@ -449,13 +444,19 @@ fn large_memory_is_given_back_on_another_thread() {
             } else {
                 all.into_iter().for_each(Filled::free);
             }
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-            while resident() > start + (12 << 20) {
-                assert!(std::time::Instant::now() < deadline, "{size}, {is_foreign}: {}", resident() - start);
-                tidy();
-                thread::sleep(std::time::Duration::from_millis(5));
-            }
+            wait_until(|| resident() < start + (12 << 20));
         }
+    }
+}
+
+/// Waits for the giver, which is rung for as the server does.
+#[track_caller]
+fn wait_until(is_given_back: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !is_given_back() {
+        assert!(std::time::Instant::now() < deadline, "{} resident, {:?}", resident(), stats());
+        giver::tidy();
+        thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
