@@ -29,6 +29,7 @@ const READY: &[&str] = &["strings", "bitmaps", "hll", "keys", "lists", "hashes",
 const KNOWN: &[(&str, &str)] = &[
     ("SCAN: (error) ERR unknown type name *", "an unknown type is an error as in the suite of newer servers; 8.0 finds nothing"),
     ("PFDEBUG: (error) INVALIDOBJ * <> *", "the original reads the byte behind a HyperLogLog that ends within an opcode"),
+    ("PFADD: (error) INVALIDOBJ * <> (integer) *", "as PFDEBUG"),
     ("GETRANGE: * <> *", "an end before the string's beginning gives nothing, as in newer servers; 8.0 gives the first byte"),
     ("SUBSTR: * <> *", "as GETRANGE"),
     ("*: (error) ERR unknown subcommand *", "the original cuts the echoed name at a zero byte"),
@@ -65,6 +66,9 @@ const KNOWN_OF_SORT: &[&str] = &[
     "DUMP-ENCODING: listpack <> skiplist",
     "OBJECT ENCODING: \"listpack\" <> \"skiplist\"",
     "ZSCAN: [\"0\", * <> [\"0\", *",
+    // A negative offset of LIMIT leaves nothing of a listpack, but counts from the end of a skiplist.
+    "ZRANGESTORE: (integer) 0 <> (integer) *",
+    "Z*RANGE*: [] <> [*",
     // A skiplist keeps the sign of a zero, a listpack does not.
     "DUMP-VALUE: zset *\"0\"* <> zset *\"-0\"*",
 ];
@@ -92,6 +96,8 @@ const KNOWN_OF_OTHERS: &[(&str, &str)] = &[
     ("H*EX*: (error) ERR invalid expire time in * <> *", "Valkey takes later times than Redis does"),
     ("GETEX: (n*) <> (error) *", "Valkey looks at the time before it finds the key missing"),
     ("Z*: * <> (error) ERR value is not a valid float", "Valkey takes no hexadecimal numbers"),
+    ("GEO*: * <> (error) ERR value is not a valid float", "as above"),
+    ("H*EXPIRE*: (error) ERR Mandatory argument FIELDS * <> [*", "Valkey takes an option twice"),
 ];
 
 /// Commands of a round.

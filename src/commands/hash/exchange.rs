@@ -247,9 +247,9 @@ fn hsetex(ctx: &mut KeysCtx<'_>) -> CommandResult {
             }
         };
         if over && was_missing {
-            // Nothing came of it, but it happened.
+            // Nothing came of it, but it happened: listeners are told, and a watch of the key is broken.
             env.effects.noticed(index, key, Event::HDEL);
-            env.effects.noticed(index, key, Event::DEL);
+            env.effects.modified_too(index, key, Event::DEL, false);
         } else {
             env.effects.more(pairs().count() as u64 - 1);
         }

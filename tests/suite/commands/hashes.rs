@@ -687,6 +687,11 @@ fn fields_are_set_with_a_lifetime() {
         ! del h
         > EXISTS h
         0
+        > WATCH h
+        > HSETEX h EXAT 1 FIELDS 1 b 7
+        > MULTI
+        > EXEC
+        nil
         > HSETEX h FXX FIELDS 1 b 7
         0
         > HSET h a 1 b 1
