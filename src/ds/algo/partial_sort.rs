@@ -3,6 +3,7 @@
 //! The quicksort of Bentley and McIlroy ("Engineering a Sort Function", 1993), which leaves alone what lies behind the
 //! wanted ones. Its pivots and exchanges are followed to the letter, since they decide in which order equal elements
 //! come out, and Redis sorts with the same: users see the same places first at the same distance.
+
 use std::cmp::Ordering;
 
 /// Below this many elements insertion is faster than another partition.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 static GIVER: Helper = Helper::new(Duration::from_millis(1));
 
 /// Mappings that wait to be unmapped. They are noted here and not in their own first bytes: writing to what has been given back
-/// has the kernel find memory for it again, and as a huge page that took more than a millisecond.
+/// would have the kernel find memory for it again, and the more the larger its pages are.
 static UNUSED: [Slot; 64] = [const { Slot { at: AtomicPtr::new(null_mut()), bytes: AtomicUsize::new(0) } }; 64];
 
 struct Slot {
