@@ -48,6 +48,7 @@ const KNOWN: &[(&str, &str)] = &[
         "DUMP-PRESENCE: (no key) <> string \"\\x00*",
         "a BITFIELD whose writes all FAIL leaves zeroes there, and tells no replica and no file",
     ),
+    ("DUMP-VALUE: string \"\\x00* <> string \"\\x00*", "what a BITOP of such zeroes gives"),
     ("DUMP-ENCODING: listpack <> listpackex", "a deadline in the past counts as one there, though the field is gone at once"),
     ("OBJECT REFCOUNT: (integer) 2147483647 <> (integer) 1", "a copy of a small integer is no shared one there"),
     (
