@@ -14,8 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Address space is asked for in an eighth of what there is, within these bounds.
 const CHUNK_MIN: usize = SEGMENT_BYTES;
 const CHUNK_MAX: usize = 32 << 20;
-/// From this size of the heap on, segments are huge pages, if one is ready: see `huge.rs`.
-const HUGE_FROM: usize = 4 << 20;
+/// From so many pages in use on, segments are huge pages, if one is ready: see `huge.rs`. A server that holds next to
+/// nothing has some seventy, one for each size of block, of which little is touched.
+const HUGE_FROM: usize = (16 << 20) / PAGE_BYTES;
 /// The next one is asked for when the segment in use has this many free pages left.
 const HUGE_ORDER_AT: u32 = PAGES_PER_SEGMENT as u32 / 2;
 /// Free pages that keep their memory: this many, or a thirty-second of those in use.
@@ -104,7 +105,7 @@ impl Pool {
         let bit = 1 << index;
         self.change(segment, segment.free.get() & !bit, segment.warm.get() & !bit);
         self.in_use += 1;
-        if self.reserved >= HUGE_FROM && segment.free.get().count_ones() <= HUGE_ORDER_AT {
+        if self.in_use >= HUGE_FROM && segment.free.get().count_ones() <= HUGE_ORDER_AT {
             huge::order();
         }
         Some(segment.page(index as usize))
@@ -194,7 +195,7 @@ impl Pool {
     }
 
     fn add_segment(&mut self) -> Option<(&'static Segment, List)> {
-        if self.reserved >= HUGE_FROM
+        if self.in_use >= HUGE_FROM
             && let Some(page) = huge::take()
         {
             self.reserved += SEGMENT_BYTES;
