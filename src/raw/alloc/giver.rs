@@ -17,8 +17,12 @@ use std::time::{Duration, Instant};
 static GIVER: Helper = Helper::new(Duration::from_millis(1));
 
 /// Mappings that wait to be unmapped. They are noted here and not in their own first bytes: writing to what has been given back
-/// would have the kernel find memory for it again, and the more the larger its pages are.
-static UNUSED: [Slot; 64] = [const { Slot { at: AtomicPtr::new(null_mut()), bytes: AtomicUsize::new(0) } }; 64];
+/// would have the kernel find memory for it again, and the more the larger its pages are. There is room for two gigabytes of
+/// segments: this thread may have to wait for a core while those that free run, and 64 were too few then.
+static UNUSED: [Slot; 1024] = [const { Slot { at: AtomicPtr::new(null_mut()), bytes: AtomicUsize::new(0) } }; 1024];
+
+/// Where to look for a free one.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 struct Slot {
     /// Null while there is nothing to unmap.
@@ -63,7 +67,10 @@ pub(super) fn ring() -> bool {
 /// As for [`mem::unmap`].
 pub unsafe fn unmap(at: NonNull<u8>, bytes: usize) {
     let claim = |slot: &&Slot| slot.bytes.compare_exchange(0, bytes, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    let slot = if GIVER.is_running() { UNUSED.iter().find(claim) } else { None };
+    let first = NEXT.fetch_add(1, Ordering::Relaxed);
+    // The slots fill one after the other: where some in a row are taken, all are.
+    let mut slots = (0..8).map(|step| &UNUSED[first.wrapping_add(step) % UNUSED.len()]);
+    let slot = if GIVER.is_running() { slots.find(claim) } else { None };
     let Some(slot) = slot else {
         // SAFETY: as promised by the caller.
         return unsafe { mem::unmap(at, bytes) };
