@@ -125,15 +125,12 @@ impl Slices {
             if cpu > Duration::from_millis(1) {
                 let now = counted();
                 let [faults, waits, pauses] = [0, 1, 2].map(|index| now[index] - before[index]);
-                let mut sorted = steps;
-                sorted.sort_unstable();
+                let (sets, taking_in) = steps.split_at_mut(100);
+                sets.sort_unstable();
                 slices.long.push(format!(
                     "CPU {cpu:.1?}, clock {wall:.1?}: longest SETs {:.1?} and {:.1?}, one in the middle {:.1?}, taking in {:.1?}; \
                      {faults} page faults, waited {waits} times, put aside {pauses} times",
-                    steps[..100].iter().max().unwrap(),
-                    sorted[98],
-                    sorted[50],
-                    steps[100],
+                    sets[99], sets[98], sets[50], taking_in[0],
                 ));
             }
             (slices.cpu, slices.wall) = (slices.cpu.max(cpu), slices.wall.max(wall));
