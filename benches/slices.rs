@@ -3,7 +3,8 @@
 //! For each type a collection of N elements is made and then ended in each way there is. The command is timed by the clock
 //! and by the CPU time of the thread, and so are the slices that follow, in which the engine goes on inserting and takes in,
 //! as its ticks do, what the other thread frees. A slice that is long by the clock only was interrupted by the machine; what a
-//! machine that is not alone on its cores adds to the CPU time as well, the lines at the beginning tell, where nothing is freed.
+//! machine that is not alone on its cores adds to the CPU time as well, the lines at the beginning tell, where nothing is freed,
+//! and one for each type, where the engine's thread only reads the clock while the other one frees.
 //! Of each slice that is long the parts are told: the core was away where a single SET took it all and no page was missing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,9 @@ static ALLOCATOR: alloc::Allocator = alloc::Allocator;
 
 /// Elements that one command adds.
 const PER_COMMAND: u64 = 1000;
+
+/// The end after which the engine's thread does nothing: what its slices show comes from the machine.
+const IDLE: &str = "(idle)";
 
 /// CPU time of this thread so far.
 fn cpu() -> Duration {
@@ -95,6 +99,26 @@ struct Slices {
 }
 
 impl Slices {
+    /// Reads the clock for a while, in slices as long as those that insert and take in, and nothing else.
+    fn of_nothing() -> Slices {
+        let mut slices = Slices::default();
+        let stolen_before = stolen();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1500) {
+            let (cpu, wall) = timed(|| {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_micros(300) {}
+            });
+            slices.count += 1;
+            if cpu > Duration::from_millis(1) {
+                slices.long.push(format!("CPU {cpu:.1?}, clock {wall:.1?}"));
+            }
+            (slices.cpu, slices.wall) = (slices.cpu.max(cpu), slices.wall.max(wall));
+        }
+        slices.stolen = stolen() - stolen_before;
+        slices
+    }
+
     /// Goes on inserting for a while.
     fn of(kit: &mut Kit) -> Slices {
         let mut slices = Slices::default();
@@ -143,7 +167,7 @@ impl Slices {
 impl std::fmt::Display for Slices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Slices { count, cpu, wall, stolen, long } = self;
-        write!(f, "{count} slices of 100 SETs: CPU up to {cpu:>9.1?} ({} above 1 ms), clock {wall:>9.1?}", long.len())?;
+        write!(f, "{count} slices: CPU up to {cpu:>9.1?} ({} above 1 ms), clock {wall:>9.1?}", long.len())?;
         write!(f, ", {stolen} ms taken by the host")?;
         long.iter().try_for_each(|slice| write!(f, "\n    {slice}"))
     }
@@ -175,7 +199,8 @@ fn main() {
     kit.world.adopt_config();
     alloc::giver::start();
     control(&mut kit);
-    let ends: [(&str, &[&[u8]]); 4] = [
+    let ends: [(&str, &[&[u8]]); 5] = [
+        (IDLE, &[b"UNLINK", b"big"]),
         ("DEL", &[b"DEL", b"big"]),
         ("UNLINK", &[b"UNLINK", b"big"]),
         ("expiry", &[b"PEXPIRE", b"big", b"1"]),
@@ -191,7 +216,7 @@ fn main() {
                 kit.advance(10);
                 (end_cpu, end_wall) = timed(|| kit.sweep());
             }
-            let slices = Slices::of(&mut kit);
+            let slices = if name == IDLE { Slices::of_nothing() } else { Slices::of(&mut kit) };
             println!("{kind:5} {name:11} CPU {end_cpu:>9.1?}, clock {end_wall:>9.1?}; then {slices}");
             execute(&mut kit, &[b"FLUSHALL"]);
             alloc::collect(usize::MAX);

@@ -538,7 +538,7 @@ impl<T: Item> Table<T> {
         let (head, mut new) = (self.bucket(source), self.bucket(target));
         self.prefetch_chain(head);
         // SAFETY: two different buckets of the table, each referred to once.
-        unsafe { new.as_mut().set_epoch(head.as_ref().epoch()) };
+        unsafe { new.as_mut().begin(head.as_ref().epoch()) };
         let mut moved = false;
         let mut at = Some(head);
         while let Some(mut bucket) = at {

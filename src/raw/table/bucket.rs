@@ -129,6 +129,12 @@ impl Bucket {
         (self.0[0] >> EPOCH_SHIFT) & EPOCH_MASK
     }
 
+    /// Sets the mark of a bucket of zeroes. Its memory is often new, so it must not be read first: the kernel would lend a page of
+    /// zeroes and, at the write a moment later, take it away from all cores again, which wait for each other there.
+    pub(super) fn begin(&mut self, epoch: u8) {
+        self.0[0] = (epoch & EPOCH_MASK) << EPOCH_SHIFT;
+    }
+
     pub(super) fn set_epoch(&mut self, epoch: u8) {
         self.0[0] = (self.0[0] & !(EPOCH_MASK << EPOCH_SHIFT)) | ((epoch & EPOCH_MASK) << EPOCH_SHIFT);
     }
