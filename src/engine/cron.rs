@@ -75,6 +75,9 @@ impl Engine {
             world.keyspace.settle();
         }
         alloc::giver::tidy();
+        if std::mem::replace(&mut self.commands_at_tick, world.stats.commands) == world.stats.commands {
+            alloc::rest();
+        }
         world.keyspace.refresh_clock();
         if world.debug.pause_cron || world.scripting.busy.is_some() {
             return;

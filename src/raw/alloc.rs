@@ -177,6 +177,20 @@ pub fn settle() {
     pool::lock().settle();
 }
 
+/// To be called by a thread with nothing to do, several times a second: a small process has the pages that it has free given
+/// back, if they are worth it. They cost a page fault each when they are needed again, which a large one had better save.
+pub fn rest() {
+    /// Half a megabyte. Fewer come and go with what the thread itself does now and then.
+    const WORTH: usize = 8;
+    let Some(heap) = own_heap() else { return };
+    let pool = pool::lock();
+    if pool.is_small() && pool.warm + heap.idle_pages() >= WORTH {
+        drop(pool);
+        heap.release_idle();
+        pool::lock().rest();
+    }
+}
+
 /// Whether moving this block (allocate anew, copy, free) helps to empty a page: its page is about as full as the
 /// class's partly filled pages are on average or less so, is not the one that allocations come from, and its blocks
 /// fit in the others. Only for blocks of the calling thread; false for all others and for large allocations.

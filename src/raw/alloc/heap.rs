@@ -149,14 +149,22 @@ impl Heap {
 
     /// Returns the current pages that are empty to the pool.
     pub fn release_idle(&self) {
-        for current in &self.current {
-            // SAFETY: `current` always points to `NO_PAGE` or a page that this heap owns.
-            let page = unsafe { &*current.get() };
-            if page.capacity.get() > 0 && page.live.get() == 0 {
-                current.set(&raw const NO_PAGE.0);
-                pool::lock().put(page);
-            }
+        for (current, page) in self.idle() {
+            current.set(&raw const NO_PAGE.0);
+            pool::lock().put(page);
         }
+    }
+
+    /// How many pages [`Heap::release_idle`] would return.
+    pub fn idle_pages(&self) -> usize {
+        self.idle().count()
+    }
+
+    /// The current pages that are empty, and where they are kept.
+    fn idle(&self) -> impl Iterator<Item = (&Cell<*const Page>, &Page)> {
+        // SAFETY: `current` always points to `NO_PAGE` or a page that this heap owns.
+        let pages = self.current.iter().map(|current| (current, unsafe { &*current.get() }));
+        pages.filter(|(_, page)| page.capacity.get() > 0 && page.live.get() == 0)
     }
 
     /// Whether moving the blocks of `page` elsewhere would pay: see [`super::is_sparse`].

@@ -41,6 +41,8 @@ pub struct Pool {
     newest_huge: Option<&'static Segment>,
     /// Growth has paused, so that this one has too much.
     has_settled: bool,
+    /// No page was taken since the process came to rest, so that it needs none of those with memory behind them.
+    is_at_rest: bool,
     heap_area: Option<NonNull<u8>>,
     heap_area_bytes: usize,
     abandoned: *const Heap,
@@ -66,6 +68,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     chunk_bytes: 0,
     newest_huge: None,
     has_settled: false,
+    is_at_rest: false,
     heap_area: None,
     heap_area_bytes: 0,
     abandoned: null(),
@@ -105,6 +108,7 @@ impl Pool {
         let bit = 1 << index;
         self.change(segment, segment.free.get() & !bit, segment.warm.get() & !bit);
         self.in_use += 1;
+        self.is_at_rest = false;
         if self.in_use >= HUGE_FROM && segment.free.get().count_ones() <= HUGE_ORDER_AT {
             huge::order();
         }
@@ -124,11 +128,8 @@ impl Pool {
         }
         if segment.free.get() == u32::MAX {
             self.retire(segment);
-        } else if self.has_much_warm()
-            && !giver::ring()
-            && let Some(segment) = self.take_too_much()
-        {
-            self.discard(segment);
+        } else if self.has_much_warm() {
+            self.have_given_back();
         }
     }
 
@@ -229,9 +230,25 @@ impl Pool {
         Some((segment, List::Cold))
     }
 
-    /// Growth has paused: gives back what the last huge page holds beyond what is used of it, or has `giver` do so.
+    /// Growth has paused: what the last huge page holds beyond what is used of it is given back.
     pub fn settle(&mut self) {
         self.has_settled = true;
+        self.have_given_back();
+    }
+
+    /// Whether the process holds so little that what it has free beside it counts.
+    pub fn is_small(&self) -> bool {
+        self.in_use < HUGE_FROM
+    }
+
+    /// The process is at rest: all free pages are given back.
+    pub fn rest(&mut self) {
+        self.is_at_rest = true;
+        self.have_given_back();
+    }
+
+    /// Has `giver` give back what there is too much of, or gives back one segment of it.
+    fn have_given_back(&mut self) {
         if !giver::ring()
             && let Some(segment) = self.take_too_much()
         {
@@ -247,7 +264,7 @@ impl Pool {
         {
             return Some(segment);
         }
-        if self.has_much_warm() { self.last(List::Warm) } else { None }
+        if self.is_at_rest || self.has_much_warm() { self.last(List::Warm) } else { None }
     }
 
     /// Gives a segment without used pages back to the kernel.

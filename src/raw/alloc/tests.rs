@@ -449,6 +449,32 @@ fn large_memory_is_given_back_on_another_thread() {
     }
 }
 
+/// At rest nothing free is kept, whether the giver runs or not; a page or two are.
+#[test]
+#[cfg_attr(any(miri, feature = "system-alloc"), ignore = "there is nothing to give back")]
+fn a_small_process_keeps_nothing_at_rest() {
+    if !alone("a_small_process_keeps_nothing_at_rest") {
+        return;
+    }
+    for round in 0..4 {
+        let live: Vec<Filled> = (1..=128).flat_map(|eight| blocks(20, eight * 8)).collect();
+        live.into_iter().for_each(Filled::free);
+        let before = stats();
+        assert!(before.pages > 40, "{before:?}");
+        rest();
+        assert!(stats().pages < 8, "{:?}", stats());
+        wait_until(|| stats().pages_idle == 0);
+        let few = blocks(5, 40);
+        let taken = stats();
+        rest();
+        assert_eq!(stats(), taken, "so few are not worth it");
+        few.into_iter().for_each(Filled::free);
+        if round == 1 {
+            giver::start();
+        }
+    }
+}
+
 /// Waits for the giver, which is rung for as the server does.
 #[track_caller]
 fn wait_until(is_given_back: impl Fn() -> bool) {
