@@ -99,19 +99,29 @@ struct Slices {
 }
 
 impl Slices {
-    /// Reads the clock for a while, in slices as long as those that insert and take in, and nothing else.
-    fn of_nothing() -> Slices {
+    /// Does `slice` again and again for a while. It notes how long its parts took, if it has some: the last for taking in.
+    fn of(mut slice: impl FnMut(&mut Vec<Duration>)) -> Slices {
         let mut slices = Slices::default();
+        let mut parts = Vec::with_capacity(101);
         let stolen_before = stolen();
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(1500) {
-            let (cpu, wall) = timed(|| {
-                let start = Instant::now();
-                while start.elapsed() < Duration::from_micros(300) {}
-            });
+            parts.clear();
+            let before = counted();
+            let (cpu, wall) = timed(|| slice(&mut parts));
             slices.count += 1;
             if cpu > Duration::from_millis(1) {
-                slices.long.push(format!("CPU {cpu:.1?}, clock {wall:.1?}"));
+                let now = counted();
+                let [faults, waits, pauses] = [0, 1, 2].map(|index| now[index] - before[index]);
+                let mut told = format!("CPU {cpu:.1?}, clock {wall:.1?}: ");
+                if let Some((taking_in, sets)) = parts.split_last_mut() {
+                    sets.sort_unstable();
+                    let [middle, second, first] = [sets.len() / 2, sets.len() - 2, sets.len() - 1].map(|index| sets[index]);
+                    told += &format!("longest SETs {first:.1?} and {second:.1?}, one in the middle {middle:.1?}, ");
+                    told += &format!("taking in {taking_in:.1?}; ");
+                }
+                told += &format!("{faults} page faults, waited {waits} times, put aside {pauses} times");
+                slices.long.push(told);
             }
             (slices.cpu, slices.wall) = (slices.cpu.max(cpu), slices.wall.max(wall));
         }
@@ -119,48 +129,34 @@ impl Slices {
         slices
     }
 
-    /// Goes on inserting for a while.
-    fn of(kit: &mut Kit) -> Slices {
-        let mut slices = Slices::default();
+    /// Reads the clock, in slices as long as those that insert and take in, and nothing else.
+    fn of_nothing() -> Slices {
+        Slices::of(|_| {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_micros(300) {}
+        })
+    }
+
+    /// Goes on inserting, and takes in what was freed.
+    fn of_inserting(kit: &mut Kit) -> Slices {
         let mut after = 0_u64;
-        let mut steps = [Duration::ZERO; 101];
-        let stolen_before = stolen();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(1500) {
-            let before = counted();
-            let (cpu, wall) = timed(|| {
-                let mut last = Instant::now();
-                let mut step = |index: usize| {
-                    let now = Instant::now();
-                    steps[index] = now - last;
-                    last = now;
-                };
-                for index in 0..100 {
-                    execute(kit, &[b"SET", format!("after:{:06}", after % 100_000).as_bytes(), &[b'v'; 20]]);
-                    after += 1;
-                    step(index);
-                }
-                let start = Instant::now();
-                while alloc::collect(1) == 1 && start.elapsed() < Duration::from_micros(200) {}
-                alloc::giver::tidy();
-                step(100);
-            });
-            slices.count += 1;
-            if cpu > Duration::from_millis(1) {
-                let now = counted();
-                let [faults, waits, pauses] = [0, 1, 2].map(|index| now[index] - before[index]);
-                let (sets, taking_in) = steps.split_at_mut(100);
-                sets.sort_unstable();
-                slices.long.push(format!(
-                    "CPU {cpu:.1?}, clock {wall:.1?}: longest SETs {:.1?} and {:.1?}, one in the middle {:.1?}, taking in {:.1?}; \
-                     {faults} page faults, waited {waits} times, put aside {pauses} times",
-                    sets[99], sets[98], sets[50], taking_in[0],
-                ));
+        Slices::of(|parts| {
+            let mut last = Instant::now();
+            let mut step = || {
+                let now = Instant::now();
+                parts.push(now - last);
+                last = now;
+            };
+            for _ in 0..100 {
+                execute(kit, &[b"SET", format!("after:{:06}", after % 100_000).as_bytes(), &[b'v'; 20]]);
+                after += 1;
+                step();
             }
-            (slices.cpu, slices.wall) = (slices.cpu.max(cpu), slices.wall.max(wall));
-        }
-        slices.stolen = stolen() - stolen_before;
-        slices
+            let start = Instant::now();
+            while alloc::collect(1) == 1 && start.elapsed() < Duration::from_micros(200) {}
+            alloc::giver::tidy();
+            step();
+        })
     }
 }
 
@@ -177,7 +173,7 @@ impl std::fmt::Display for Slices {
 /// one that frees.
 fn control(kit: &mut Kit) {
     for round in 1..=3 {
-        println!("nothing freed, alone, {round}: {}", Slices::of(kit));
+        println!("nothing freed, alone, {round}: {}", Slices::of_inserting(kit));
         let ends = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -185,7 +181,7 @@ fn control(kit: &mut Kit) {
                     std::hint::black_box(vec![1_u8; 16 << 20]);
                 }
             });
-            println!("nothing freed, beside a busy thread, {round}: {}", Slices::of(kit));
+            println!("nothing freed, beside a busy thread, {round}: {}", Slices::of_inserting(kit));
             ends.store(true, Ordering::Relaxed);
         });
     }
@@ -216,7 +212,7 @@ fn main() {
                 kit.advance(10);
                 (end_cpu, end_wall) = timed(|| kit.sweep());
             }
-            let slices = if name == IDLE { Slices::of_nothing() } else { Slices::of(&mut kit) };
+            let slices = if name == IDLE { Slices::of_nothing() } else { Slices::of_inserting(&mut kit) };
             println!("{kind:5} {name:11} CPU {end_cpu:>9.1?}, clock {end_wall:>9.1?}; then {slices}");
             execute(&mut kit, &[b"FLUSHALL"]);
             alloc::collect(usize::MAX);

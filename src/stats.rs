@@ -43,6 +43,11 @@ impl Rate {
         self.last_millis = millis;
     }
 
+    /// What was counted when the last sample was taken.
+    pub fn last_value(&self) -> u64 {
+        self.last_value
+    }
+
     /// The mean of the last samples.
     pub fn per_second(&self) -> u64 {
         self.samples.iter().sum::<u64>() / self.samples.len() as u64

@@ -75,7 +75,7 @@ impl Engine {
             world.keyspace.settle();
         }
         alloc::giver::tidy();
-        if std::mem::replace(&mut self.commands_at_tick, world.stats.commands) == world.stats.commands {
+        if world.stats.commands_rate.last_value() == world.stats.commands {
             alloc::rest();
         }
         world.keyspace.refresh_clock();

@@ -74,8 +74,6 @@ pub struct Engine {
     outcome: Option<event::Outcome>,
     /// The client that cron looked at last.
     looked_at: ClientId,
-    /// Commands executed up to the last tick.
-    commands_at_tick: u64,
     held: hold::Held,
     gathering: gather::Gathering,
     load: Option<Box<loading::Load>>,
@@ -113,7 +111,6 @@ impl Engine {
             defrag: Default::default(),
             outcome: None,
             looked_at: ClientId::default(),
-            commands_at_tick: 0,
             held: hold::Held::default(),
             gathering: gather::Gathering::default(),
             load: None,

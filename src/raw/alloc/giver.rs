@@ -67,10 +67,11 @@ pub(super) fn ring() -> bool {
 /// As for [`mem::unmap`].
 pub unsafe fn unmap(at: NonNull<u8>, bytes: usize) {
     let claim = |slot: &&Slot| slot.bytes.compare_exchange(0, bytes, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    let first = NEXT.fetch_add(1, Ordering::Relaxed);
     // The slots fill one after the other: where some in a row are taken, all are.
-    let mut slots = (0..8).map(|step| &UNUSED[first.wrapping_add(step) % UNUSED.len()]);
-    let slot = if GIVER.is_running() { slots.find(claim) } else { None };
+    let slot = GIVER.is_running().then(|| NEXT.fetch_add(1, Ordering::Relaxed)).and_then(|first| {
+        let mut slots = (0..8).map(|step| &UNUSED[first.wrapping_add(step) % UNUSED.len()]);
+        slots.find(claim)
+    });
     let Some(slot) = slot else {
         // SAFETY: as promised by the caller.
         return unsafe { mem::unmap(at, bytes) };
