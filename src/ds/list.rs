@@ -81,9 +81,9 @@ impl List {
 
     fn pack_below(&mut self, limits: &Limits, divisor: usize) {
         let List::Quick(quick) = self else { return };
-        let Some(pack) = quick.as_single_listpack() else { return };
+        let Some(bytes) = quick.single_listpack_bytes() else { return };
         let fits = match size_limit(limits) {
-            Some(most) => pack.bytes() <= most / divisor,
+            Some(most) => bytes <= most / divisor,
             None => quick.len() as u64 <= count_limit(limits) / divisor as u64,
         };
         if fits && let Some(pack) = quick.take_single_listpack() {

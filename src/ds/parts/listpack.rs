@@ -8,10 +8,15 @@
 //! Bytes from outside pass [`Listpack::from_bytes_validated`]; everything after that trusts the buffer, and would
 //! panic, never read wild, if it were wrong.
 
+mod roomy;
+mod view;
+
 use super::corrupt::Corrupt;
 use super::element::{Element, Visit};
 use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{LEN_MAX, ThinBytes};
+pub use roomy::Roomy;
+pub use view::{Entries, View};
 
 /// Bytes of a listpack without elements.
 pub const EMPTY_LEN: usize = HEADER_LEN + 1;
@@ -129,88 +134,65 @@ impl Listpack {
         self.bytes().saturating_add(add) <= SAFETY_LIMIT
     }
 
+    /// The listpack, lent.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View::new(self.as_bytes())
+    }
+
     /// First entry.
     #[inline]
     pub fn first(&self) -> Option<Pos> {
-        self.at_or_end(HEADER_LEN)
+        self.view().first()
     }
 
     /// Last entry.
     pub fn last(&self) -> Option<Pos> {
-        self.before(self.end())
+        self.view().last()
     }
 
     /// The entry after `pos`.
     #[inline]
     pub fn next(&self, pos: Pos) -> Option<Pos> {
-        self.at_or_end(skip(self.as_bytes(), pos.offset()))
+        self.view().next(pos)
     }
 
     /// The entry before `pos`.
     #[inline]
     pub fn prev(&self, pos: Pos) -> Option<Pos> {
-        self.before(pos.offset())
+        self.view().prev(pos)
     }
 
-    /// The entry with this index; negative ones count from the end (-1 is the last). Walks from the nearer end.
+    /// See [`View::seek`].
     pub fn seek(&self, index: i64) -> Option<Pos> {
-        let (mut forward, mut steps) = match index {
-            0.. => (true, index.unsigned_abs()),
-            _ => (false, index.unsigned_abs() - 1),
-        };
-        if self.count_field() != COUNT_UNKNOWN {
-            let count = u64::from(self.count_field());
-            if steps >= count {
-                return None;
-            }
-            if steps > count / 2 {
-                steps = count - 1 - steps;
-                forward = !forward;
-            }
-        }
-        let mut pos = if forward { self.first()? } else { self.last()? };
-        for _ in 0..steps {
-            pos = if forward { self.next(pos)? } else { self.prev(pos)? };
-        }
-        Some(pos)
+        self.view().seek(index)
     }
 
     /// The element at `pos`.
     #[inline]
     pub fn get(&self, pos: Pos) -> Element<'_> {
-        entry(self.as_bytes(), pos.offset()).0
+        self.view().get(pos)
     }
 
     /// All elements; walks from both ends.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Element<'_>> + Clone {
-        self.entries().map(|(_, element)| element)
+        self.view().iter()
     }
 
     /// All elements with their positions.
     pub fn entries(&self) -> Entries<'_> {
-        Entries { bytes: self.as_bytes(), front: HEADER_LEN, back: self.end() }
+        self.view().entries()
     }
 
     /// The elements from `pos` to the end with their positions.
     pub fn entries_from(&self, pos: Pos) -> Entries<'_> {
-        Entries { bytes: self.as_bytes(), front: pos.offset(), back: self.end() }
+        self.view().entries_from(pos)
     }
 
     /// Lends up to `count` elements from `pos` on.
     #[inline]
     pub fn visit(&self, pos: Pos, count: usize, visit: &mut impl Visit) {
-        let bytes = self.as_bytes();
-        let (mut at, mut left) = (pos.offset(), count);
-        while left > 0 {
-            visit.texts(|| padded_text::<SHORT_MAX>(bytes, &mut at, &mut left));
-            visit.texts(|| padded_text::<MIDDLING_MAX>(bytes, &mut at, &mut left));
-            if left == 0 || bytes[at] == END {
-                return;
-            }
-            let (element, next) = entry(bytes, at);
-            visit.element(element);
-            (at, left) = (next, left - 1);
-        }
+        self.view().visit(pos, count, visit);
     }
 
     /// Lends all elements.
@@ -435,12 +417,7 @@ impl Listpack {
 
     #[inline]
     fn at_or_end(&self, at: usize) -> Option<Pos> {
-        (self.as_bytes()[at] != END).then(|| Pos::new(at))
-    }
-
-    #[inline]
-    fn before(&self, at: usize) -> Option<Pos> {
-        (at > HEADER_LEN).then(|| Pos::new(entry_before(self.as_bytes(), at)))
+        self.view().at_or_end(at)
     }
 
     fn count_from(&self, at: usize) -> usize {
@@ -454,8 +431,7 @@ impl Listpack {
     }
 
     fn count_field(&self) -> u16 {
-        let bytes = self.as_bytes();
-        u16::from_le_bytes([bytes[COUNT_AT], bytes[COUNT_AT + 1]])
+        self.view().count_field()
     }
 
     fn set_count(&mut self, count: usize) {
@@ -520,67 +496,6 @@ impl Pos {
         debug_assert!(at <= LEN_MAX);
         Pos(at as u32)
     }
-}
-
-/// Entries with their positions, walking from either end.
-#[derive(Clone, Debug)]
-pub struct Entries<'a> {
-    bytes: &'a [u8],
-    front: usize,
-    back: usize,
-}
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = (Pos, Element<'a>);
-
-    #[inline]
-    fn next(&mut self) -> Option<(Pos, Element<'a>)> {
-        if self.front >= self.back {
-            return None;
-        }
-        let at = self.front;
-        // Most are texts of less than 64 bytes: told from the others in place, without a call.
-        let first = self.bytes[at];
-        let (element, next) = match self.bytes.get(at + 1..at + 1 + usize::from(first & 0x3F)) {
-            Some(text) if matches!(first, 0x80..=0xBF) => (Element::Str(text), at + text.len() + 2),
-            _ => entry(self.bytes, at),
-        };
-        self.front = next;
-        Some((Pos::new(at), element))
-    }
-
-    fn nth(&mut self, n: usize) -> Option<(Pos, Element<'a>)> {
-        for _ in 0..n {
-            if self.front >= self.back {
-                return None;
-            }
-            self.front = skip(self.bytes, self.front);
-        }
-        self.next()
-    }
-}
-
-impl<'a> DoubleEndedIterator for Entries<'a> {
-    fn next_back(&mut self) -> Option<(Pos, Element<'a>)> {
-        if self.front >= self.back {
-            return None;
-        }
-        self.back = entry_before(self.bytes, self.back);
-        Some((Pos::new(self.back), entry(self.bytes, self.back).0))
-    }
-}
-
-/// The text at `at` with what lies behind it, if one of up to `N` (at most 63) bytes is there, and the way to the next.
-#[inline(always)]
-fn padded_text<'a, const N: usize>(bytes: &'a [u8], at: &mut usize, left: &mut usize) -> Option<(&'a [u8; N], usize)> {
-    let (first, rest) = bytes.get(*at..)?.split_first()?;
-    let (text, len) = (rest.first_chunk()?, usize::from(first.wrapping_sub(0x80)));
-    if len > N {
-        return None;
-    }
-    *left = left.checked_sub(1)?;
-    *at += len + 2;
-    Some((text, len))
 }
 
 /// Bytes an element takes in a listpack.

@@ -15,7 +15,7 @@ mod node;
 use std::collections::VecDeque;
 
 use super::element::Element;
-use super::listpack::{Direction, Listpack};
+use super::listpack::{Direction, Listpack, Roomy};
 use crate::raw::relocate::{Relocate, Tally};
 pub use cursor::Cursor;
 pub use cut::CutOf;
@@ -27,6 +27,9 @@ const ENTRY_OVERHEAD: usize = 8;
 
 /// Largest node in bytes when the limit is a number of elements.
 const NODE_BYTES_MAX: usize = 8192;
+
+/// Elements at the end of a node that are removed one by one.
+const FEW: usize = 8;
 
 /// Node counts added up at once when looking for an index.
 const BLOCK: usize = 64;
@@ -89,17 +92,18 @@ impl Quicklist {
         list
     }
 
-    /// The listpack, when the list is nothing else, nor bound to stay a list of nodes by a cut of it.
-    pub fn as_single_listpack(&self) -> Option<&Listpack> {
+    /// Size in bytes of the one listpack that the list is, if it is nothing else, nor bound to stay a list of nodes by a cut of it.
+    pub fn single_listpack_bytes(&self) -> Option<usize> {
         match (self.nodes.len(), self.nodes.front()) {
-            (1, Some(Node::Pack(pack))) if self.cut.is_none() => Some(pack),
+            (1, Some(node @ (Node::Pack(_) | Node::Roomy(_)))) if self.cut.is_none() => Some(node.plain_bytes()),
             _ => None,
         }
     }
 
     /// The listpack, when the list is nothing else; the list is empty after that.
     pub fn take_single_listpack(&mut self) -> Option<Listpack> {
-        self.as_single_listpack()?;
+        self.single_listpack_bytes()?;
+        self.unpack(0);
         match self.take_node(0) {
             Node::Pack(pack) => Some(pack),
             _ => None,
@@ -183,7 +187,10 @@ impl Quicklist {
         let text_len = element.text_len();
         let index = self.nodes.len();
         if index > 0 && self.has_room(index - 1, text_len) {
-            self.edit(index - 1, |pack| pack.push_back(element));
+            match self.roomy(index - 1) {
+                Some(roomy) => roomy.push_back(element),
+                None => _ = self.edit(index - 1, |pack| pack.push_back(element)),
+            }
             self.grown(index - 1);
         } else {
             self.put_node(index, self.fresh_node(element), 1);
@@ -195,7 +202,10 @@ impl Quicklist {
     pub fn push_front(&mut self, element: Element<'_>) {
         let text_len = element.text_len();
         if !self.is_empty() && self.has_room(0, text_len) {
-            self.edit(0, |pack| pack.push_front(element));
+            match self.roomy_front() {
+                Some(roomy) => roomy.push_front(element),
+                None => _ = self.edit(0, |pack| pack.push_front(element)),
+            }
             self.grown(0);
         } else {
             self.put_node(0, self.fresh_node(element), 1);
@@ -254,7 +264,7 @@ impl Quicklist {
                 self.settle(node);
             }
             // Redis, too, lets a replacement overfill its node by one element.
-            Node::Pack(_) | Node::Packed(_) if !self.is_large(text_len) => {
+            Node::Pack(_) | Node::Roomy(_) | Node::Packed(_) if !self.is_large(text_len) => {
                 self.edit(node, |pack| pack.seek(offset as i64).map(|pos| pack.replace(pos, element)));
             }
             _ => {
@@ -498,6 +508,23 @@ impl Quicklist {
             return taken.with(0, f);
         }
         let from_end = offset.saturating_add(1) >= count;
+        let roomy = match offset {
+            0 if node == 0 => self.roomy_front(),
+            _ if from_end => self.roomy(node),
+            _ => None,
+        };
+        if let Some(roomy) = roomy {
+            let pack = roomy.view();
+            let result = f(pack.get(if from_end { pack.last() } else { pack.first() }?));
+            if from_end {
+                roomy.drop_back()
+            } else {
+                roomy.drop_front()
+            }
+            self.counts[node] -= 1;
+            self.len -= 1;
+            return Some(result);
+        }
         let result = self.edit(node, |pack| {
             let pos = pack.seek(if from_end { -1 } else { offset as i64 })?;
             let result = f(pack.get(pos));
@@ -527,7 +554,18 @@ impl Quicklist {
 
     /// Removes a part of a node.
     fn shrink(&mut self, node: usize, offset: usize, count: usize) {
-        let deleted = self.edit(node, |pack| pack.delete_range(offset as i64, count)).unwrap_or(0);
+        let at_back = offset + count == self.counts[node] as usize;
+        let deleted = match self.roomy(node) {
+            Some(roomy) if at_back && count <= FEW => {
+                (0..count).for_each(|_| roomy.drop_back());
+                count
+            }
+            Some(roomy) if offset == 0 && count <= FEW => {
+                (0..count).for_each(|_| roomy.drop_front());
+                count
+            }
+            _ => self.edit(node, |pack| pack.delete_range(offset as i64, count)).unwrap_or(0),
+        };
         debug_assert_eq!(deleted, count);
         self.counts[node] -= deleted as u32;
         self.len -= deleted;
@@ -583,6 +621,25 @@ impl Quicklist {
         true
     }
 
+    /// The first node, made one with room around it, where nothing is compressed.
+    fn roomy_front(&mut self) -> Option<&mut Roomy> {
+        if self.limits.compress_depth > 0 || self.counts[0] as usize >= Roomy::LEN_MAX - 1 {
+            return None;
+        }
+        self.before_change(0);
+        self.nodes[0].make_roomy()
+    }
+
+    /// A node that is to change, if it is one with room around it.
+    #[inline]
+    fn roomy(&mut self, node: usize) -> Option<&mut Roomy> {
+        if node > 0 || self.counts[0] as usize >= Roomy::LEN_MAX - 1 {
+            return None;
+        }
+        self.before_change(0);
+        self.nodes[0].as_roomy()
+    }
+
     /// Changes a node's listpack; a compressed node is compressed again afterwards. Nothing for a plain node.
     fn edit<R>(&mut self, node: usize, f: impl FnOnce(&mut Listpack) -> R) -> Option<R> {
         self.before_change(node);
@@ -605,6 +662,11 @@ impl Quicklist {
 
     fn put_node(&mut self, index: usize, node: Node, count: usize) {
         self.note_added(index);
+        if index == 0
+            && let Some(first) = self.nodes.front_mut()
+        {
+            first.tighten();
+        }
         self.nodes.insert(index, node);
         self.counts.insert(index, count as u32);
         self.len += count;

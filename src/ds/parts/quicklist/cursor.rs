@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::node::{Node, edge, plain_element};
+use super::node::{Node, plain_element};
 use super::{Place, Quicklist};
 use crate::ds::parts::element::{Element, Visit};
-use crate::ds::parts::listpack::{Direction, Listpack, Pos};
+use crate::ds::parts::listpack::{Direction, Listpack, Pos, View};
 
 /// A walk from some element towards either end.
 #[derive(Debug)]
@@ -37,14 +37,15 @@ impl Quicklist {
         let mut left = count.min(self.len - start);
         for (node, elements) in self.nodes.iter().zip(&self.counts).skip(node) {
             let here = left.min(*elements as usize - offset);
-            let mut walk = |pack: &Listpack| {
+            let mut walk = |pack: View<'_>| {
                 if let Some(pos) = pack.seek(offset as i64) {
                     pack.visit(pos, here, visit);
                 }
             };
             match node {
-                Node::Pack(pack) => walk(pack),
-                Node::Packed(packed) => walk(&packed.expand()),
+                Node::Pack(pack) => walk(pack.view()),
+                Node::Roomy(roomy) => walk(roomy.view()),
+                Node::Packed(packed) => walk(packed.expand().view()),
                 Node::Plain(thin) => visit.element(plain_element(thin)),
             }
             left -= here;
@@ -109,7 +110,7 @@ impl<'a> Cursor<'a> {
         };
         self.node = next;
         self.expand();
-        Some(self.pack().and_then(|pack| edge(pack, self.direction)))
+        Some(self.pack().and_then(|pack| pack.edge(self.direction)))
     }
 
     fn expand(&mut self) {
@@ -119,10 +120,11 @@ impl<'a> Cursor<'a> {
         };
     }
 
-    fn pack(&self) -> Option<&Listpack> {
+    fn pack(&self) -> Option<View<'_>> {
         match self.nodes.get(self.node) {
-            Some(Node::Pack(pack)) => Some(pack),
-            _ => self.expanded.as_ref(),
+            Some(Node::Pack(pack)) => Some(pack.view()),
+            Some(Node::Roomy(roomy)) => Some(roomy.view()),
+            _ => self.expanded.as_ref().map(Listpack::view),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One node of a quicklist: a listpack, a single large element, or a listpack held compressed.
 
 use crate::ds::parts::element::Element;
-use crate::ds::parts::listpack::{Direction, Listpack, Pos};
+use crate::ds::parts::listpack::{Listpack, Roomy, View};
 use crate::raw::relocate::{Relocate, Tally};
 use crate::raw::thin::{HEADER_LEN, ThinBytes};
 
@@ -24,7 +24,7 @@ pub struct Codec {
 #[derive(Clone, Copy, Debug)]
 pub enum NodeView<'a> {
     /// A listpack of `count` elements.
-    Pack { pack: &'a Listpack, count: usize },
+    Pack { pack: View<'a>, count: usize },
     /// One large element.
     Plain(&'a [u8]),
     /// A compressed listpack of `count` elements and `plain_len` bytes.
@@ -35,7 +35,7 @@ impl NodeView<'_> {
     /// Size of the listpack or text, uncompressed.
     pub fn plain_bytes(&self) -> usize {
         match self {
-            NodeView::Pack { pack, .. } => pack.bytes(),
+            NodeView::Pack { pack, .. } => pack.as_bytes().len(),
             NodeView::Plain(text) => text.len(),
             NodeView::Packed { plain_len, .. } => *plain_len,
         }
@@ -46,6 +46,8 @@ impl NodeView<'_> {
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Pack(Listpack),
+    /// The first node, once elements came or went at its front.
+    Roomy(Box<Roomy>),
     /// The text, behind the buffer's own header.
     Plain(ThinBytes),
     Packed(Box<Packed>),
@@ -67,7 +69,7 @@ impl Relocate for Node {
             Node::Pack(pack) => pack.relocate(tally),
             Node::Plain(thin) => thin.relocate(tally),
             // Made anew whenever its list is edited there.
-            Node::Packed(_) => {}
+            Node::Roomy(_) | Node::Packed(_) => {}
         }
     }
 }
@@ -82,20 +84,22 @@ impl Node {
     /// Lends the element at an index to `f`.
     pub(super) fn with<R, F: FnOnce(Element<'_>) -> R>(&self, offset: usize, f: F) -> Option<R> {
         let index = i64::try_from(offset).ok()?;
-        let in_pack = |pack: &Listpack, f: F| Some(f(pack.get(pack.seek(index)?)));
+        let in_pack = |pack: View<'_>, f: F| Some(f(pack.get(pack.seek(index)?)));
         match self {
-            Node::Pack(pack) => in_pack(pack, f),
-            Node::Packed(packed) => in_pack(&packed.expand(), f),
+            Node::Pack(pack) => in_pack(pack.view(), f),
+            Node::Roomy(roomy) => in_pack(roomy.view(), f),
+            Node::Packed(packed) => in_pack(packed.expand().view(), f),
             Node::Plain(thin) => (offset == 0).then(|| f(plain_element(thin))),
         }
     }
 
     /// Index of the first element equal to a canonical needle.
     pub(super) fn find(&self, needle: Element<'_>) -> Option<usize> {
-        let in_pack = |pack: &Listpack| pack.iter().position(|element| element.matches(needle));
+        let in_pack = |pack: View<'_>| pack.iter().position(|element| element.matches(needle));
         match self {
-            Node::Pack(pack) => in_pack(pack),
-            Node::Packed(packed) => in_pack(&packed.expand()),
+            Node::Pack(pack) => in_pack(pack.view()),
+            Node::Roomy(roomy) => in_pack(roomy.view()),
+            Node::Packed(packed) => in_pack(packed.expand().view()),
             Node::Plain(thin) => plain_element(thin).matches(needle).then_some(0),
         }
     }
@@ -104,6 +108,7 @@ impl Node {
     pub(super) fn plain_bytes(&self) -> usize {
         match self {
             Node::Pack(pack) => pack.bytes(),
+            Node::Roomy(roomy) => roomy.view().as_bytes().len(),
             Node::Plain(thin) => thin.len() - HEADER_LEN,
             Node::Packed(packed) => packed.plain_len,
         }
@@ -112,6 +117,7 @@ impl Node {
     pub(super) fn memory_bytes(&self) -> usize {
         match self {
             Node::Pack(pack) => pack.memory_bytes(),
+            Node::Roomy(roomy) => size_of::<Roomy>() + roomy.memory_bytes(),
             Node::Plain(thin) => thin.memory_bytes(),
             Node::Packed(packed) => size_of::<Packed>() + packed.data.len(),
         }
@@ -119,14 +125,38 @@ impl Node {
 
     pub(super) fn view(&self, count: usize) -> NodeView<'_> {
         match self {
-            Node::Pack(pack) => NodeView::Pack { pack, count },
+            Node::Pack(pack) => NodeView::Pack { pack: pack.view(), count },
+            Node::Roomy(roomy) => NodeView::Pack { pack: roomy.view(), count },
             Node::Plain(thin) => NodeView::Plain(&thin.as_slice()[HEADER_LEN..]),
             Node::Packed(packed) => NodeView::Packed { data: &packed.data, plain_len: packed.plain_len, count },
         }
     }
 
+    /// A listpack of less than [`Roomy::LEN_MAX`] elements with room around it. `None` for a node of another kind.
+    #[inline]
+    pub(super) fn make_roomy(&mut self) -> Option<&mut Roomy> {
+        if let Node::Pack(pack) = self {
+            *self = Node::Roomy(Box::new(Roomy::new(pack)));
+        }
+        self.as_roomy()
+    }
+
+    /// The listpack with room around it, if it is one.
+    #[inline]
+    pub(super) fn as_roomy(&mut self) -> Option<&mut Roomy> {
+        if let Node::Roomy(roomy) = self { Some(roomy) } else { None }
+    }
+
+    /// Gives up the room around a listpack.
+    pub(super) fn tighten(&mut self) {
+        if let Node::Roomy(roomy) = self {
+            *self = Node::Pack(roomy.to_listpack());
+        }
+    }
+
     /// Compresses a listpack if that pays.
     pub(super) fn pack(&mut self, codec: Codec) {
+        self.tighten();
         let Node::Pack(pack) = self else { return };
         let plain_len = pack.bytes();
         if plain_len < PACK_BYTES_MIN {
@@ -138,8 +168,9 @@ impl Node {
         }
     }
 
-    /// Undoes [`Node::pack`]; returns whether there was something to undo.
+    /// Makes a listpack of what is not a single large element; returns whether it was compressed.
     pub(super) fn unpack(&mut self) -> bool {
+        self.tighten();
         let Node::Packed(packed) = self else {
             return false;
         };
@@ -158,12 +189,4 @@ impl Packed {
 
 pub(super) fn plain_element(thin: &ThinBytes) -> Element<'_> {
     Element::Str(&thin.as_slice()[HEADER_LEN..])
-}
-
-/// The first or last position of a listpack, as seen when walking.
-pub(super) fn edge(pack: &Listpack, direction: Direction) -> Option<Pos> {
-    match direction {
-        Direction::Forward => pack.first(),
-        Direction::Backward => pack.last(),
-    }
 }
