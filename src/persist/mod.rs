@@ -124,7 +124,7 @@ impl Persistence {
         let unix_seconds = options.facts.unix_seconds;
         let temporary = format!("temp-{}.rdb", std::process::id());
         let sink = self.data_file(&temporary, config);
-        match sink.and_then(|sink| rdb::save::save_file(sink, keyspace, options)) {
+        match sink.and_then(|sink| rdb::save::save_file(sink, keyspace, options, config.rdb_key_save_delay)) {
             Ok(_) => {
                 info!("DB saved on disk");
                 self.unread = None;

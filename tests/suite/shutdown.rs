@@ -44,6 +44,25 @@ fn signals_and_shutdown_save_what_is_to_be_saved() {
     }
 }
 
+/// SAVE took no notice of `rdb-key-save-delay`, so that nobody could see a file in the making.
+#[test]
+fn a_second_interrupt_leaves_no_unfinished_file() {
+    let mut server = Server::ours(&["--save", "900 1", "--rdb-key-save-delay", "1000000"]);
+    let mut client = server.client();
+    (0..60).for_each(|key| drop(client.run(&format!("SET {key} v"))));
+    let unfinished = server.directory.join(format!("temp-{}.rdb", server.pid()));
+    signal(&server, "INT");
+    let start = Instant::now();
+    while !unfinished.exists() {
+        assert!(start.elapsed() < PATIENCE, "never began: {}", server.log());
+        std::thread::yield_now();
+    }
+    signal(&server, "INT");
+    assert!(!server.ends_well_within(PATIENCE), "a failure to whoever waits for it");
+    assert!(start.elapsed() < PATIENCE, "but at once: {}", server.log());
+    assert!(!unfinished.exists() && !server.directory.join("dump.rdb").exists());
+}
+
 #[test]
 fn a_server_whose_data_cannot_be_saved_goes_on() {
     let mut server = Server::ours(&["--save", "900 1"]);

@@ -5,10 +5,12 @@ use super::format::{VERSION_ACCESS, VERSION_FUNCTIONS, VERSION_WRITTEN_MIN, opco
 use super::output::Output;
 use super::pair::Pair;
 use crate::keyspace::{Entry, Keyspace};
+use crate::persist::snapshot::delay_of;
 use crate::persist::snapshot::sink::{FileSink, MemorySink};
 use crate::types::DbIndex;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is said about the data set at the head of a file.
 #[derive(Clone, Debug)]
@@ -54,11 +56,12 @@ pub enum AccessKind {
     Frequency,
 }
 
-/// Writes all databases into a file and returns when they are safe there. Returns the number of keys.
+/// Writes all databases into a file and returns when they are safe there. Returns the number of keys. `key_delay` is
+/// `rdb-key-save-delay`.
 ///
 /// # Errors
 /// What the system says; then the old file is as it was.
-pub fn save_file(sink: FileSink, keyspace: &Keyspace, options: Options) -> io::Result<u64> {
+pub fn save_file(sink: FileSink, keyspace: &Keyspace, options: Options, key_delay: i64) -> io::Result<u64> {
     let mut out = Pair::new(Output::new(Box::new(sink), options.checksum), options.compression);
     let mut writer = Writer::new(options);
     write_head(&mut writer.encoder, &writer.options, &mut out);
@@ -70,12 +73,20 @@ pub fn save_file(sink: FileSink, keyspace: &Keyspace, options: Options) -> io::R
         writer.database(index, db.table.len() as u64, db.meta.volatile as u64, &mut out);
         for entry in db.table.iter() {
             writer.entry(keyspace, &entry, &mut out);
+            if key_delay != 0 {
+                std::thread::sleep(delay_of_key(key_delay, writer.keys));
+            }
             if out.failed() {
                 return out.finish(writer.version).map(|_| 0);
             }
         }
     }
     out.finish(writer.version).map(|_| writer.keys)
+}
+
+/// How long the key that comes as the n-th is to take longer.
+fn delay_of_key(key_delay: i64, nth: u64) -> Duration {
+    delay_of(key_delay, nth) - delay_of(key_delay, nth - 1)
 }
 
 /// A file without entries: libraries of functions only.

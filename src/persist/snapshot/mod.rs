@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use transcript::Transcript;
+pub use writer::delay_of;
 use writer::{Manner, Shared, Writer};
 
 /// What a snapshot is for.

@@ -109,18 +109,19 @@ fn run(
     Err(out.abandon().unwrap_or_else(given_up))
 }
 
+/// The delay of so many keys: `per_key` microseconds each, or one for every `-per_key` keys.
+pub fn delay_of(per_key: i64, keys: u64) -> Duration {
+    Duration::from_micros(match u64::try_from(per_key) {
+        Ok(micros) => micros.saturating_mul(keys),
+        Err(_) => keys / per_key.unsigned_abs(),
+    })
+}
+
 /// The delay that tests ask for.
 fn delay(per_key: i64, keys: u32, shared: &Shared) {
     /// So that a writer that is given up notices soon.
     const STEP: Duration = Duration::from_millis(5);
-    if per_key == 0 {
-        return;
-    }
-    let micros = match u64::try_from(per_key) {
-        Ok(micros) => micros.saturating_mul(keys.into()),
-        Err(_) => u64::from(keys) / per_key.unsigned_abs(),
-    };
-    let mut left = Duration::from_micros(micros);
+    let mut left = delay_of(per_key, keys.into());
     while !left.is_zero() && !shared.cancelled.load(Ordering::Relaxed) {
         std::thread::sleep(left.min(STEP));
         left = left.saturating_sub(STEP);

@@ -121,7 +121,9 @@ mod tests {
         for seed in 0..if cfg!(miri) { 2 } else { 100 } {
             let mut rng = Rng::seeded(seed);
             let mut pack = Listpack::new();
-            (0..rng.index(20)).for_each(|i| drop(pack.append_int(i as i64 * 77)));
+            for i in 0..rng.index(20) {
+                pack.append_int(i as i64 * 77);
+            }
             let mut roomy = Roomy::new(&pack);
             for step in 0..2000 {
                 let longest = [3, 70, 300][rng.index(3)];
@@ -130,11 +132,11 @@ mod tests {
                 let element = if rng.index(4) == 0 { Element::Int(step * step * 1_000_003) } else { Element::Str(&text) };
                 let shrinks = step / 300 % 2 == 1;
                 match rng.index(if shrinks { 6 } else { 3 }) {
-                    0 => drop((pack.push_front(element), roomy.push_front(element))),
-                    1 => drop((pack.push_back(element), roomy.push_back(element))),
+                    0 => (pack.push_front(element), roomy.push_front(element)).1,
+                    1 => (pack.push_back(element), roomy.push_back(element)).1,
                     _ if pack.is_empty() => {}
-                    2 | 3 => drop((pack.delete(pack.first().unwrap()), roomy.drop_front())),
-                    _ => drop((pack.delete(pack.last().unwrap()), roomy.drop_back())),
+                    2 | 3 => (pack.delete(pack.first().unwrap()), roomy.drop_front()).1,
+                    _ => (pack.delete(pack.last().unwrap()), roomy.drop_back()).1,
                 }
                 assert_eq!(roomy.view().as_bytes(), pack.as_bytes(), "seed {seed}, step {step}");
                 let room = roomy.memory_bytes() - pack.bytes();
