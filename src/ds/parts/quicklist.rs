@@ -623,11 +623,12 @@ impl Quicklist {
 
     /// The first node, made one with room around it, where nothing is compressed.
     fn roomy_front(&mut self) -> Option<&mut Roomy> {
-        if self.limits.compress_depth > 0 || self.counts[0] as usize >= Roomy::LEN_MAX - 1 {
+        let count = self.counts[0] as usize;
+        if self.limits.compress_depth > 0 || count >= Roomy::LEN_MAX - 1 {
             return None;
         }
         self.before_change(0);
-        self.nodes[0].make_roomy()
+        self.nodes[0].make_roomy(count)
     }
 
     /// A node that is to change, if it is one with room around it.

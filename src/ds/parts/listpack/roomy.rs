@@ -21,9 +21,11 @@ impl Roomy {
     /// From so many elements on the header does not tell how many there are.
     pub const LEN_MAX: usize = COUNT_UNKNOWN as usize;
 
-    /// A copy, with room in front.
-    pub fn new(pack: &Listpack) -> Roomy {
-        Roomy::with_room(pack.view(), 0)
+    /// A copy, with room in front. `count` is the number of elements, which the header of a listpack from outside need not tell.
+    pub fn new(pack: &Listpack, count: usize) -> Roomy {
+        let mut roomy = Roomy::with_room(pack.view(), 0);
+        roomy.stamp(count as u16);
+        roomy
     }
 
     fn with_room(pack: View<'_>, wish: usize) -> Roomy {
@@ -124,7 +126,7 @@ mod tests {
             for i in 0..rng.index(20) {
                 pack.append_int(i as i64 * 77);
             }
-            let mut roomy = Roomy::new(&pack);
+            let mut roomy = Roomy::new(&pack, pack.len());
             for step in 0..2000 {
                 let longest = [3, 70, 300][rng.index(3)];
                 let len = rng.index(longest);

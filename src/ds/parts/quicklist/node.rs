@@ -1,4 +1,4 @@
-//! One node of a quicklist: a listpack, a single large element, or a listpack held compressed.
+//! One node of a quicklist: a listpack, by itself, with room around it or held compressed, or a single large element.
 
 use crate::ds::parts::element::Element;
 use crate::ds::parts::listpack::{Listpack, Roomy, View};
@@ -68,7 +68,7 @@ impl Relocate for Node {
         match self {
             Node::Pack(pack) => pack.relocate(tally),
             Node::Plain(thin) => thin.relocate(tally),
-            // Made anew whenever its list is edited there.
+            // Made anew whenever their list is edited there, or soon by pushes and pops.
             Node::Roomy(_) | Node::Packed(_) => {}
         }
     }
@@ -132,11 +132,11 @@ impl Node {
         }
     }
 
-    /// A listpack of less than [`Roomy::LEN_MAX`] elements with room around it. `None` for a node of another kind.
+    /// A listpack of `count` elements, less than [`Roomy::LEN_MAX`], with room around it. `None` for a node of another kind.
     #[inline]
-    pub(super) fn make_roomy(&mut self) -> Option<&mut Roomy> {
+    pub(super) fn make_roomy(&mut self, count: usize) -> Option<&mut Roomy> {
         if let Node::Pack(pack) = self {
-            *self = Node::Roomy(Box::new(Roomy::new(pack)));
+            *self = Node::Roomy(Box::new(Roomy::new(pack, count)));
         }
         self.as_roomy()
     }

@@ -327,6 +327,20 @@ fn to_and_from_one_listpack() {
     assert_eq!(list.get(-1, text_of).unwrap(), b"large");
 }
 
+/// The number of elements was taken from the header, and one more than "unknown" was none.
+#[test]
+fn a_header_need_not_tell_how_many_there_are() {
+    let mut pack = Listpack::new();
+    (0..5).for_each(|value| _ = pack.append_int(value));
+    let mut bytes = pack.as_bytes().to_vec();
+    bytes[4..6].copy_from_slice(&[0xFF; 2]);
+    let pack = Listpack::from_bytes_validated(&bytes).unwrap();
+    let mut list = Quicklist::from_listpack(pack, Limits::default());
+    assert_eq!(list.pop_front(text_of).unwrap(), b"0");
+    list.push_front(Element::Int(7));
+    check(&list, &["7", "1", "2", "3", "4"].map(|text| text.as_bytes().to_vec()).into());
+}
+
 #[test]
 fn a_million_elements_take_little() {
     let mut list = Quicklist::new(Limits::default());
