@@ -36,7 +36,7 @@ struct Shared {
     /// Other threads that read and write sockets.
     remotes: RefCell<Vec<Remote>>,
     bell: Arc<Bell>,
-    timers: Notify,
+    timers: Arc<Notify>,
     /// A script takes long.
     busy: Notify,
     snapshots: Notify,
@@ -121,7 +121,7 @@ impl Mailbox {
             free_homes: RefCell::default(),
             remotes: RefCell::default(),
             bell: Arc::default(),
-            timers: Notify::new(),
+            timers: Arc::default(),
             busy: Notify::new(),
             snapshots: Notify::new(),
             replicas: Notify::new(),
@@ -235,6 +235,12 @@ impl Mailbox {
     /// Has the next time at which cron is needed looked at anew.
     pub(super) fn wake_timers(&self) {
         self.0.timers.notify_one();
+    }
+
+    /// The same, for another thread to call.
+    pub(super) fn timers_waker(&self) -> impl FnOnce() + Send + use<> {
+        let timers = self.0.timers.clone();
+        move || timers.notify_one()
     }
 
     /// Has the engine take another turn, behind the sockets.

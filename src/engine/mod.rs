@@ -32,6 +32,7 @@ use crate::command::context::BlockOn;
 use crate::command::error::{self, CommandError};
 use crate::commands::keys::migrate::{self, Settled};
 use crate::dispatch::{self, Step};
+use crate::keyspace::lazyfree::Garbage;
 use crate::resp::reply::ReplyWriter;
 use crate::resp::request::OwnedRequest;
 use crate::session::Session;
@@ -372,7 +373,8 @@ impl Engine {
             self.freeing.push((session.id, ticket));
             session.blocked = true;
             self.parked.insert(session.id, Parked { batch, again: None });
-            mailbox.wake_timers();
+            // It may be a matter of microseconds; no timer is as fine.
+            self.world.keyspace.env.lazyfree.send(Garbage::Notice(Box::new(mailbox.timers_waker())));
             return;
         }
         let args = batch.args(batch.requests[batch.next]);

@@ -17,6 +17,8 @@ pub enum Garbage {
     Orphan(Value<Object>),
     /// Anything else, and of how many objects it consists.
     Other(Box<dyn Send>, u64),
+    /// Nothing to free, but somebody to tell that all sent before it is freed.
+    Notice(Box<dyn FnOnce() + Send>),
 }
 
 impl Garbage {
@@ -24,8 +26,15 @@ impl Garbage {
         match self {
             Garbage::Table(table) => table.len() as u64,
             Garbage::Entry(_) | Garbage::Value(_) => 1,
-            Garbage::Orphan(_) => 0,
+            Garbage::Orphan(_) | Garbage::Notice(_) => 0,
             Garbage::Other(_, objects) => *objects,
+        }
+    }
+
+    /// Frees it, or gives the notice that it is.
+    fn dispose(self) {
+        if let Garbage::Notice(give) = self {
+            give();
         }
     }
 }
@@ -56,7 +65,7 @@ impl LazyFree {
         self.counts.pending.fetch_add(objects, Ordering::Relaxed);
         let sender = self.to_thread.get_or_insert_with(|| Self::start(self.counts.clone()));
         if let Err(unsent) = sender.send(garbage) {
-            drop(unsent);
+            unsent.0.dispose();
             self.counts.done.fetch_add(1, Ordering::Release);
             self.counts.pending.fetch_sub(objects, Ordering::Relaxed);
         }
@@ -93,7 +102,7 @@ impl LazyFree {
         let _ = std::thread::Builder::new().name("lazyfree".into()).spawn(move || {
             for garbage in receiver {
                 let objects = garbage.objects();
-                drop(garbage);
+                garbage.dispose();
                 // In this order, so that who sees nothing pending sees everything freed.
                 counts.freed.fetch_add(objects, Ordering::Relaxed);
                 counts.done.fetch_add(1, Ordering::Release);

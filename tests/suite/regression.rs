@@ -390,3 +390,16 @@ fn a_long_key_does_not_tell_how_its_short_string_is_kept() {
         assert_eq!(show(&client.run(&format!("GET {key}"))), format!("\"{value}\""));
     }
 }
+
+/// A plain FLUSHALL answered before another thread had freed and counted what it removed, where flushes were lazy by configuration.
+#[test]
+fn a_plain_flush_answers_when_all_is_freed() {
+    let server = Server::ours(&["--lazyfree-lazy-user-flush", "yes", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    for request in ["FLUSHALL", "FLUSHDB", "FLUSHALL SYNC"] {
+        client.run("CONFIG RESETSTAT");
+        client.run("DEBUG POPULATE 100000");
+        assert_eq!(show(&client.run(request)), "+OK");
+        assert_eq!(client.figure("lazyfreed_objects"), 100_000, "{request}");
+    }
+}
