@@ -513,27 +513,27 @@ impl Quicklist {
             _ if from_end => self.roomy(node),
             _ => None,
         };
-        if let Some(roomy) = roomy {
-            let pack = roomy.view();
-            let result = f(pack.get(if from_end { pack.last() } else { pack.first() }?));
-            if from_end {
-                roomy.drop_back()
-            } else {
-                roomy.drop_front()
+        let result = match roomy {
+            Some(roomy) => {
+                let pack = roomy.view();
+                let result = f(pack.get(if from_end { pack.last() } else { pack.first() }?));
+                if from_end {
+                    roomy.drop_back()
+                } else {
+                    roomy.drop_front()
+                }
+                Some(result)
             }
-            self.counts[node] -= 1;
-            self.len -= 1;
-            return Some(result);
-        }
-        let result = self.edit(node, |pack| {
-            let pos = pack.seek(if from_end { -1 } else { offset as i64 })?;
-            let result = f(pack.get(pos));
-            pack.delete(pos);
-            Some(result)
-        });
+            None => self.edit(node, |pack| {
+                let pos = pack.seek(if from_end { -1 } else { offset as i64 })?;
+                let result = f(pack.get(pos));
+                pack.delete(pos);
+                Some(result)
+            })?,
+        };
         self.counts[node] -= 1;
         self.len -= 1;
-        result?
+        result
     }
 
     /// Removes equal elements from one node, which may be left with none and is the caller's to drop then.
@@ -623,22 +623,27 @@ impl Quicklist {
 
     /// The first node, made one with room around it, where nothing is compressed.
     fn roomy_front(&mut self) -> Option<&mut Roomy> {
-        let count = self.counts[0] as usize;
-        if self.limits.compress_depth > 0 || count >= Roomy::LEN_MAX - 1 {
+        if self.limits.compress_depth > 0 || !self.may_be_roomy(0) {
             return None;
         }
         self.before_change(0);
-        self.nodes[0].make_roomy(count)
+        self.nodes[0].make_roomy(self.counts[0] as usize)
     }
 
     /// A node that is to change, if it is one with room around it.
     #[inline]
     fn roomy(&mut self, node: usize) -> Option<&mut Roomy> {
-        if node > 0 || self.counts[0] as usize >= Roomy::LEN_MAX - 1 {
+        if !self.may_be_roomy(node) {
             return None;
         }
         self.before_change(0);
         self.nodes[0].as_roomy()
+    }
+
+    /// True for the first node, if one element more can be counted in its header.
+    #[inline]
+    fn may_be_roomy(&self, node: usize) -> bool {
+        node == 0 && (self.counts[0] as usize) < Roomy::LEN_MAX - 1
     }
 
     /// Changes a node's listpack; a compressed node is compressed again afterwards. Nothing for a plain node.
