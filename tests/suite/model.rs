@@ -98,7 +98,12 @@ const KNOWN_OF_OTHERS: &[(&str, &str)] = &[
     ("GETEX: (n*) <> (error) *", "Valkey looks at the time before it finds the key missing"),
     ("Z*: * <> (error) ERR value is not a valid float", "Valkey takes no hexadecimal numbers"),
     ("GEO*: * <> (error) ERR value is not a valid float", "as above"),
+    ("GEO*: * <> (error) ERR need numeric *", "as above"),
     ("H*EXPIRE*: (error) ERR Mandatory argument FIELDS * <> [*", "Valkey takes an option twice"),
+    ("HSETEX: (error) ERR Only one of FXX or FNX * <> (integer) *", "as above"),
+    ("HGETEX: (error) ERR Mandatory argument FIELDS * <> [*", "Valkey takes a key named FIELDS for that word"),
+    ("HGETEX: [* <> (error) ERR value is not an integer or out of range", "as above"),
+    ("XREAD: [* <> *", "the last entry, which + asks for, is nothing special to Valkey"),
 ];
 
 /// Commands of a round.
