@@ -16,11 +16,13 @@ pub async fn run(mailbox: Mailbox) {
             let world = &engine.world;
             let pause = world.pause.filter(|_| engine.has_postponed()).map(|pause| pause.until);
             let next = world.blocked.next_deadline().into_iter().chain(pause).min();
-            let wait = match world.memory.unfinished {
+            let wait = if world.memory.unfinished {
                 // While what was evicted is freed there is nothing to do but wait.
-                true => Some(world.memory.evicted_until.is_some() as i64),
-                _ if world.pubsub.is_leaving() => Some(1),
-                _ => next.map(|at| at - world.keyspace.env.clock.millis()),
+                Some(world.memory.evicted_until.is_some() as i64)
+            } else if world.pubsub.is_leaving() {
+                Some(1)
+            } else {
+                next.map(|at| at - world.keyspace.env.clock.millis())
             };
             (world.config.hz.clamp(1, 500) as u64, wait, slice)
         });

@@ -96,7 +96,7 @@ fn swapdb(ctx: &mut KeysCtx<'_>) -> CommandResult {
 fn flush(ctx: &mut KeysCtx<'_>, databases: std::ops::Range<u32>) -> CommandResult {
     let keyspace = &mut ctx.db.keyspace;
     // Whoever asks for a flush waits until all is freed, but waits alone, unless something follows that must come next.
-    let can_wait = ctx.may_block && !keyspace.env.obeys;
+    let can_wait = ctx.may_block;
     let lazily = match ctx.args.len() {
         // What is configured holds for what is worth it, as with DEL.
         1 => {
