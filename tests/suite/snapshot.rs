@@ -430,7 +430,8 @@ fn writers_are_held_while_too_much_waits_for_the_disk() {
         kit.run(&format!("SET key{n} x"));
         snapshot.holds_writers()
     });
-    assert!(held_at.is_some_and(|n| (500..800).contains(&n)), "{held_at:?}");
+    // From 8 MB on, or a sixteenth of what all the tests of this process hold at the moment.
+    assert!(held_at.is_some_and(|n| (80..800).contains(&n)), "{held_at:?}");
     drop(gate);
     while snapshot.holds_writers() {
         snapshot.step(&mut kit.world.keyspace, Duration::from_millis(1));

@@ -54,8 +54,9 @@ pub struct Snapshot {
     pub queued_max: usize,
     /// Makes a sink that waits for somebody give up.
     pub stop: Option<Arc<AtomicBool>>,
-    /// As many may wait before those who cause it have to.
-    ahead_max: usize,
+    /// Bytes that may wait for the writer, and in all, before those who cause it have to wait as well.
+    queued_limit: usize,
+    ahead_limit: usize,
     walked: bool,
     broken: bool,
     shared: Arc<Shared>,
@@ -65,9 +66,11 @@ pub struct Snapshot {
 
 /// Buckets walked between two looks at the clock: about 10 µs of work.
 const BUCKETS_PER_LOOK: usize = 8;
-/// What is recorded ahead of the walk waits in memory. Clients that write have to wait from this many bytes on, or this
-/// share of all memory if that is more: the disk is slower than they are. (A replica's link may be slower by far; there
-/// memory is spent, as nobody should wait for a replica.)
+/// What is recorded ahead of the walk waits in memory, for the writer or until an open collection is complete. Clients that
+/// write have to wait when the first, or both together, come to so many bytes, or to this share of all memory if that is
+/// more: the disk is slower than they are. (A replica's link may be slower by far; there memory is spent, as nobody should
+/// wait for a replica.) The writer soon makes room again, so little may wait for it; a large collection takes longer.
+const QUEUED_MAX: usize = 8 << 20;
 const AHEAD_MAX: usize = 64 << 20;
 const AHEAD_SHARE: usize = 16;
 
@@ -90,6 +93,10 @@ pub fn start(
     let unix_seconds = options.facts.unix_seconds;
     let transcript = Transcript::new(keyspace, options, messages, spares, shared.clone());
     keyspace.begin_cut(Box::new(transcript));
+    let limit = |least: usize| match purpose {
+        Purpose::FullSync => usize::MAX,
+        _ => least.max(alloc::used() / AHEAD_SHARE),
+    };
     Ok(Snapshot {
         purpose,
         started: Instant::now(),
@@ -98,10 +105,8 @@ pub fn start(
         keys: keyspace.total_keys() as u64,
         queued_max: 0,
         stop: None,
-        ahead_max: match purpose {
-            Purpose::FullSync => usize::MAX,
-            _ => AHEAD_MAX.max(alloc::used() / AHEAD_SHARE),
-        },
+        queued_limit: limit(QUEUED_MAX),
+        ahead_limit: limit(AHEAD_MAX),
         walked: false,
         broken: false,
         shared,
@@ -184,7 +189,8 @@ impl Snapshot {
 
     /// True while clients had better not write: what they change has to be recorded first, and too much of that waits.
     pub fn holds_writers(&self) -> bool {
-        !self.walked && self.queued() + self.shared.aside.load(Ordering::Relaxed) > self.ahead_max
+        let (queued, aside) = (self.queued(), self.shared.aside.load(Ordering::Relaxed));
+        !self.walked && (queued > self.queued_limit || queued + aside > self.ahead_limit)
     }
 
     /// Keys written.
