@@ -2,10 +2,12 @@
 //! a point in time. Only the last file of several may be cut: what was written later would hang in the air.
 
 use super::rdb;
+use crate::persist::aof::group::{self, Remark};
 use crate::persist::aof::manifest::{Kind, Manifest, Part};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What to do about what is found.
@@ -128,7 +130,9 @@ impl<A: BufRead, W: Write> Tool<'_, A, W> {
         let cannot_open = |error| Abort(format!("Cannot open file {}: {error}, aborting...", path.display()));
         let writes = self.mode != Mode::Look;
         let mut file = File::options().read(true).write(writes).open(path).map_err(cannot_open)?;
-        let size = file.metadata()?.len();
+        let len = file.metadata()?.len();
+        // Behind the data there may be a reserve.
+        let size = if preamble { len } else { group::data_len(&file, len)? };
         if size == 0 {
             return Ok(Verdict::Empty);
         }
@@ -141,7 +145,7 @@ impl<A: BufRead, W: Write> Tool<'_, A, W> {
             start = end;
         }
         file.seek(SeekFrom::Start(start))?;
-        let mut scan = Scan { input: BufReader::new(&file), at: start, line: 1 };
+        let mut scan = Scan { input: BufReader::new((&file).take(size - start)), at: start, line: 1 };
         let (mut good, mut in_transaction) = (start, false);
         let ended = loop {
             if !in_transaction {
@@ -151,10 +155,17 @@ impl<A: BufRead, W: Write> Tool<'_, A, W> {
                 None if in_transaction => break Some(scan.fault(scan.at, "Reached EOF before reading EXEC for MULTI".into())),
                 None => break None,
                 Some(b'#') => {
-                    if let (Some(time), Mode::TruncateTo(until)) = (scan.remark()?, self.mode)
-                        && time > until
-                    {
-                        return cut_at_time(&file, path, good, until, last);
+                    let at = scan.at;
+                    let line = scan.remark()?;
+                    match (group::read_remark(line.trim_ascii_end(), at), self.mode) {
+                        (Remark::Group { len, checksum }, _) if is_group(&file, scan.at, len, checksum)? => {}
+                        (Remark::Group { .. } | Remark::Broken, _) => {
+                            break Some(scan.fault(at, "A group of writes is not whole".into()));
+                        }
+                        (Remark::Other, Mode::TruncateTo(until)) if time(&line)?.is_some_and(|time| time > until) => {
+                            return cut_at_time(&file, path, good, until, last);
+                        }
+                        _ => {}
                     }
                 }
                 Some(b'*') => match scan.request(&mut in_transaction, path)? {
@@ -211,6 +222,23 @@ fn cut_at_time(file: &File, path: &Path, good: u64, until: i64, last: bool) -> C
     Ok(Verdict::TruncatedToTime)
 }
 
+/// The time that a remark tells of, if it does.
+fn time(line: &[u8]) -> Checked<Option<i64>> {
+    let Some(rest) = line.strip_prefix(b"#TS:") else { return Ok(None) };
+    let digits = rest.strip_suffix(b"\r\n").and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or(Abort("Invalid timestamp annotation".into()))
+}
+
+/// True if a whole group begins at `at`.
+fn is_group(file: &File, at: u64, len: usize, checksum: u64) -> Checked<bool> {
+    let mut bytes = vec![0; len];
+    match file.read_exact_at(&mut bytes, at) {
+        Ok(()) => Ok(group::is_whole(&bytes, checksum)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// True if the file's lines are those of a manifest.
 fn is_manifest(path: &Path) -> Checked<bool> {
     const LINE_MAX: u64 = 1024;
@@ -224,7 +252,7 @@ fn is_manifest(path: &Path) -> Checked<bool> {
             return Ok(line.starts_with(b"file"));
         }
         // A remark of the other kind of file.
-        if line.starts_with(b"#TS:") {
+        if line.starts_with(b"#TS:") || line.starts_with(b"#G:") {
             return Ok(false);
         }
     }
@@ -265,13 +293,10 @@ impl<R: Read> Scan<R> {
         Ok(line)
     }
 
-    /// A line that begins with `#`; the time that it tells of, if it does.
-    fn remark(&mut self) -> Checked<Option<i64>> {
+    /// A line that begins with `#`.
+    fn remark(&mut self) -> Checked<Vec<u8>> {
         const REMARK_MAX: u64 = 1024;
-        let line = self.line(REMARK_MAX)?;
-        let Some(rest) = line.strip_prefix(b"#TS:") else { return Ok(None) };
-        let digits = rest.strip_suffix(b"\r\n").and_then(|digits| std::str::from_utf8(digits).ok());
-        digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or(Abort("Invalid timestamp annotation".into()))
+        self.line(REMARK_MAX)
     }
 
     /// A number behind `prefix`, on a line of its own.

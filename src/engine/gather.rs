@@ -8,7 +8,7 @@ use super::{Engine, Mailbox};
 use std::time::{Duration, Instant};
 
 /// A look is to bring one more request for this many that wait already.
-const WORTH: u64 = 4;
+const WORTH: u64 = 8;
 /// Looks before a sync, and what they may take.
 const LOOKS_MAX: u32 = 4;
 const TIME_MAX: Duration = Duration::from_micros(500);

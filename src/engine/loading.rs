@@ -10,6 +10,7 @@ use crate::command::error::CommandError;
 use crate::config::SanitizeDumpPayload;
 use crate::dispatch::{self, Replayed};
 use crate::persist::Loading;
+use crate::persist::aof::group;
 use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{Found, ReadError, Requests};
 use crate::persist::aof::{Places, State};
@@ -374,6 +375,8 @@ impl Load {
                 Err(error) => return Err(wanted.fail(&error.to_string())),
             }
         } else {
+            // Behind the data there may be a reserve.
+            let len = group::data_len(&file, len).map_err(|error| wanted.fail(&error.to_string()))?;
             Stage::Requests(Box::new(Replay::at(file, 0, len).map_err(|error| wanted.fail(&error.to_string()))?))
         };
         *self.session = Session { origin: Origin::Internal, ..Session::default() };

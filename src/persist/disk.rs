@@ -2,14 +2,15 @@
 //! place that fails, writes short, and forgets what was not synced.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A file that grows at its end.
+/// A file that grows.
 pub trait LogFile: Send {
-    /// Appends bytes; tells how many of them are in the file now.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Waits until everything appended so far survives a loss of power.
+    /// Writes bytes at an offset, at the file's end or before it; tells how many of them are in the file now.
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize>;
+    /// Waits until everything written so far survives a loss of power.
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts the file.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
@@ -19,7 +20,7 @@ pub trait LogFile: Send {
 
 /// A disk.
 pub trait Disk: Send + Sync {
-    /// Opens a file to append to it; it may exist.
+    /// Opens a file to go on in it; it may exist.
     fn append(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// Opens an empty file; what it held is gone.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
@@ -40,10 +41,9 @@ pub trait Disk: Send + Sync {
 pub fn replace(disk: &dyn Disk, folder: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(temporary);
     let written = disk.create(&temporary).and_then(|mut file| {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let n = file.write(rest)?;
-            rest = &rest[n..];
+        let mut at = 0;
+        while at < bytes.len() {
+            at += file.write_at(&bytes[at..], at as u64)?;
         }
         file.sync()
     });
@@ -60,8 +60,8 @@ pub struct RealDisk;
 struct RealFile(File);
 
 impl LogFile for RealFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.write(bytes) {
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        match self.0.write_at(bytes, at) {
             Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
             done => done,
         }
@@ -82,14 +82,11 @@ impl LogFile for RealFile {
 
 impl Disk for RealDisk {
     fn append(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        Ok(Box::new(RealFile(File::options().create(true).append(true).open(path)?)))
+        Ok(Box::new(RealFile(File::options().create(true).write(true).truncate(false).open(path)?)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        // Appending, as a file that is cut after a failed write goes on at its end.
-        let file = File::options().create(true).append(true).open(path)?;
-        file.set_len(0)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile(File::create(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -11,6 +11,7 @@ use crate::support::spawn::{Program, Server as Process, peer};
 use redstart::clock::Rng;
 use redstart::server::{Port, Server};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// The other server, and what it can take.
@@ -281,4 +282,52 @@ fn contents(client: &mut Client) -> Vec<String> {
     }
     client.run("SELECT 0");
     told
+}
+
+/// Under `appendfsync always` the file is longer than what is in it, which nobody cuts when the process is killed.
+#[test]
+fn an_append_only_file_with_a_reserve() {
+    let folder = match Peer::find() {
+        Some(peer) => peer.folder("reserve"),
+        None => Folder::new("interop-reserve"),
+    };
+    let dir = folder.0.to_str().unwrap();
+    let options = ["--dir", dir, "--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Process::ours(&options);
+    let mut c = server.client();
+    for i in 0..300 {
+        assert_eq!(show(&c.run(&format!("SET key:{i} {}", "v".repeat(i)))), "+OK");
+    }
+    c.run("MULTI");
+    c.run("INCR n");
+    c.run("RPUSH list a b #");
+    c.run("EXEC");
+    let ours = contents(&mut c);
+    let told: u64 = c.info("aof_current_size").parse().unwrap();
+    server.kill();
+    let incr = folder.log("appendonly.aof.1.incr.aof");
+    let len = std::fs::metadata(&incr).unwrap().len();
+    assert!(told < len && std::fs::read(&incr).unwrap().ends_with(b"##\n"), "{told} of {len}");
+    for tool in [&[env!("CARGO_BIN_EXE_redstart"), "check-aof"][..], &["redis-check-aof"]] {
+        let checked = Command::new(tool[0]).args(&tool[1..]).arg(folder.log("appendonly.aof.manifest")).output();
+        let Ok(checked) = checked else { continue };
+        let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(checked.status.success() && text.contains("All AOF files and manifest are valid"), "{tool:?}: {text}");
+    }
+    let mut again = Process::ours(&options);
+    let mut c = again.client();
+    assert_same(&contents(&mut c), &ours, "read again", "always");
+    assert!(std::fs::metadata(&incr).unwrap().len() < len, "cut at the start");
+    c.run("SET key:0 again");
+    let ours = contents(&mut c);
+    again.kill();
+    if let Some(peer) = Peer::find() {
+        let process = peer.start(&folder, &["--appendonly", "yes"]);
+        let mut c = process.client();
+        assert_same(&contents(&mut c), &ours, "ours read by the peer", "always");
+        c.run("SET written \"by the peer\"");
+        let theirs = contents(&mut c);
+        end(process, &mut c);
+        assert_same(&contents(&mut client(&start(&folder))), &theirs, "the peer's read by us", "always");
+    }
 }

@@ -9,6 +9,7 @@
 //! on the disk names files that together hold everything.
 
 pub mod commands;
+pub mod group;
 pub mod manifest;
 pub mod replay;
 pub mod rewrite;
@@ -310,7 +311,7 @@ impl Aof {
         }
         let known = manifest.incr.last().map(|part| part.name.clone());
         let name = known.clone().unwrap_or_else(|| manifest.push_incr(&places.name));
-        let file = self.disk.append(&places.folder.join(&name))?;
+        let file = self.open_to_go_on(&places.folder.join(&name))?;
         if manifest != self.manifest {
             self.persist(&places, &manifest)?;
         }
@@ -324,6 +325,17 @@ impl Aof {
         self.state = State::On;
         self.remove_history(config);
         Ok(())
+    }
+
+    /// Opens a file to go on behind what is in it.
+    fn open_to_go_on(&self, path: &Path) -> io::Result<Box<dyn super::disk::LogFile>> {
+        let mut file = self.disk.append(path)?;
+        let len = file.size()?;
+        let data = group::data_len(&std::fs::File::open(path)?, len)?;
+        if data < len {
+            file.truncate(data)?;
+        }
+        Ok(file)
     }
 
     fn start_writer(

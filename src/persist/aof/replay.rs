@@ -1,6 +1,7 @@
 //! Reading a file of commands: requests as they were written, in their order, with the places where each begins. What to do
 //! with them is for others.
 
+use super::group::{self, Remark};
 use crate::resp::request::{Args, Span};
 use std::io::Read;
 
@@ -9,7 +10,7 @@ use std::io::Read;
 pub enum ReadError {
     /// It is no file of commands from here on.
     Format,
-    /// It ends within a request.
+    /// It ends within a request, or within a group that was not synced.
     CutOff,
     System(std::io::Error),
 }
@@ -25,6 +26,8 @@ pub struct Requests<R> {
     end: usize,
     /// Offset in the file of the buffer's first byte.
     base: u64,
+    /// What comes next is behind a reserve.
+    behind_reserve: bool,
     spans: Vec<Span>,
     found: Vec<Found>,
 }
@@ -49,9 +52,10 @@ const REQUEST_MAX: u64 = u32::MAX as u64;
 const ARG_LEN_MIN: u64 = 5;
 
 impl<R: Read> Requests<R> {
-    /// Reads on at `offset` of a file that is `len` bytes long in all.
+    /// Reads on at `offset` of a file in which there are `len` bytes in all, without the reserve at its end.
     pub fn new(reader: R, offset: u64, len: u64) -> Self {
-        Requests { reader, len, buffer: Vec::new(), start: 0, end: 0, base: offset, spans: Vec::new(), found: Vec::new() }
+        let (spans, found) = Default::default();
+        Requests { reader, len, buffer: Vec::new(), start: 0, end: 0, base: offset, behind_reserve: false, spans, found }
     }
 
     /// Reads the next requests, up to `wanted`; none at the end of the file. They are valid until the next call.
@@ -102,8 +106,25 @@ impl<R: Read> Requests<R> {
     fn parse(&mut self, at: &mut usize) -> Result<bool, ReadError> {
         let mut here = *at;
         let first = self.spans.len();
+        let offset = self.base + *at as u64;
+        if self.behind_reserve
+            && group::lost_its_beginning(offset)
+            && self.buffer[*at..self.end].first().is_some_and(|b| *b != b'#')
+        {
+            return Err(self.unsynced(offset));
+        }
         let Some(line) = self.line(&mut here)? else { return Ok(false) };
         if line[0] == b'#' {
+            let remark = group::read_remark(line, offset);
+            self.behind_reserve = remark == Remark::Reserve;
+            match remark {
+                Remark::Group { len, checksum } => match self.check_group(here, len, checksum) {
+                    Ok(true) => {}
+                    other => return other,
+                },
+                Remark::Broken => return Err(self.unsynced(offset)),
+                Remark::Reserve | Remark::Other => {}
+            }
             *at = here;
             return Ok(true);
         }
@@ -136,6 +157,24 @@ impl<R: Read> Requests<R> {
         *at = here;
         self.found.push(Found { first: first as u32, count: count as u32, end: self.base + here as u64 });
         Ok(true)
+    }
+
+    /// Whether the group whose bytes begin at `here` is whole; false if the buffer ends before it does.
+    fn check_group(&self, here: usize, len: usize, checksum: u64) -> Result<bool, ReadError> {
+        let (begin, end) = (self.base + here as u64, here + len);
+        match self.buffer[..self.end].get(here..end) {
+            _ if begin + len as u64 > self.len => Err(ReadError::CutOff),
+            None => Ok(false),
+            Some(bytes) if group::is_whole(bytes, checksum) => Ok(true),
+            // In the middle of a file nothing can be but what was synced.
+            Some(_) if begin + (len as u64) < self.len => Err(ReadError::Format),
+            Some(_) => Err(ReadError::CutOff),
+        }
+    }
+
+    /// What is at `offset` may be what is left of the last group, whose sync was not over.
+    fn unsynced(&self, offset: u64) -> ReadError {
+        if group::may_be_last(self.len.saturating_sub(offset)) { ReadError::CutOff } else { ReadError::Format }
     }
 
     fn wait(&mut self, first: usize) -> Result<bool, ReadError> {
@@ -265,6 +304,75 @@ mod tests {
             let clean = [0, SET.len(), SET.len() + INCR.len(), SET.len() + INCR.len() + 7].contains(&cut);
             assert_eq!(how, if clean { "end" } else { "cut off" }, "cut at {cut}");
         }
+    }
+
+    /// Two groups in the place of a reserve, and where the second begins.
+    fn groups() -> (Vec<u8>, Vec<u8>, usize) {
+        let requests = |count: usize| (0..count).flat_map(|_| SET.iter().copied()).collect::<Vec<u8>>();
+        let (first, second) = (requests(5), requests(100));
+        let mut file = Vec::new();
+        group::write_header(&mut file, 0, &first);
+        file.extend_from_slice(&first);
+        let begin = file.len();
+        group::write_reserve(&mut file, begin as u64, 5000);
+        let before = file.clone();
+        let mut written = Vec::new();
+        group::write_header(&mut written, begin as u64, &second);
+        written.extend_from_slice(&second);
+        file[begin..begin + written.len()].copy_from_slice(&written);
+        (before, file, begin)
+    }
+
+    /// What the server reads: without the reserve at the end.
+    fn read_file(bytes: &[u8]) -> (usize, u64, &'static str) {
+        let len = bytes.len() - bytes.iter().rev().take_while(|byte| matches!(byte, b'#' | b'\n')).count();
+        let len = if bytes[..len].ends_with(b"\r") { len + 1 } else { len };
+        let mut requests = Requests::new(bytes, 0, len as u64);
+        let (mut seen, mut valid) = (0, 0);
+        loop {
+            match requests.next_few(3) {
+                Ok([]) => return (seen, valid, "end"),
+                Ok(few) => (seen, valid) = (seen + few.len(), few[few.len() - 1].end),
+                Err(ReadError::CutOff) => return (seen, valid, "cut off"),
+                Err(ReadError::Format) => return (seen, valid, "format"),
+                Err(ReadError::System(_)) => return (seen, valid, "system"),
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_group_that_lost_sectors_nothing_is_read() {
+        const SECTOR: usize = 512;
+        let (before, after, begin) = groups();
+        let written = (0..after.len()).rposition(|at| before[at] != after[at]).unwrap() + 1;
+        let sectors: Vec<_> = (begin / SECTOR..=(written - 1) / SECTOR).map(|n| n * SECTOR..(n + 1) * SECTOR).collect();
+        assert!((6..8).contains(&sectors.len()));
+        assert_eq!((read_file(&before), read_file(&after).0), ((5, begin as u64, "end"), 105));
+        for lost in 1..1 << sectors.len() {
+            let mut file = after.clone();
+            for (_, sector) in sectors.iter().enumerate().filter(|(i, _)| lost >> i & 1 == 1) {
+                file[sector.clone()].copy_from_slice(&before[sector.clone()]);
+            }
+            let (seen, valid, how) = read_file(&file);
+            let nothing_left = lost == (1 << sectors.len()) - 1;
+            assert_eq!((seen, valid, how), (5, begin as u64, if nothing_left { "end" } else { "cut off" }), "{lost:b}");
+        }
+    }
+
+    #[test]
+    fn a_group_in_the_middle_was_synced_and_must_be_whole() {
+        let (_, file, _) = groups();
+        for at in 0..4 * SET.len() {
+            let mut bad = file.clone();
+            bad[30 + at] ^= 1;
+            assert_eq!(read_file(&bad), (0, 0, "format"), "at {at}");
+        }
+        // Redis went on behind the reserve.
+        let (mut file, _, _) = groups();
+        file.extend_from_slice(INCR);
+        assert_eq!(read_file(&file), (6, file.len() as u64, "end"));
+        let far = [b"#G:99999999,0\r\n", INCR.repeat(5000).as_slice()].concat();
+        assert_eq!(read_file(&far), (0, 0, "format"));
     }
 
     #[test]

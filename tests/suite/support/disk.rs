@@ -5,6 +5,7 @@ use redstart::clock::Rng;
 use redstart::persist::disk::{Disk, LogFile, RealDisk};
 use std::collections::HashMap;
 use std::io::{self, Error};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +21,8 @@ struct Inner {
     off: bool,
     /// Bytes of each open file that are safe.
     synced: HashMap<PathBuf, u64>,
+    /// What other bytes took the place of, which are not yet safe: where it was, and what.
+    replaced: HashMap<PathBuf, Vec<(u64, Vec<u8>)>>,
     /// New names of files that are open under the old ones.
     moved: HashMap<PathBuf, PathBuf>,
     /// Changes of names that are not yet safe, with what they replaced.
@@ -32,11 +35,26 @@ enum Name {
     Moved(PathBuf, PathBuf, Option<Vec<u8>>),
 }
 
+impl Inner {
+    /// Some of the sectors that were written at `at` are not on the disk.
+    fn lose_sectors(&mut self, file: &std::fs::File, at: u64, old: &[u8]) {
+        const SECTOR: u64 = 512;
+        let (mut at, mut old) = (at, old);
+        while !old.is_empty() {
+            let in_sector = ((SECTOR - at % SECTOR) as usize).min(old.len());
+            if self.rng.below(2) == 0 {
+                file.write_all_at(&old[..in_sector], at).unwrap();
+            }
+            (at, old) = (at + in_sector as u64, &old[in_sector..]);
+        }
+    }
+}
+
 impl FaultyDisk {
     /// A disk that works.
     pub fn new(seed: u64) -> Self {
-        let (synced, moved) = Default::default();
-        let inner = Inner { rng: Rng::seeded(seed), failures: 0, off: false, synced, moved, names: Vec::new() };
+        let (synced, replaced, moved) = Default::default();
+        let inner = Inner { rng: Rng::seeded(seed), failures: 0, off: false, synced, replaced, moved, names: Vec::new() };
         FaultyDisk(Arc::new(Mutex::new(inner)))
     }
 
@@ -58,12 +76,23 @@ impl FaultyDisk {
                 Name::Created(path) => drop(std::fs::remove_file(path)),
                 Name::Moved(from, to, before) => {
                     let _ = std::fs::rename(&to, &from);
+                    if let Some(replaced) = inner.replaced.remove(&to) {
+                        inner.replaced.insert(from.clone(), replaced);
+                    }
                     if let Some(len) = inner.synced.remove(&to) {
                         inner.synced.insert(from, len);
                     }
                     if let Some(bytes) = before {
                         std::fs::write(&to, bytes).unwrap();
                     }
+                }
+            }
+        }
+        let replaced: Vec<_> = inner.replaced.drain().collect();
+        for (path, replaced) in replaced {
+            if let Ok(file) = std::fs::File::options().write(true).open(&path) {
+                for (at, old) in replaced.into_iter().rev() {
+                    inner.lose_sectors(&file, at, &old);
                 }
             }
         }
@@ -106,8 +135,27 @@ struct FaultyFile {
     file: Box<dyn LogFile>,
 }
 
+impl FaultyFile {
+    fn name(&self, inner: &Inner) -> PathBuf {
+        inner.moved.get(&self.path).unwrap_or(&self.path).clone()
+    }
+
+    /// Remembers what bytes at `at` will take the place of.
+    fn overwrite(&self, at: u64, len: usize) -> io::Result<()> {
+        let size = self.file.size()?;
+        let mut inner = self.disk.0.lock().unwrap();
+        let name = self.name(&inner);
+        let mut old = vec![0; len.min(size.saturating_sub(at) as usize)];
+        if !old.is_empty() {
+            std::fs::File::open(&name)?.read_exact_at(&mut old, at)?;
+            inner.replaced.entry(name).or_default().push((at, old));
+        }
+        Ok(())
+    }
+}
+
 impl LogFile for FaultyFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize> {
         let part = {
             let mut inner = self.disk.0.lock().unwrap();
             if inner.off {
@@ -120,7 +168,8 @@ impl LogFile for FaultyFile {
             }
         };
         self.disk.check()?;
-        self.file.write(&bytes[..part])
+        self.overwrite(at, part)?;
+        self.file.write_at(&bytes[..part], at)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -131,14 +180,27 @@ impl LogFile for FaultyFile {
         if inner.off {
             return Err(Error::from_raw_os_error(libc::EIO));
         }
-        let path = inner.moved.get(&self.path).unwrap_or(&self.path).clone();
-        inner.synced.insert(path, len);
+        let name = self.name(&inner);
+        inner.replaced.remove(&name);
+        inner.synced.insert(name, len);
         Ok(())
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.disk.check()?;
-        self.file.truncate(len)
+        self.file.truncate(len)?;
+        let mut inner = self.disk.0.lock().unwrap();
+        let name = self.name(&inner);
+        if let Some(synced) = inner.synced.get_mut(&name) {
+            *synced = len.min(*synced);
+        }
+        if let Some(replaced) = inner.replaced.get_mut(&name) {
+            replaced.retain_mut(|(at, old)| {
+                old.truncate(len.saturating_sub(*at) as usize);
+                !old.is_empty()
+            });
+        }
+        Ok(())
     }
 
     fn size(&self) -> io::Result<u64> {
@@ -164,6 +226,9 @@ impl Disk for FaultyDisk {
         let before = std::fs::read(to).ok();
         RealDisk.rename(from, to)?;
         let mut inner = self.0.lock().unwrap();
+        if let Some(replaced) = inner.replaced.remove(from) {
+            inner.replaced.insert(to.to_owned(), replaced);
+        }
         if let Some(len) = inner.synced.remove(from) {
             inner.synced.insert(to.to_owned(), len);
             inner.moved.insert(from.to_owned(), to.to_owned());
@@ -177,6 +242,7 @@ impl Disk for FaultyDisk {
         // Data that are gone without need are no loss; and what is listed nowhere is not missed.
         let mut inner = self.0.lock().unwrap();
         inner.synced.remove(path);
+        inner.replaced.remove(path);
         inner.names.retain(|name| !matches!(name, Name::Created(created) if created == path));
         RealDisk.remove(path)
     }

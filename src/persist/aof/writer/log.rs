@@ -3,12 +3,18 @@
 //! Nothing that was appended is dropped. What a write that failed left behind is cut off before more is written. After a sync
 //! that failed the system may have thrown the pages away, so what it was to commit is written again; for that it is kept
 //! until it is synced. Whoever meets a failure tells of it and calls again.
+//!
+//! What somebody waits for goes into a reserve in the file (see `group`), so that its sync is quicker.
 
+use crate::persist::aof::group;
 use crate::persist::disk::LogFile;
 use std::io;
 
 /// What was kept for a sync in a buffer larger than this is given back.
 const KEPT_MAX: usize = 4 << 20;
+/// Bytes of a file's first reserve; each next one is twice as large, up to a bound: the larger, the fewer syncs make the file grow.
+const RESERVE_MIN: u64 = 16 << 10;
+const RESERVE_MAX: u64 = 1 << 20;
 
 /// The file, if anything is logged, and what is known of it.
 #[derive(Default)]
@@ -18,6 +24,13 @@ pub(super) struct Log {
     len: u64,
     /// There may be something behind them.
     torn: bool,
+    /// Behind them is a reserve up to this offset, if it is greater; and bytes of the next one.
+    reserved_to: u64,
+    reserve: u64,
+    /// For the bytes of a group.
+    group: Vec<u8>,
+    /// The last group was not synced.
+    group_unsynced: bool,
     synced_len: u64,
     /// Position in the stream of what was appended.
     written: u64,
@@ -47,16 +60,70 @@ impl Log {
     /// them they are `kept` until then.
     pub(super) fn append(&mut self, bytes: &[u8], end: u64, kept: bool) -> Result<(), Failure> {
         self.repair().map_err(not_written)?;
-        let at = self.len;
-        self.write_all(bytes).map_err(not_written)?;
-        if kept {
-            if self.uncommitted.is_empty() {
-                self.uncommitted_at = at;
-            }
-            self.uncommitted.extend_from_slice(bytes);
+        if self.group_unsynced {
+            // A reader takes only the last one for one that may be in part on the disk.
+            self.sync()?;
+        }
+        match kept {
+            true => self.append_kept(bytes).map_err(not_written)?,
+            false => self.write_at_end(bytes).map_err(not_written)?,
         }
         self.written = end;
         self.dirty = true;
+        Ok(())
+    }
+
+    fn append_kept(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let at = self.len;
+        let mut group = std::mem::take(&mut self.group);
+        group.clear();
+        let written = if bytes.len() <= group::LEN_MAX && self.file.is_some() {
+            group::write_header(&mut group, at, bytes);
+            group.extend_from_slice(bytes);
+            let len = group.len();
+            let written = self.write_group(&mut group);
+            group.truncate(len);
+            self.group_unsynced = written.is_ok();
+            written
+        } else {
+            group.extend_from_slice(bytes);
+            self.write_at_end(bytes)
+        };
+        if written.is_ok() {
+            if self.uncommitted.is_empty() {
+                self.uncommitted_at = at;
+            }
+            self.uncommitted.extend_from_slice(&group);
+        }
+        group.shrink_to(2 * group::LEN_MAX);
+        self.group = group;
+        written
+    }
+
+    /// Writes a group in the place of the reserve; the next reserve with it when that one ends.
+    fn write_group(&mut self, group: &mut Vec<u8>) -> io::Result<()> {
+        let (len, end) = (group.len(), self.len + group.len() as u64);
+        if end > self.reserved_to {
+            self.reserve = (2 * self.reserve).clamp(RESERVE_MIN, RESERVE_MAX);
+            group::write_reserve(group, end, self.reserve);
+            if self.write_all(group).is_ok() {
+                (self.len, self.reserved_to) = (end, self.len);
+                return Ok(());
+            }
+            // There may be no room for more than the group.
+            self.reserve = 0;
+            self.write_at_end(&group[..len])
+        } else {
+            self.write_all(&group[..len])
+        }
+    }
+
+    /// Cuts the reserve off: nothing more is to take its place.
+    pub(super) fn cut_reserve(&mut self) -> io::Result<()> {
+        if self.reserved_to > self.len {
+            self.cut()?;
+            self.dirty = true;
+        }
         Ok(())
     }
 
@@ -70,7 +137,7 @@ impl Log {
             self.lose_uncommitted();
             return Err(Failure { what: "Fail to fsync the AOF file", error });
         }
-        self.dirty = false;
+        (self.dirty, self.group_unsynced) = (false, false);
         self.synced_len = self.len;
         self.forget_uncommitted();
         Ok(())
@@ -98,7 +165,7 @@ impl Log {
         }
         if self.lost {
             let uncommitted = std::mem::take(&mut self.uncommitted);
-            let written = self.write_all(&uncommitted);
+            let written = self.write_at_end(&uncommitted);
             self.uncommitted = uncommitted;
             written?;
             self.lost = false;
@@ -109,14 +176,24 @@ impl Log {
     fn cut(&mut self) -> io::Result<()> {
         let cut = self.file.as_mut().map_or(Ok(()), |file| file.truncate(self.len));
         self.torn = cut.is_err();
+        if cut.is_ok() {
+            self.reserved_to = self.len;
+        }
         cut
     }
 
+    /// Writes where the file ends.
+    fn write_at_end(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.cut_reserve()?;
+        self.write_all(bytes)
+    }
+
+    /// Writes behind what is whole.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut at = 0;
         while at < bytes.len() {
-            match file.write(&bytes[at..]) {
+            match file.write_at(&bytes[at..], self.len + at as u64) {
                 Ok(n) => at += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -132,6 +209,8 @@ impl Log {
 
     /// Lets go of the file.
     pub(super) fn close(&mut self) {
+        // A reader skips it.
+        let _ = self.cut_reserve();
         self.file = None;
         self.dirty = false;
     }

@@ -1,6 +1,7 @@
 //! Who writes when: on a file whose syncs last as long as the test wants, and whose writes are slow or fail.
 
 use super::*;
+use crate::persist::aof::group;
 use crate::persist::disk::RealDisk;
 use std::path::Path;
 
@@ -25,6 +26,16 @@ struct Inner {
     told: u32,
     /// The file that is created next.
     next: Option<Fake>,
+}
+
+impl Inner {
+    fn put(&mut self, bytes: &[u8], at: u64) {
+        let (at, end) = (at as usize, at as usize + bytes.len());
+        assert!(at <= self.bytes.len(), "a hole");
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        self.bytes[at..end].copy_from_slice(bytes);
+        self.synced = self.synced.min(at);
+    }
 }
 
 impl Fake {
@@ -54,8 +65,15 @@ impl Fake {
         self.0.1.notify_all();
     }
 
+    /// What is in the file, without the remarks of groups and the reserve.
     fn text(&self) -> String {
-        String::from_utf8(self.inner().bytes.clone()).unwrap()
+        let text = String::from_utf8(self.inner().bytes.clone()).unwrap();
+        let (mut text, mut data) = (text.trim_end_matches(['#', '\n']), String::new());
+        while let Some((before, rest)) = text.split_once("#G:") {
+            data.push_str(before);
+            text = rest.split_once('\n').unwrap().1;
+        }
+        data + text
     }
 
     fn writer(&self, policy: AppendFsync) -> Writer {
@@ -66,7 +84,7 @@ impl Fake {
 }
 
 impl LogFile for Fake {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize> {
         let mut inner = self.inner();
         if inner.slow_writes > 0 {
             inner.slow_writes -= 1;
@@ -74,10 +92,10 @@ impl LogFile for Fake {
         }
         if inner.failing_writes > 0 {
             inner.failing_writes -= 1;
-            inner.bytes.push(bytes[0]);
+            inner.put(&bytes[..1], at);
             return Err(io::ErrorKind::StorageFull.into());
         }
-        inner.bytes.extend_from_slice(bytes);
+        inner.put(bytes, at);
         Ok(bytes.len())
     }
 
@@ -105,6 +123,7 @@ impl LogFile for Fake {
             return Err(io::ErrorKind::Other.into());
         }
         inner.bytes.truncate(len as usize);
+        inner.synced = inner.synced.min(len as usize);
         Ok(())
     }
 
@@ -323,7 +342,9 @@ fn what_a_failed_sync_was_to_commit_is_written_again() {
         while shared.settled() < 18 {
             std::thread::yield_now();
         }
-        assert_eq!((file.text().as_str(), file.inner().synced), ("first second third", 18));
+        assert_eq!(file.text(), "first second third");
+        let inner = file.inner();
+        assert_eq!(inner.synced, inner.bytes.len());
     }
 }
 
@@ -347,4 +368,49 @@ fn what_a_failed_sync_was_to_save_may_be_lost() {
         std::thread::yield_now();
     }
     assert!(matches!(reports[..], [Report::Failed(_), Report::Recovered { doubtful: true }]), "{reports:?}");
+}
+
+/// A sync of a file that grows takes longer than one of a file that does not.
+#[test]
+fn what_is_waited_for_takes_the_place_of_a_reserve() {
+    let file = Fake::default();
+    let writer = file.writer(AppendFsync::Always);
+    let shared = writer.shared();
+    let (mut grown, mut size) = (0, 0);
+    let mut end = 0;
+    for _ in 0..1000 {
+        end += 100;
+        shared.append([b"", &[b'x'; 100]], end);
+        grown += usize::from(file.inner().bytes.len() > size);
+        size = file.inner().bytes.len();
+    }
+    assert!((3..6).contains(&grown), "{grown}: each reserve is twice as long as the one before");
+    assert_eq!(file.text(), "x".repeat(100_000));
+    assert!(shared.file_len() < size as u64 && shared.file_len() < 150_000, "what is told is what is in it");
+    // Too long for a reader to check.
+    let long = "y".repeat(group::LEN_MAX + 1);
+    shared.append([b"", long.as_bytes()], end + long.len() as u64);
+    assert!(file.inner().bytes.ends_with(b"yyy"));
+    shared.append([b"", b"z"], end + long.len() as u64 + 1);
+    assert!(file.inner().bytes.ends_with(b"#\n"));
+    shared.set_policy(AppendFsync::Everysec, false);
+    shared.append([b"", b"a"], end + long.len() as u64 + 2);
+    assert!(file.inner().bytes.ends_with(b"za"));
+    shared.set_policy(AppendFsync::Always, false);
+    shared.append([b"", b"b"], end + long.len() as u64 + 3);
+    assert!(file.inner().bytes.ends_with(b"#\n"));
+    drop(writer);
+    assert!(file.inner().bytes.ends_with(b"b"), "whoever ends leaves no reserve");
+}
+
+#[test]
+fn where_there_is_no_room_for_a_reserve_there_is_none() {
+    let file = Fake::default();
+    let writer = file.writer(AppendFsync::Always);
+    file.inner().failing_writes = 1;
+    writer.shared().append([b"", b"a"], 1);
+    assert_eq!((writer.shared().settled(), file.inner().bytes.last()), (1, Some(&b'a')));
+    writer.shared().append([b"", b"b"], 2);
+    assert!(file.inner().bytes.ends_with(b"#\n"));
+    assert_eq!(file.text(), "ab");
 }

@@ -65,7 +65,7 @@ impl Worker {
             self.sync_if_due(policy, unsynced);
             if stop && lock(&self.shared.state).queue.is_empty() {
                 self.sync_until_done();
-                return;
+                return self.log.close();
             }
         }
     }
@@ -307,6 +307,7 @@ impl Worker {
 
     fn rotate(&mut self, path: &Path, manifest: Option<&ManifestText>) -> io::Result<()> {
         // A file that is not the last must be whole, whenever the power goes.
+        self.log.cut_reserve()?;
         self.sync().map_err(|failure| failure.error)?;
         let file = self.disk.create(path)?;
         if let Some(manifest) = manifest
