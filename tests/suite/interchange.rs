@@ -296,7 +296,7 @@ fn an_append_only_file_with_a_reserve() {
     let mut server = Process::ours(&options);
     let mut c = server.client();
     for i in 0..300 {
-        assert_eq!(show(&c.run(&format!("SET key:{i} {}", "v".repeat(i)))), "+OK");
+        assert_eq!(show(&c.run(&format!("SET key:{i} {}", "v".repeat(i + 1)))), "+OK");
     }
     c.run("MULTI");
     c.run("INCR n");
