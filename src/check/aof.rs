@@ -252,7 +252,7 @@ fn is_manifest(path: &Path) -> Checked<bool> {
             return Ok(line.starts_with(b"file"));
         }
         // A remark of the other kind of file.
-        if line.starts_with(b"#TS:") || line.starts_with(b"#G:") {
+        if line.starts_with(b"#TS:") || line.starts_with(group::MARK) {
             return Ok(false);
         }
     }

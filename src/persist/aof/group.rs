@@ -18,9 +18,14 @@ use std::os::unix::fs::FileExt;
 /// Bytes of the largest group: a reader has all of it in memory to check it. What is larger is appended as ever.
 pub const LEN_MAX: usize = 64 << 10;
 /// What a group begins with.
-const MARK: &[u8] = b"#G:";
+pub const MARK: &[u8] = b"#G:";
 /// A line of the reserve with its end, which is where the offset in the file is a multiple.
 const LINE: u64 = 64;
+const LINE_BYTES: [u8; LINE as usize] = {
+    let mut line = [b'#'; LINE as usize];
+    line[LINE as usize - 1] = b'\n';
+    line
+};
 /// The unit in which disks write.
 const SECTOR: u64 = 512;
 
@@ -39,20 +44,11 @@ pub fn write_header(out: &mut Vec<u8>, at: u64, bytes: &[u8]) {
 
 /// Appends a reserve of `len` bytes or a little more to what ends at offset `at` of the file.
 pub fn write_reserve(out: &mut Vec<u8>, at: u64, len: u64) {
-    const LINE_BYTES: [u8; LINE as usize] = {
-        let mut line = [b'#'; LINE as usize];
-        line[LINE as usize - 1] = b'\n';
-        line
-    };
+    let end = out.len() + (reserve_end(at + len) - at) as usize;
     out.extend_from_slice(&LINE_BYTES[(at % LINE) as usize..]);
-    let lines = (reserve_end(at + len) - at.next_multiple_of(LINE)) / LINE;
-    for _ in usize::from(at.is_multiple_of(LINE))..lines as usize {
+    while out.len() < end {
         out.extend_from_slice(&LINE_BYTES);
     }
-}
-
-fn reserve_byte(offset: u64) -> u8 {
-    if offset % LINE == LINE - 1 { b'\n' } else { b'#' }
 }
 
 /// Where a reserve ends that reaches up to `at`: not where a sector does, so that what Redis appended behind it is told from the
@@ -117,7 +113,7 @@ pub fn data_len(file: &File, len: u64) -> io::Result<u64> {
         let start = (end - 1) / CHUNK * CHUNK;
         let chunk = &mut buffer[..(end - start) as usize];
         file.read_exact_at(chunk, start)?;
-        let is_reserve = |(at, byte): (usize, &u8)| *byte == reserve_byte(start + at as u64);
+        let is_reserve = |(at, byte): (usize, &u8)| *byte == LINE_BYTES[((start + at as u64) % LINE) as usize];
         if let Some(last) = chunk.iter().enumerate().rposition(|found| !is_reserve(found)) {
             let data = start + last as u64 + 1;
             // The end of a line of data, where one of the reserve's would be as well.

@@ -1,8 +1,9 @@
 //! The append-only file: a consumer of the write stream that keeps every write on the disk.
 //!
 //! It is made of several files that a manifest lists (see `manifest`): a BASE with the data set as of the last rewrite, and
-//! INCR files with the stream since. `writer` brings bytes into the file that grows and syncs it; `replay` and `commands` read and
-//! write files of commands. This module decides: when it is on, when files change, what is told about it.
+//! INCR files with the stream since. `writer` brings bytes into the file that grows and syncs it, in groups (`group`) where
+//! replies wait for that; `replay` and `commands` read and write files of commands. This module decides: when it is on, when
+//! files change, what is told about it.
 //!
 //! A rewrite begins a new INCR file at a cut of the stream, has the data set as of the cut written beside it, and, when both
 //! are safe, names the two in the manifest in place of all that came before. Whenever the power goes, the manifest

@@ -165,7 +165,7 @@ impl Log {
         }
         if self.lost {
             let uncommitted = std::mem::take(&mut self.uncommitted);
-            let written = self.write_at_end(&uncommitted);
+            let written = self.write_all(&uncommitted);
             self.uncommitted = uncommitted;
             written?;
             self.lost = false;
