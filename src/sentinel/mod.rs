@@ -28,7 +28,7 @@ mod watch;
 
 pub use election::Quorum;
 pub use failover::Refused;
-pub use file::{BadLine, check};
+pub use file::{BadLine, check, yes_or_no};
 pub use instance::{Address, Flags, Instance, InstanceId, Kind, Role, Stage, Watched};
 pub use link::{ConnectionId, Link};
 pub use members::NotAdded;
@@ -36,7 +36,7 @@ pub use members::NotAdded;
 use crate::clock::Rng;
 use crate::config::Config;
 use link::LinkId;
-use script::{JobId, Scripts};
+use script::{Ended, JobId, Scripts};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -393,6 +393,22 @@ impl Sentinel {
 
     fn log(&mut self, level: Level, text: String) {
         self.effects.event(level, "", text);
+    }
+
+    /// A client has changed a setting of a primary.
+    pub fn tell_of_setting(&mut self, primary: InstanceId, words: &[&[u8]]) {
+        let more: String = words.iter().map(|word| format!(" {}", String::from_utf8_lossy(word))).collect();
+        self.tell(Level::Warning, "+set", primary, &more);
+    }
+
+    /// A script runs as this process.
+    pub fn script_started(&mut self, job: JobId, pid: u32) {
+        self.scripts.started(job, pid, &mut self.effects);
+    }
+
+    /// A script has ended.
+    pub fn script_ended(&mut self, job: JobId, how: Ended) {
+        self.scripts.ended(job, how, self.now, self.periods.script_retry, &mut self.effects);
     }
 
     fn tell_of_monitoring(&mut self, primary: InstanceId) {
