@@ -36,7 +36,7 @@ pub fn start(config: &Config) -> io::Result<LogControl> {
     let target = if config.logfile.is_empty() {
         Target(None)
     } else {
-        Target(Some(Arc::new(Mutex::new(File::options().create(true).append(true).open(&config.logfile)?))))
+        Target(Some(Arc::new(Mutex::new(File::options().create(true).append(true).open(config.path(&config.logfile))?))))
     };
     let (filter, handle) = reload::Layer::new(filter_of(config.loglevel));
     let role = if config.sentinel_mode { 'X' } else { 'M' };

@@ -92,7 +92,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         redstart::raw::huge::allow();
     }
     redstart::raw::alloc::giver::start();
-    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
+    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(config.path(&config.logfile)).ok()).flatten();
     sys::crash::install(log_file.as_deref());
     sys::crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
     info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
