@@ -42,10 +42,14 @@ fn main() -> ExitCode {
         }
     };
     match options.load(std::io::stdin()) {
-        Ok(config) if config.sentinel_mode => match redstart::sentinel::check(&config) {
-            Ok(()) => serve(config, started),
-            Err(error) => refuse(&error.to_string()),
-        },
+        Ok(config) if config.sentinel_mode => {
+            // Paths of scripts may start from there. If it cannot be entered, `serve` says so.
+            let _ = std::env::set_current_dir(&config.dir);
+            match redstart::sentinel::check(&config) {
+                Ok(()) => serve(config, started),
+                Err(error) => refuse(&error.to_string()),
+            }
+        }
         Ok(config) => serve(config, started),
         Err(error) => refuse(&error.to_string()),
     }
