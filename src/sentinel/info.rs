@@ -139,18 +139,13 @@ impl Sentinel {
     fn replica_became_primary(&mut self, id: InstanceId) {
         let (instance, primary) = (self.at(id), self.at(id).primary);
         let is_promoted = instance.flags.has(Flags::PROMOTED);
-        let awaited = self.at(primary).flags.has(Flags::FAILOVER)
-            && self.watched(primary).failover.stage == Stage::WaitPromotion;
+        let awaited = self.at(primary).flags.has(Flags::FAILOVER) && self.watched(primary).failover.stage == Stage::WaitPromotion;
         if is_promoted && awaited {
             return self.promoted(id);
         }
         // Somebody else may have a reason that we shall hear of.
         let patience = self.periods.publish * 4;
-        if !is_promoted
-            && self.is_sane(primary)
-            && self.was_up_for(id, patience)
-            && self.now - instance.role_since > patience
-        {
+        if !is_promoted && self.is_sane(primary) && self.was_up_for(id, patience) && self.now - instance.role_since > patience {
             let address = self.at(primary).address.clone();
             if self.send_replica_of(id, Some(&address)) {
                 self.tell(Level::Notice, "+convert-to-slave", id, "");
@@ -162,8 +157,8 @@ impl Sentinel {
     fn fix_replica(&mut self, id: InstanceId) {
         let (replica, primary) = (&self.at(id).replica, self.at(id).primary);
         let address = self.at(primary).address.clone();
-        let follows = replica.port == i64::from(address.port)
-            && replica.host.as_ref().is_some_and(|host| self.has_host(&address, host));
+        let follows =
+            replica.port == i64::from(address.port) && replica.host.as_ref().is_some_and(|host| self.has_host(&address, host));
         let patience = self.watched(primary).failover_timeout;
         if !follows
             && self.is_sane(primary)

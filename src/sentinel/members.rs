@@ -280,14 +280,7 @@ impl Sentinel {
         let instance = self.at(primary);
         let promoted = self.watched(primary).failover.promoted.and_then(|id| self.get(id)).unwrap_or(instance);
         let (old, new) = (&instance.address, promoted.address.clone());
-        let text = format!(
-            "{} {} {} {} {}",
-            instance.name,
-            self.announced(old),
-            old.port,
-            self.announced(&new),
-            new.port
-        );
+        let text = format!("{} {} {} {} {}", instance.name, self.announced(old), old.port, self.announced(&new), new.port);
         self.tell_as(Level::Warning, "+switch-master", primary, text);
         // If nobody knows the name's address just now the next tick tries again.
         self.change_address(primary, &new.host, new.port.into());

@@ -26,6 +26,9 @@ pub mod reply;
 pub mod script;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use election::Quorum;
 pub use failover::Refused;
 pub use file::{BadLine, check, yes_or_no};
@@ -207,11 +210,21 @@ pub struct Event {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Begin a connection. What is sent meanwhile waits.
-    Connect { connection: ConnectionId, ip: String, port: u16 },
-    Send { connection: ConnectionId, request: Vec<u8> },
+    Connect {
+        connection: ConnectionId,
+        ip: String,
+        port: u16,
+    },
+    Send {
+        connection: ConnectionId,
+        request: Vec<u8>,
+    },
     Close(ConnectionId),
     /// Start a script.
-    Run { job: JobId, words: Vec<Vec<u8>> },
+    Run {
+        job: JobId,
+        words: Vec<Vec<u8>>,
+    },
     Kill(JobId),
 }
 
@@ -365,9 +378,8 @@ impl Sentinel {
 
     /// An instance as events name it: kind, name and address, and those of its primary.
     fn describe(&self, id: InstanceId) -> String {
-        let place = |instance: &Instance| {
-            format!("{} {} {}", instance.name, self.announced(&instance.address), instance.address.port)
-        };
+        let place =
+            |instance: &Instance| format!("{} {} {}", instance.name, self.announced(&instance.address), instance.address.port);
         let instance = self.at(id);
         match instance.kind {
             Kind::Primary => format!("master {}", place(instance)),

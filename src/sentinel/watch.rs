@@ -247,10 +247,7 @@ impl Sentinel {
                 sentinel.leader = None;
             }
             let instance = self.at(primary);
-            if !instance.flags.has(Flags::S_DOWN)
-                || self.link_of(id).disconnected
-                || (!at_once && silence < self.periods.ask)
-            {
+            if !instance.flags.has(Flags::S_DOWN) || self.link_of(id).disconnected || (!at_once && silence < self.periods.ask) {
                 continue;
             }
             let (host, port) = (self.announced(&instance.address).to_owned(), instance.address.port.to_string());

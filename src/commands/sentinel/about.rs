@@ -60,12 +60,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         run: Handler::Server(info_cache),
         ..BASE
     },
-    CommandSpec {
-        name: "SENTINEL|MASTER",
-        summary: "Describes a master.",
-        run: Handler::Server(master),
-        ..OF_PRIMARY
-    },
+    CommandSpec { name: "SENTINEL|MASTER", summary: "Describes a master.", run: Handler::Server(master), ..OF_PRIMARY },
     CommandSpec {
         name: "SENTINEL|MASTERS",
         arity: Arity::exactly(2),
@@ -98,12 +93,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         run: Handler::Server(sentinels),
         ..OF_PRIMARY
     },
-    CommandSpec {
-        name: "SENTINEL|SLAVES",
-        since: "2.8.0",
-        deprecated: Some(("5.0.0", "`SENTINEL REPLICAS`")),
-        ..REPLICAS
-    },
+    CommandSpec { name: "SENTINEL|SLAVES", since: "2.8.0", deprecated: Some(("5.0.0", "`SENTINEL REPLICAS`")), ..REPLICAS },
 ];
 const _: () = check(COMMANDS);
 

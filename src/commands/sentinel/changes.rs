@@ -141,4 +141,3 @@ fn simulate_failure(ctx: &mut ServerCtx<'_>) -> CommandResult {
     }
     Ok(Flow::Done)
 }
-

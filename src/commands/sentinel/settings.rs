@@ -48,8 +48,7 @@ const DENIED: CommandError = CommandError::new(
     "ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration",
 );
 const BAD_NOTIFICATION: CommandError = CommandError::new("ERR Notification script seems non existing or non executable");
-const BAD_RECONFIG: CommandError =
-    CommandError::new("ERR Client reconfiguration script seems non existing or non executable");
+const BAD_RECONFIG: CommandError = CommandError::new("ERR Client reconfiguration script seems non existing or non executable");
 const GET_OR_SET: CommandError = CommandError::new(
     "ERR Only SENTINEL CONFIG GET <param> [<param> <param> ...] / SET <param> <value> [<param> <value> ...] are supported.",
 );
@@ -77,9 +76,8 @@ fn set(ctx: &mut ServerCtx<'_>) -> CommandResult {
 /// Sets the option at the head of `words`; how many words it took.
 fn set_option(sentinel: &mut Sentinel, primary: InstanceId, words: &[&[u8]]) -> Result<usize, CommandError> {
     let option = words[0];
-    let invalid = |value: &[u8]| {
-        CommandError::bytes([b"ERR Invalid argument '", value, b"' for SENTINEL SET '", option, b"'"].concat())
-    };
+    let invalid =
+        |value: &[u8]| CommandError::bytes([b"ERR Invalid argument '", value, b"' for SENTINEL SET '", option, b"'"].concat());
     let at_least = |value: &[u8], min: i64| number::parse_i64(value).filter(|n| *n >= min).ok_or_else(|| invalid(value));
     let filled = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
     let denied = sentinel.settings.deny_scripts_reconfig;
