@@ -30,6 +30,7 @@
 //! | `check` | redis-check-rdb and redis-check-aof |
 //! | `migration` | sending keys to another server (MIGRATE) |
 //! | `cluster` | a node's view of its cluster: nodes, slots, health, nodes.conf |
+//! | `sentinel` | a sentinel's view of the servers that it watches, and what it does when one is gone |
 //! | `scripting` | Lua scripts and functions |
 //! | `command` | what a command IS: row, table, arguments, contexts, errors |
 //! | `commands` | what it DOES, a folder per family and a file per topic |
@@ -79,6 +80,7 @@ pub mod raw;
 pub mod replication;
 pub mod resp;
 pub mod scripting;
+pub mod sentinel;
 pub mod server;
 pub mod session;
 pub mod stats;

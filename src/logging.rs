@@ -36,10 +36,11 @@ pub fn start(config: &Config) -> io::Result<LogControl> {
     let target = if config.logfile.is_empty() {
         Target(None)
     } else {
-        Target(Some(Arc::new(Mutex::new(File::options().create(true).append(true).open(&config.logfile)?))))
+        Target(Some(Arc::new(Mutex::new(File::options().create(true).append(true).open(config.path(&config.logfile))?))))
     };
     let (filter, handle) = reload::Layer::new(filter_of(config.loglevel));
-    let layer = tracing_subscriber::fmt::layer().with_writer(target).event_format(Line);
+    let role = if config.sentinel_mode { 'X' } else { 'M' };
+    let layer = tracing_subscriber::fmt::layer().with_writer(target).event_format(Line { role });
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
     match tracing::subscriber::set_global_default(subscriber) {
         Ok(()) => Ok(LogControl(Some(handle))),
@@ -89,7 +90,10 @@ impl Write for Target {
 }
 
 /// One event as one line.
-struct Line;
+struct Line {
+    /// What the process is.
+    role: char,
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Line {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
@@ -100,7 +104,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
             _ => '#',
         };
         let stamp = crate::sys::time::local_stamp();
-        write!(writer, "{}:M {stamp} {mark} ", std::process::id())?;
+        write!(writer, "{}:{} {stamp} {mark} ", std::process::id(), self.role)?;
         let mut text = Text(&mut writer, Ok(()));
         event.record(&mut text);
         text.1?;

@@ -42,7 +42,14 @@ fn main() -> ExitCode {
         }
     };
     match options.load(std::io::stdin()) {
-        Ok(config) if config.sentinel_mode => refuse("Sentinel mode is not part of this version; see README.md."),
+        Ok(config) if config.sentinel_mode => {
+            // Paths of scripts may start from there. If it cannot be entered, `serve` says so.
+            let _ = std::env::set_current_dir(&config.dir);
+            match redstart::sentinel::check(&config) {
+                Ok(()) => serve(config, started),
+                Err(error) => refuse(&error.to_string()),
+            }
+        }
         Ok(config) => serve(config, started),
         Err(error) => refuse(&error.to_string()),
     }
@@ -89,7 +96,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         redstart::raw::huge::allow();
     }
     redstart::raw::alloc::giver::start();
-    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(&config.logfile).ok()).flatten();
+    let log_file = (!config.logfile.is_empty()).then(|| std::path::absolute(config.path(&config.logfile)).ok()).flatten();
     sys::crash::install(log_file.as_deref());
     sys::crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
     info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
@@ -153,9 +160,10 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     let port = address.map_or(0, |address| address.port());
     let executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     let pidfile = config.pidfile.clone();
+    let name = if config.sentinel_mode { "Sentinel" } else { "Redis" };
     let mut world = server::world(config, Clock::Real, port, executable);
     world.log = Some(log);
-    let mode = if world.config.cluster_enabled { "cluster" } else { "standalone" };
+    let mode = world.mode();
     if world.config.always_show_logo {
         // Test suites recognise the process by this line.
         info!("Redstart {} ~ {mode} ~ Port: {port} ~ PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
@@ -165,7 +173,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
         warn!("{errors}");
         return ExitCode::FAILURE;
     }
-    if let Err(reason) = world.join_cluster() {
+    if let Err(reason) = world.become_sentinel().and_then(|()| world.join_cluster()) {
         warn!("{reason}");
         return ExitCode::FAILURE;
     }
@@ -205,7 +213,7 @@ fn serve(config: Config, started: Instant) -> ExitCode {
     if outcome.shutdown.insist {
         return ExitCode::FAILURE;
     }
-    warn!("Redis is now ready to exit, bye bye...");
+    warn!("{name} is now ready to exit, bye bye...");
     ExitCode::SUCCESS
 }
 

@@ -192,7 +192,7 @@ impl Builder {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, errors)));
                 return;
             }
-            if let Err(reason) = world.join_cluster() {
+            if let Err(reason) = world.become_sentinel().and_then(|()| world.join_cluster()) {
                 let _ = ready.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
                 return;
             }
@@ -360,7 +360,11 @@ pub fn address_of(bound: &[Bound], kind: Kind) -> Option<SocketAddr> {
 
 /// A fresh world.
 pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String) -> World {
-    let commands = Arc::new(CommandTable::new(commands::all(), &config.rename_commands));
+    let renames = &config.rename_commands;
+    let commands = Arc::new(match config.sentinel_mode {
+        true => CommandTable::new(commands::sentinel::all(), renames),
+        false => CommandTable::new(commands::all(), renames),
+    });
     let acl = Acl::new(Rules::new(&*commands, &config), &config.requirepass);
     if config.cluster_enabled {
         config.databases = 1;
@@ -391,6 +395,7 @@ pub fn world(mut config: Config, clock: Clock, tcp_port: u16, executable: String
         persistence,
         scripting,
         cluster: None,
+        sentinel: None,
         migration: Default::default(),
         scheduled_end: None,
         ending: None,
@@ -484,6 +489,7 @@ pub async fn serve(
             if let Err(error) = net::bus::open(&mailbox, bus) {
                 tracing::warn!("The cluster bus cannot be served: {error}");
             }
+            net::sentinel::open(&mailbox);
             local::spawn(cron::run(mailbox.clone()));
             loaded(Ok(()));
             ended.await.ok()

@@ -5,6 +5,7 @@ mod cluster;
 pub mod commandlog;
 mod failover;
 mod replication;
+mod sentinel;
 mod shutdown;
 mod users;
 
@@ -62,6 +63,8 @@ pub struct World {
     pub scripting: Scripting,
     /// There is one on a node of a cluster.
     pub cluster: Option<Box<Cluster>>,
+    /// There is one on a sentinel.
+    pub sentinel: Option<Box<sentinel::Watch>>,
     /// Keys on their way to other servers.
     pub migration: Migration,
     /// A signal asked for the end, and nothing has been done about it yet.
@@ -105,6 +108,15 @@ impl World {
     #[inline]
     pub fn is_special(&self) -> bool {
         self.pause.is_some() | !self.monitors.is_empty() | self.is_restricted | self.scripting.busy.is_some()
+    }
+
+    /// What kind of server this is, as INFO, HELLO and the log name it.
+    pub fn mode(&self) -> &'static str {
+        match (self.config.sentinel_mode, self.cluster.is_some() || self.config.cluster_enabled) {
+            (true, _) => "sentinel",
+            (_, true) => "cluster",
+            _ => "standalone",
+        }
     }
 
     /// The pause of clients, unless it is over.

@@ -17,6 +17,7 @@ mod replicaof;
 mod replication;
 pub mod scan_options;
 pub mod scripting;
+pub mod sentinel;
 pub mod server;
 pub mod session;
 pub mod set;

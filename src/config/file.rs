@@ -170,7 +170,7 @@ impl Loader {
             (b"sentinel", []) => {}
             (b"sentinel", _) if self.config.sentinel_mode => {
                 let (args, text) = (args.to_vec(), line.to_vec());
-                self.config.sentinel.push(SentinelLine { args, line: number, text });
+                self.config.sentinel.push(SentinelLine { args, line: number, text, optional: false });
             }
             (b"sentinel", _) => {
                 return Err("sentinel directive while not in sentinel mode".into());

@@ -557,6 +557,17 @@ pub struct SentinelLine {
     pub line: usize,
     /// The line as it stands in the file.
     pub text: Vec<u8>,
+    /// It says what would hold without it, too: it takes the place of an old line, and is not added.
+    pub optional: bool,
+}
+
+impl SentinelLine {
+    /// A line to be written, of the words after `sentinel`.
+    pub fn new(words: &[&[u8]], optional: bool) -> Self {
+        let args: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+        let text = [&b"sentinel "[..], &rewrite::join(&args)].concat();
+        Self { args, line: 0, text, optional }
+    }
 }
 
 impl Config {

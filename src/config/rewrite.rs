@@ -74,7 +74,12 @@ pub fn rewrite(config: &Config, old: &[u8], force_all: bool) -> Vec<u8> {
     state.put(b"user", users.collect());
     for line in &config.sentinel {
         let option = sentinel_option(&line.args);
-        state.put(&option, vec![RewrittenLine { text: line.text.clone(), forced: true }]);
+        state.put(&option, vec![RewrittenLine { text: line.text.clone(), forced: !line.optional }]);
+    }
+    if !config.sentinel.is_empty() {
+        // What a sentinel does not tell of any more is gone.
+        let options: Vec<Vec<u8>> = state.places.keys().filter(|option| option.starts_with(b"sentinel ")).cloned().collect();
+        state.done.extend(options);
     }
     state.finish()
 }
@@ -172,15 +177,16 @@ fn understand(line: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     STRUCTURE.contains(&name.as_slice()).then_some((name, args))
 }
 
-/// Sentinel's lines are told apart by the word that follows.
+/// Sentinel's lines are told apart by the word that follows. One of them has a name of old.
 fn sentinel_option(args: &[Vec<u8>]) -> Vec<u8> {
-    let word = args.first().map_or(&[][..], Vec::as_slice);
-    [b"sentinel ", word.to_ascii_lowercase().as_slice()].concat()
+    let word = args.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+    let word: &[u8] = if word == b"known-slave" { b"known-replica" } else { &word };
+    [b"sentinel ", word].concat()
 }
 
 /// Words with quotes where they are needed. A selector of a user, in parentheses, is written
 /// bare even with spaces in it, as it was read.
-fn join(words: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn join(words: &[Vec<u8>]) -> Vec<u8> {
     let quoted = words.iter().map(|word| {
         let selector = word.starts_with(b"(");
         let bare = |&c: &u8| match c {
@@ -320,11 +326,22 @@ mod tests {
             args: split_words(text.as_bytes()).unwrap().split_off(1),
             line: 0,
             text: text.into(),
+            optional: text.ends_with("yes"),
         };
-        config.sentinel = vec![line("sentinel monitor m 10.0.0.2 6379 2"), line("sentinel myid 1")];
-        let text = rewritten(&config, "port 26379\nsentinel monitor m 10.0.0.1 6379 2\n");
-        assert!(text.starts_with("port 26379\nsentinel monitor m 10.0.0.2 6379 2\n"), "{text}");
+        config.sentinel = vec![
+            line("sentinel monitor m 10.0.0.2 6379 2"),
+            line("sentinel myid 1"),
+            line("sentinel deny-scripts-reconfig yes"),
+            line("sentinel known-replica m 10.0.0.3 6379"),
+        ];
+        let old = "port 26379\nsentinel monitor m 10.0.0.1 6379 2\nsentinel known-slave m h 1\nsentinel auth-pass m x\n";
+        let text = rewritten(&config, old);
+        let head = "port 26379\nsentinel monitor m 10.0.0.2 6379 2\nsentinel known-replica m 10.0.0.3 6379\n";
+        assert!(text.starts_with(head), "{text}");
         assert!(text.contains("sentinel myid 1\n") && !text.contains("save"), "{text}");
+        assert!(!text.contains("auth-pass") && !text.contains("deny-scripts-reconfig"), "{text}");
+        let text = rewritten(&config, "sentinel deny-scripts-reconfig no\n");
+        assert!(text.starts_with("sentinel deny-scripts-reconfig yes\n"), "{text}");
     }
 
     #[test]

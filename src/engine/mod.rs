@@ -24,6 +24,7 @@ mod obey;
 mod prefetch;
 pub mod replication;
 pub mod ring;
+mod sentinel;
 pub mod snapshot;
 mod sync;
 mod upstream;

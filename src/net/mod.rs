@@ -6,4 +6,5 @@ pub mod io_thread;
 pub mod listener;
 pub mod local;
 pub mod runtime;
+pub mod sentinel;
 pub mod tls;

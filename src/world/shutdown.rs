@@ -166,6 +166,10 @@ impl World {
             self.persistence.aof.flush(&mut self.stream, true);
         }
         self.give_snapshots_up();
+        if self.sentinel.is_some() {
+            // It has no data.
+            return Ok(());
+        }
         if !wanted.save.unwrap_or(!self.config.save.is_empty()) {
             return Ok(());
         }

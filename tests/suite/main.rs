@@ -22,6 +22,7 @@ mod regression;
 mod replica;
 mod replication;
 mod scripts;
+mod sentinel;
 mod shutdown;
 mod snapshot;
 mod support;

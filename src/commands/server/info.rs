@@ -13,6 +13,7 @@ use crate::raw::alloc;
 use crate::replication::failover::Failover;
 use crate::replication::primary::Replica;
 use crate::replication::replica::{Stage, Upstream, seconds_since};
+use crate::sentinel::Flags;
 use crate::session::Topic;
 use crate::sys::process;
 use crate::types::DbIndex;
@@ -43,15 +44,18 @@ fn info(ctx: &mut ServerCtx<'_>) -> CommandResult {
             *wanted |= pick(section);
         }
     };
+    let is_sentinel = ctx.world.sentinel.is_some();
+    let exists = |section: &Section| if is_sentinel { section.tells_sentinel() } else { section.shown != Shown::OfSentinel };
+    let by_default = |section: &Section| exists(section) && (is_sentinel || section.shown == Shown::ByDefault);
     if ctx.args.len() == 1 {
-        choose(&|section| section.shown == Shown::ByDefault);
+        choose(&by_default);
     }
     for name in ctx.args.from(1) {
         let name = name.to_ascii_lowercase();
         match &*name {
-            b"default" => choose(&|section| section.shown == Shown::ByDefault),
-            b"all" | b"everything" => choose(&|section| section.shown != Shown::ByName),
-            _ => choose(&|section| section.title.to_ascii_lowercase().as_bytes() == name),
+            b"default" => choose(&by_default),
+            b"all" | b"everything" => choose(&|section| exists(section) && section.shown != Shown::ByName),
+            _ => choose(&|section| exists(section) && section.title.to_ascii_lowercase().as_bytes() == name),
         }
     }
     // Before anything is written, or the text would be counted too.
@@ -75,12 +79,21 @@ enum Shown {
     /// With `all` and `everything`.
     WithAll,
     ByName,
+    /// On a sentinel.
+    OfSentinel,
 }
 
 struct Section {
     title: &'static str,
     shown: Shown,
     write: fn(&World, &mut Fields<'_>),
+}
+
+impl Section {
+    /// True for what a sentinel tells, too: nothing about data.
+    fn tells_sentinel(&self) -> bool {
+        ["Server", "Clients", "Stats", "CPU", "Sentinel"].contains(&self.title)
+    }
 }
 
 const SECTIONS: &[Section] = &[
@@ -100,6 +113,7 @@ const SECTIONS: &[Section] = &[
     Section { title: "Keyspace", shown: Shown::ByDefault, write: keyspace },
     Section { title: "Keysizes", shown: Shown::ByDefault, write: keysizes },
     Section { title: "Debug", shown: Shown::ByName, write: debug },
+    Section { title: "Sentinel", shown: Shown::OfSentinel, write: sentinel },
 ];
 
 /// Writes lines.
@@ -158,7 +172,7 @@ fn server(world: &World, out: &mut Fields<'_>) {
     out.add("redis_git_sha1", "00000000");
     out.add("redis_git_dirty", 0);
     out.add("redis_build_id", "0");
-    out.add("redis_mode", if world.cluster.is_some() { "cluster" } else { "standalone" });
+    out.add("redis_mode", world.mode());
     out.add("server_name", "redstart");
     out.add("redstart_version", env!("CARGO_PKG_VERSION"));
     out.add("os", process::system_name());
@@ -628,6 +642,31 @@ fn keysizes(world: &World, out: &mut Fields<'_>) {
                 out.add(&format!("db{index}_distrib_{name}"), counts);
             }
         }
+    }
+}
+
+fn sentinel(world: &World, out: &mut Fields<'_>) {
+    let Some(sentinel) = world.sentinel.as_ref().map(|watch| &watch.state) else { return };
+    let now = world.keyspace.env.now();
+    out.add("sentinel_masters", sentinel.primaries().len());
+    out.add("sentinel_tilt", sentinel.tilt_since.is_some() as u8);
+    out.add("sentinel_tilt_since_seconds", sentinel.tilt_since.map_or(-1, |since| (now - since) / 1000));
+    out.add("sentinel_running_scripts", sentinel.scripts.running());
+    out.add("sentinel_scripts_queue_length", sentinel.scripts.jobs().len());
+    out.add("sentinel_simulate_failure_flags", sentinel.failures.bits());
+    for (at, primary) in sentinel.primaries().enumerate() {
+        let Some(watched) = &primary.watched else { continue };
+        let status = match primary.flags {
+            flags if flags.has(Flags::O_DOWN) => "odown",
+            flags if flags.has(Flags::S_DOWN) => "sdown",
+            _ => "ok",
+        };
+        let (host, port) = (sentinel.announced(&primary.address), primary.address.port);
+        let (replicas, sentinels) = (watched.replicas.len(), watched.sentinels.len() + 1);
+        out.add(
+            &format!("master{at}"),
+            format_args!("name={},status={status},address={host}:{port},slaves={replicas},sentinels={sentinels}", primary.name),
+        );
     }
 }
 

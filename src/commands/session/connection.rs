@@ -157,7 +157,9 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
     ctx.session.resp3 = resp3;
     let reply = &mut ctx.reply;
     reply.set_resp3(resp3);
-    reply.map(7);
+    // A sentinel has no role in replication.
+    let has_role = ctx.world.sentinel.is_none();
+    reply.map(6 + has_role as usize);
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
@@ -167,9 +169,11 @@ fn hello(ctx: &mut SessionCtx<'_>) -> CommandResult {
     reply.bulk(b"id");
     reply.integer(ctx.session.id.0 as i64);
     reply.bulk(b"mode");
-    reply.bulk(if ctx.world.cluster.is_some() { b"cluster" } else { b"standalone" });
-    reply.bulk(b"role");
-    reply.bulk(if ctx.world.replication.is_replica() { b"replica" } else { b"master" });
+    reply.bulk(ctx.world.mode().as_bytes());
+    if has_role {
+        reply.bulk(b"role");
+        reply.bulk(if ctx.world.replication.is_replica() { b"replica" } else { b"master" });
+    }
     reply.bulk(b"modules");
     reply.array(0);
     Ok(Flow::Done)
