@@ -50,7 +50,8 @@ impl Sentinel {
     }
 
     fn start_failover(&mut self, primary: InstanceId) {
-        self.epoch += 1;
+        // An epoch that others made up may be the last one there is.
+        self.epoch = self.epoch.saturating_add(1);
         let (epoch, now) = (self.epoch, self.now);
         let delay = self.rng.below(DESYNC_MAX_MS) as i64;
         self.at_mut(primary).flags.set(Flags::FAILOVER);

@@ -4,7 +4,7 @@
 use super::info::leading_number;
 use super::instance::PARALLEL_SYNCS;
 use super::script::is_executable;
-use super::{ID_LEN, InstanceId, Sentinel};
+use super::{ID_LEN, InstanceId, MILLIS_MAX, Sentinel};
 use crate::config::{Config, ConfigError, SentinelLine};
 
 /// Milliseconds of silence after which an instance is down, unless a line says otherwise.
@@ -136,7 +136,7 @@ impl Sentinel {
     /// A line about one primary.
     fn read_about(&mut self, primary: InstanceId, name: &[u8], words: &[&[u8]]) -> Result<(), String> {
         let positive = |word: &[u8]| match leading_number(word) {
-            n if n > 0 => Ok(n),
+            n if n > 0 => Ok(n.min(MILLIS_MAX)),
             _ => Err("negative or zero time parameter."),
         };
         let watched = self.watched_mut(primary);
@@ -165,7 +165,7 @@ impl Sentinel {
             (b"leader-epoch", &[epoch]) => self.at_mut(primary).leader_epoch = number(epoch),
             (b"master-reboot-down-after-period", &[millis]) => match leading_number(millis) {
                 millis if millis < 0 => return Err("negative time parameter.".into()),
-                millis => watched.reboot_down_after = millis,
+                millis => watched.reboot_down_after = millis.min(MILLIS_MAX),
             },
             (b"rename-command", &[old, new]) => {
                 if watched.renames.insert(old.to_ascii_lowercase(), new.to_vec()).is_some() {

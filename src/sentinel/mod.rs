@@ -49,6 +49,8 @@ pub const HELLO_CHANNEL: &[u8] = b"__sentinel__:hello";
 pub const ID_LEN: usize = 40;
 /// Requests without a reply beyond which nothing more is asked over a link.
 const PENDING_MAX: usize = 100;
+/// Milliseconds that anything may be set to take: for ever, and yet sums of several of them are numbers.
+pub const MILLIS_MAX: i64 = i64::MAX / 64;
 /// An attempt begins up to this many milliseconds late, so that sentinels do not all ask for votes at once.
 const DESYNC_MAX_MS: u64 = 1000;
 

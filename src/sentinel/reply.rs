@@ -17,8 +17,12 @@ pub enum Reply {
 /// Bytes that a reply may have. The longest is the INFO of a primary with thousands of replicas.
 pub const REPLY_BYTES_MAX: usize = 4 << 20;
 
-/// How deep arrays may stand in arrays.
-const DEPTH_MAX: usize = 8;
+/// Bytes of a line: of a status, an error or a length.
+const LINE_BYTES_MAX: usize = 64 << 10;
+/// How deep arrays may stand in arrays, and how many items each may have. What a sentinel asks for is answered with less; and as a
+/// reply is read anew whenever more of it has come, one of many parts would cost.
+const DEPTH_MAX: usize = 2;
+const ITEMS_MAX: usize = 64;
 
 /// What came is no reply, or too large a one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +48,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn reply(&mut self, depth: usize) -> Result<Option<Reply>, Malformed> {
-        let Some(line) = self.line() else { return Ok(None) };
+        let Some(line) = self.line()? else { return Ok(None) };
         let Some((kind, text)) = line.split_first() else { return Err(Malformed) };
         let number = || number::parse_i64(text).ok_or(Malformed);
         let length = || match number()? {
@@ -71,6 +75,7 @@ impl<'a> Reader<'a> {
             b'*' if depth == DEPTH_MAX => return Err(Malformed),
             b'*' => match length()? {
                 None => Reply::Null,
+                Some(length) if length > ITEMS_MAX => return Err(Malformed),
                 Some(length) => {
                     // Grows with what has really come: the number alone is only a claim.
                     let mut items = Vec::new();
@@ -88,11 +93,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The next line without its end.
-    fn line(&mut self) -> Option<&'a [u8]> {
-        let rest = self.bytes.get(self.at..)?;
-        let end = memchr::memmem::find(rest, b"\r\n")?;
-        self.at += end + 2;
-        Some(&rest[..end])
+    fn line(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        let rest = &self.bytes[self.at..];
+        let head = &rest[..rest.len().min(LINE_BYTES_MAX)];
+        match memchr::memmem::find(head, b"\r\n") {
+            Some(end) => {
+                self.at += end + 2;
+                Ok(Some(&rest[..end]))
+            }
+            None if rest.len() >= LINE_BYTES_MAX => Err(Malformed),
+            None => Ok(None),
+        }
     }
 }
 
@@ -123,11 +134,23 @@ mod tests {
     #[test]
     fn what_is_no_reply_is_refused() {
         let deep = b"*1\r\n".repeat(DEPTH_MAX + 1);
-        let bad: [&[u8]; 8] =
-            [b"\r\n", b"hello\r\n", b"$x\r\n", b"$-2\r\n", b"$99999999999\r\n", b"*99999999\r\n", b"$1\r\nabc", &deep];
+        let bad: [&[u8]; 9] = [
+            b"\r\n",
+            b"hello\r\n",
+            b"$x\r\n",
+            b"$-2\r\n",
+            b"$99999999999\r\n",
+            b"*99999999\r\n",
+            b"*65\r\n",
+            b"$1\r\nabc",
+            &deep,
+        ];
         for bytes in bad {
             assert_eq!(read(bytes), Err(Malformed), "{}", String::from_utf8_lossy(bytes));
         }
-        assert_eq!(read(&vec![b'+'; REPLY_BYTES_MAX + 1]), Err(Malformed));
+        assert_eq!(read(&vec![b'+'; LINE_BYTES_MAX - 1]), Ok(None));
+        assert_eq!(read(&vec![b'+'; LINE_BYTES_MAX]), Err(Malformed));
+        let endless = [b"$4194304\r\n", vec![b'a'; REPLY_BYTES_MAX].as_slice()].concat();
+        assert_eq!(read(&endless), Err(Malformed));
     }
 }

@@ -19,6 +19,10 @@ struct Bench {
     alive: Vec<u16>,
     /// What the promoted replica's role is.
     promoted: Option<u16>,
+    /// What servers say in INFO that is not so, or not any more.
+    claims: BTreeMap<u16, String>,
+    /// For whom other sentinels vote.
+    vote: &'static str,
     saves: usize,
 }
 
@@ -37,6 +41,8 @@ impl Bench {
             events: Vec::new(),
             alive: vec![1, 2, 3],
             promoted: None,
+            claims: BTreeMap::new(),
+            vote: "*",
             saves: 0,
         };
         bench.run(2500);
@@ -95,6 +101,7 @@ impl Bench {
                 self.promoted = Some(port);
                 Reply::Status(b"QUEUED".to_vec())
             }
+            "INFO" if self.claims.contains_key(&port) => Reply::Bulk(self.claims[&port].clone().into_bytes()),
             "INFO" => {
                 let leader = self.promoted.unwrap_or(1);
                 let run_id = format!("{port:040}");
@@ -112,7 +119,13 @@ impl Bench {
                 };
                 Reply::Bulk(text.into_bytes())
             }
-            _ => Reply::Status(b"OK".to_vec()),
+            _ => match request.strip_prefix("SENTINEL is-master-down-by-addr 127.0.0.1 1 ") {
+                Some(rest) => {
+                    let epoch = rest.split(' ').next().and_then(|epoch| epoch.parse().ok()).unwrap();
+                    Reply::Array(vec![Reply::Integer(1), Reply::Bulk(self.vote.into()), Reply::Integer(epoch)])
+                }
+                None => Reply::Status(b"OK".to_vec()),
+            },
         })
     }
 
@@ -242,4 +255,94 @@ fn time_that_leaps_stops_all_acting_for_a_while() {
     bench.run(25_000);
     assert_eq!(bench.told("-tilt").len(), 1);
     assert!(!bench.told("+sdown").is_empty());
+}
+
+#[test]
+fn a_replica_that_never_becomes_a_primary_ends_the_failover() {
+    let mut bench = Bench::new(1);
+    let stays = "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\nslave_priority:1\r\n";
+    bench.claims.insert(2, stays.into());
+    bench.run(12_000);
+    bench.alive = vec![2, 3];
+    bench.run(10_000);
+    assert_eq!(bench.told("+failover-state-wait-promotion"), ["slave 127.0.0.1:2 127.0.0.1 2 @ m 127.0.0.1 1"]);
+    assert!(bench.told("-failover-abort-slave-timeout").is_empty());
+    bench.run(180_000);
+    assert_eq!(bench.told("-failover-abort-slave-timeout"), ["master m 127.0.0.1 1"]);
+    assert_eq!((bench.address(), bench.told("+try-failover").len()), (1, 1));
+    // Twice the time of a failover after it began the next one does.
+    bench.run(185_000);
+    assert_eq!(bench.told("+try-failover").len(), 2);
+}
+
+#[test]
+fn who_is_not_elected_does_not_act() {
+    let mut bench = Bench::new(1);
+    for port in [9, 10] {
+        bench.hello(&format!("127.0.0.1,{port},{},0,m,127.0.0.1,1,0", port.to_string().repeat(40)));
+    }
+    bench.vote = OTHER;
+    bench.alive = vec![2, 3, 9, 10];
+    bench.run(8000);
+    assert_eq!((bench.told("+try-failover").len(), bench.told("+elected-leader").len()), (1, 0));
+    bench.run(10_000);
+    assert_eq!(bench.told("-failover-abort-not-elected"), ["master m 127.0.0.1 1"]);
+    assert!(!bench.sent.iter().any(|(_, text)| text.starts_with("SLAVEOF")));
+    // The votes of others for it would have done.
+    let mut bench = Bench::new(1);
+    for port in [9, 10] {
+        bench.hello(&format!("127.0.0.1,{port},{},0,m,127.0.0.1,1,0", port.to_string().repeat(40)));
+    }
+    bench.vote = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    bench.alive = vec![2, 3, 9, 10];
+    bench.run(8000);
+    assert_eq!((bench.told("+elected-leader").len(), bench.address()), (1, 3));
+}
+
+#[test]
+fn a_replica_that_somebody_promoted_or_turned_elsewhere_is_taken_back() {
+    let mut bench = Bench::new(1);
+    bench.claims.insert(2, "role:master\r\n".into());
+    bench.claims.insert(3, "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:77\r\n".into());
+    bench.run(15_000);
+    assert!(bench.told("+convert-to-slave").is_empty(), "there may be a reason that will be heard of");
+    bench.run(20_000);
+    assert_eq!(bench.told("+convert-to-slave")[0], "slave 127.0.0.1:2 127.0.0.1 2 @ m 127.0.0.1 1");
+    assert!(bench.sent.contains(&(2, "SLAVEOF 127.0.0.1 1".into())));
+    assert!(bench.told("+fix-slave-config").is_empty());
+    bench.run(180_000);
+    assert_eq!(bench.told("+fix-slave-config")[0], "slave 127.0.0.1:3 127.0.0.1 3 @ m 127.0.0.1 1");
+    assert!(bench.sent.contains(&(3, "SLAVEOF 127.0.0.1 1".into())));
+}
+
+#[test]
+fn a_primary_that_started_anew_is_told_of_and_counts_as_down_if_it_loads_for_long() {
+    let mut bench = Bench::new(1);
+    let primary = bench.primary();
+    bench.sentinel.watched_mut(primary).reboot_down_after = 5000;
+    bench.claims.insert(1, format!("run_id:{:040}\r\nrole:master\r\n", 4711));
+    bench.run(12_000);
+    assert_eq!(bench.told("+reboot"), ["master m 127.0.0.1 1"]);
+    assert!(bench.told("+sdown").is_empty(), "it answers PING with PONG");
+}
+
+#[test]
+fn numbers_at_their_limits_stop_nothing() {
+    let mut bench = Bench::new(1);
+    let largest = i64::MAX.to_string();
+    for name in ["down-after-milliseconds", "failover-timeout", "master-reboot-down-after-period"] {
+        let words: [&[u8]; 3] = [name.as_bytes(), b"m", largest.as_bytes()];
+        bench.sentinel.read(&[SentinelLine::new(&words, false)]).unwrap();
+    }
+    for (_, period) in bench.sentinel.periods.all() {
+        *period = MILLIS_MAX;
+    }
+    bench.sentinel.verdict("127.0.0.1", 1, u64::MAX, Some(OTHER));
+    bench.run(20_000);
+    let primary = bench.primary();
+    let _ = bench.sentinel.force_failover(primary);
+    bench.run(5000);
+    bench.hello(&format!("127.0.0.1,9,{OTHER},{largest},m,127.0.0.1,3,{largest}"));
+    bench.run(5000);
+    assert_eq!(bench.sentinel.epoch, u64::MAX);
 }

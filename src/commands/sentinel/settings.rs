@@ -8,7 +8,7 @@ use crate::config::LogLevel;
 use crate::ds::algo::glob;
 use crate::resp::number;
 use crate::sentinel::script::is_executable;
-use crate::sentinel::{InstanceId, Sentinel, yes_or_no};
+use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel, yes_or_no};
 use crate::world::Order;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -79,16 +79,17 @@ fn set_option(sentinel: &mut Sentinel, primary: InstanceId, words: &[&[u8]]) -> 
     let invalid =
         |value: &[u8]| CommandError::bytes([b"ERR Invalid argument '", value, b"' for SENTINEL SET '", option, b"'"].concat());
     let at_least = |value: &[u8], min: i64| number::parse_i64(value).filter(|n| *n >= min).ok_or_else(|| invalid(value));
+    let millis = |value: &[u8], min: i64| Ok(at_least(value, min)?.min(MILLIS_MAX));
     let filled = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
     let denied = sentinel.settings.deny_scripts_reconfig;
     let watched = sentinel.watched_mut(primary);
     let name = option.to_ascii_lowercase();
     match (&*name, &words[1..]) {
-        (b"down-after-milliseconds", &[value, ..]) => sentinel.set_down_after(primary, at_least(value, 1)?),
-        (b"failover-timeout", &[value, ..]) => watched.failover_timeout = at_least(value, 1)?,
+        (b"down-after-milliseconds", &[value, ..]) => sentinel.set_down_after(primary, millis(value, 1)?),
+        (b"failover-timeout", &[value, ..]) => watched.failover_timeout = millis(value, 1)?,
         (b"parallel-syncs", &[value, ..]) => watched.parallel_syncs = at_least(value, 1)?,
         (b"quorum", &[value, ..]) => watched.quorum = u32::try_from(at_least(value, 1)?).map_err(|_| invalid(value))?,
-        (b"master-reboot-down-after-period", &[value, ..]) => watched.reboot_down_after = at_least(value, 0)?,
+        (b"master-reboot-down-after-period", &[value, ..]) => watched.reboot_down_after = millis(value, 0)?,
         (b"notification-script" | b"client-reconfig-script", &[_, ..]) if denied => return Err(DENIED),
         (b"notification-script", &[path, ..]) => {
             if !path.is_empty() && !is_executable(path) {
@@ -282,7 +283,7 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
             let text = [b"ERR Invalid argument '", value, b"' for SENTINEL DEBUG '", name, b"'"];
             return Err(CommandError::bytes(text.concat()));
         };
-        **period = millis;
+        **period = millis.min(MILLIS_MAX);
     }
     change(ctx, |sentinel| sentinel.periods = periods)?;
     ctx.reply.ok();
