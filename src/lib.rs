@@ -28,6 +28,7 @@
 //! | `replication` | the history that replicas follow, its backlog, primaries and replicas |
 //! | `persist` | RDB files, snapshots, the append-only file |
 //! | `check` | redis-check-rdb and redis-check-aof |
+//! | `outbound` | connections that we begin: to primaries, nodes, watched servers |
 //! | `migration` | sending keys to another server (MIGRATE) |
 //! | `cluster` | a node's view of its cluster: nodes, slots, health, nodes.conf |
 //! | `sentinel` | a sentinel's view of the servers that it watches, and what it does when one is gone |
@@ -75,6 +76,7 @@ pub mod latency;
 pub mod logging;
 pub mod migration;
 pub mod net;
+pub mod outbound;
 pub mod persist;
 pub mod raw;
 pub mod replication;

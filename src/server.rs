@@ -263,6 +263,9 @@ impl From<tls::Refusal> for StartError {
 pub fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
     let mut bound: Vec<Bound> = bind_tcp(config, Plan::plain(config))?.into_iter().map(Bound::Tcp).collect();
     let plan = Plan::tls(config);
+    if config.tls_replication || config.tls_cluster {
+        Peers::check(config)?;
+    }
     if plan.is_wanted() {
         let tls = Rc::new(Tls::load(config)?);
         bound.extend(bind_tcp(config, plan)?.into_iter().map(|listener| Bound::Tls(listener, tls.clone())));
@@ -274,13 +277,12 @@ pub fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
     Ok(bound)
 }
 
-/// Binds the port of the cluster bus on every address that clients are served at, if the server is a node. Over TLS the bus is
-/// not spoken: then there is none.
+/// Binds the port of the cluster bus on every address that clients are served at, if the server is a node.
 ///
 /// # Errors
 /// The first address that cannot be had and is not optional.
 pub fn bind_bus(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
-    match crate::cluster::bus_port(config).filter(|_| config.cluster_enabled && !config.tls_cluster) {
+    match crate::cluster::bus_port(config).filter(|_| config.cluster_enabled) {
         Some(port) => Ok(bind_tcp(config, Plan { port, auto: false })?),
         None => Ok(Vec::new()),
     }
@@ -568,6 +570,10 @@ impl Outside for Surroundings {
         self.peers.client(config).map_err(|refusal| refusal.to_string())
     }
 
+    fn tls_of_nodes(&self, config: &Config) -> Result<Arc<rustls::ServerConfig>, String> {
+        self.peers.node(config).map_err(|refusal| refusal.to_string())
+    }
+
     fn listeners(&self) -> Vec<String> {
         let doors = self.doors.borrow();
         let mut lines = Vec::new();
@@ -586,6 +592,11 @@ impl Outside for Surroundings {
 
 /// Descriptors that the server needs beside those of its clients.
 pub const RESERVED_FILES: u64 = 32;
+
+/// True if a directive is worth a look at all that makes up TLS.
+fn is_about_tls(name: &str) -> bool {
+    tls::settings::DIRECTIVES.contains(&name) || ["tls-port", "tls-replication", "tls-cluster"].contains(&name)
+}
 
 impl Surroundings {
     /// Acts on directives one after another.
@@ -610,7 +621,7 @@ impl Surroundings {
                 return Err(("maxclients", reason));
             }
         }
-        if let Some(name) = names.iter().find(|name| tls::settings::DIRECTIVES.contains(name) || **name == "tls-port") {
+        if let Some(name) = names.iter().find(|name| is_about_tls(name)) {
             self.peers.forget();
             self.set_tls(after).map_err(|refusal| {
                 tracing::warn!("{refusal}");
@@ -638,6 +649,9 @@ impl Surroundings {
 
     /// Has new clients meet the certificates that `after` names, if anything speaks TLS.
     fn set_tls(&self, after: &Config) -> Result<(), tls::Refusal> {
+        if after.tls_replication || after.tls_cluster {
+            Peers::check(after)?;
+        }
         let mut tls = self.tls.borrow_mut();
         match &*tls {
             Some(tls) => tls.reload(after),

@@ -7,6 +7,7 @@ mod failover;
 mod replication;
 mod sentinel;
 mod shutdown;
+mod tls;
 mod users;
 
 use crate::acl::Acl;
@@ -429,6 +430,12 @@ pub trait Outside {
     /// # Errors
     /// What the directives lack for it.
     fn tls_to_others(&self, config: &Config) -> Result<Arc<rustls::ClientConfig>, String>;
+
+    /// What TLS connections of other nodes of the cluster begin with.
+    ///
+    /// # Errors
+    /// Likewise.
+    fn tls_of_nodes(&self, config: &Config) -> Result<Arc<rustls::ServerConfig>, String>;
 
     /// Addresses listened on, as `name=tcp,bind=…,port=…` or likewise for `unix` and `tls`, for INFO.
     fn listeners(&self) -> Vec<String>;

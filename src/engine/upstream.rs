@@ -10,17 +10,19 @@ use super::sync::Manner;
 use super::{Engine, Mailbox};
 use crate::command::error;
 use crate::config::Master;
+use crate::outbound::{self, Stream};
 use crate::replication::handshake::{Answer, Broken, Conversation, Greeting, Payload, Place};
 use crate::replication::replica::{Line, Stage, Upstream};
+use rustls::ClientConfig;
 use send_wrapper::SendWrapper;
 use std::fs::File;
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpStream, lookup_host};
 use tracing::{info, warn};
 
 /// Between two tries, two ACKs, two looks at the time.
@@ -42,7 +44,7 @@ struct Plan {
     greeting: Greeting,
     place: Option<Place>,
     takes_over: bool,
-    wants_tls: bool,
+    tls: Option<Arc<ClientConfig>>,
     patience: Duration,
 }
 
@@ -90,15 +92,15 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     let plan = mailbox.with(|engine| engine.plan(line))?;
     info!("Connecting to MASTER {}:{}", plan.host, plan.port);
     set_stage(mailbox, line, Stage::Connecting);
-    if plan.wants_tls {
-        // Better no data than a password in the clear.
-        warn!("tls-replication is set, but this server can't follow a master over TLS. Not connecting.");
-        return Err(Broken);
-    }
     info!("MASTER <-> REPLICA sync started");
-    let stream = match tokio::time::timeout(plan.patience, connect(&plan.host, plan.port, &plan.source)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
+    let connected = async {
+        let socket = connect(&plan.host, plan.port, &plan.source).await?;
+        let ends = Ends::of(&socket);
+        Ok((outbound::secure(socket, plan.tls).await?, ends))
+    };
+    let (stream, ends) = match tokio::time::timeout(plan.patience, connected).await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err::<_, std::io::Error>(error)) => {
             warn!("Error condition on socket for SYNC: {}", plain(&error));
             return Err(Broken);
         }
@@ -109,7 +111,6 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
     };
     info!("Non blocking connect for SYNC fired the event.");
     set_stage(mailbox, line, Stage::Handshake);
-    let ends = Ends::of(&stream);
     let patience = {
         let mailbox = mailbox.clone();
         Box::new(move || mailbox.with(|engine| engine.patience()))
@@ -168,7 +169,7 @@ async fn attempt(mailbox: &Mailbox, line: &Rc<Line>) -> Result<(), Broken> {
 async fn through_a_file(
     mailbox: &Mailbox,
     line: &Rc<Line>,
-    talk: &mut Conversation<TcpStream>,
+    talk: &mut Conversation<Box<dyn Stream>>,
     mut payload: Payload,
 ) -> Result<(), Broken> {
     let (folder, name) = mailbox.with(|engine| engine.sync_file());
@@ -218,7 +219,7 @@ async fn through_a_file(
 async fn straight(
     mailbox: &Mailbox,
     line: &Rc<Line>,
-    talk: &mut Conversation<TcpStream>,
+    talk: &mut Conversation<Box<dyn Stream>>,
     mut payload: Payload,
     manner: Manner,
 ) -> Result<(), Broken> {
@@ -249,9 +250,8 @@ async fn straight(
 }
 
 /// Takes what the primary sends to the engine, and what the engine says to the primary, until one of them hangs up.
-async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest: Vec<u8>) {
+async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: Box<dyn Stream>, rest: Vec<u8>) {
     let patience = || mailbox.with(|engine| engine.patience());
-    let (mut reader, mut writer) = stream.split();
     let mut batch = Box::<Batch>::default();
     batch.push_input(&rest);
     let mut beat = tokio::time::interval(BEAT);
@@ -268,7 +268,7 @@ async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest:
         batch.make_room();
         let filled = batch.filled;
         tokio::select! {
-            read = reader.read(&mut batch.input[filled..]), if !held => match read {
+            read = stream.read(&mut batch.input[filled..]), if !held => match read {
                 Ok(n) if n > 0 => {
                     batch.filled += n;
                     batch.bytes_read += n;
@@ -299,7 +299,11 @@ async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest:
             return;
         }
         let words = line.take_words();
-        if !words.is_empty() && !matches!(tokio::time::timeout(patience(), writer.write_all(&words)).await, Ok(Ok(()))) {
+        let say = async {
+            stream.write_all(&words).await?;
+            stream.flush().await
+        };
+        if !words.is_empty() && !matches!(tokio::time::timeout(patience(), say).await, Ok(Ok(()))) {
             info!("Connection with master lost.");
             return;
         }
@@ -310,15 +314,8 @@ async fn listen(mailbox: &Mailbox, line: &Rc<Line>, mut stream: TcpStream, rest:
 async fn connect(host: &str, port: u16, source: &str) -> std::io::Result<TcpStream> {
     let mut failed = std::io::Error::other("the name has no address");
     for address in lookup_host((host, port)).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(source) = source.parse::<IpAddr>().ok().filter(|source| source.is_ipv4() == address.is_ipv4()) {
-            socket.bind((source, 0).into())?;
-        }
-        match socket.connect(address).await {
-            Ok(stream) => {
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
+        match outbound::connect(address, source).await {
+            Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
@@ -481,6 +478,11 @@ impl Engine {
             (0, _) => config.port,
             (announced, _) => announced,
         };
+        let tls = self.world.tls_for_replication().map_err(|refusal| {
+            // Better no data than a password in the clear.
+            warn!("Can't connect to MASTER over TLS: {refusal}");
+            Broken
+        })?;
         let address = (!config.replica_announce_ip.is_empty()).then(|| config.replica_announce_ip.clone());
         let place = upstream.may_continue.then(|| Place { id: replication.id.clone(), offset: replication.offset() });
         // A line that was told to hang up before it was up has nothing to hang up.
@@ -493,7 +495,7 @@ impl Engine {
             greeting: Greeting { auth, port: port as u16, address },
             place,
             takes_over: upstream.takes_over,
-            wants_tls: config.tls_replication,
+            tls,
             patience: self.patience(),
         })
     }

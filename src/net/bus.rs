@@ -5,6 +5,7 @@ use super::local;
 use crate::cluster::message::{PREFIX_BYTES, length};
 use crate::cluster::{LinkId, TICK_MILLIS, Wish};
 use crate::engine::Mailbox;
+use crate::outbound::{self, Stream};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio_rustls::TlsAcceptor;
 
 /// Longest message: what a client can publish, and its header.
 const MESSAGE_BYTES_MAX: usize = (512 << 20) + (64 << 10);
@@ -44,21 +46,33 @@ pub fn open(mailbox: &Mailbox, listeners: Vec<std::net::TcpListener>) -> io::Res
 async fn accept(mailbox: Mailbox, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let mailbox = mailbox.clone();
-                local::spawn(async move {
-                    let (out, messages) = mpsc::unbounded_channel();
-                    let Some((here, there)) = ends(&stream) else { return };
-                    if let Some(joined) = mailbox.bus_accepted(out, here, there) {
-                        serve(mailbox, stream, joined, messages).await;
-                    }
-                });
-            }
+            Ok((socket, _)) => local::spawn(welcome(mailbox.clone(), socket)),
             Err(error) => {
                 tracing::warn!("Error accepting cluster node: {error}");
                 tokio::time::sleep(Duration::from_millis(TICK_MILLIS)).await;
             }
         }
+    }
+}
+
+/// Takes in a node that has connected, or somebody who says so.
+async fn welcome(mailbox: Mailbox, socket: TcpStream) {
+    let Some((here, there)) = ends(&socket) else { return };
+    let stream = match tokio::time::timeout(CONNECT_MAX, accept_tls(&mailbox, socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!("Error accepting cluster node connection: {error}"),
+        Err(_) => return,
+    };
+    let (out, messages) = mpsc::unbounded_channel();
+    if let Some(joined) = mailbox.bus_accepted(out, here, there) {
+        serve(mailbox, stream, joined, messages).await;
+    }
+}
+
+async fn accept_tls(mailbox: &Mailbox, socket: TcpStream) -> io::Result<Box<dyn Stream>> {
+    match mailbox.with(|engine| engine.world.tls_of_nodes()).map_err(io::Error::other)? {
+        None => Ok(Box::new(socket)),
+        Some(config) => Ok(Box::new(TlsAcceptor::from(config).accept(socket).await?)),
     }
 }
 
@@ -74,10 +88,15 @@ async fn watch(mailbox: Mailbox) {
 
 async fn connect(mailbox: Mailbox, wish: Wish) {
     let address = wish.ip.parse::<IpAddr>().map(|ip| SocketAddr::from((ip, wish.bus_port)));
-    let connection = async { TcpStream::connect(address.map_err(io::Error::other)?).await };
+    let (source, tls) = mailbox.with(|engine| (engine.world.config.bind_source_addr.clone(), engine.world.tls_to_nodes()));
+    let connection = async {
+        let socket = outbound::connect(address.map_err(io::Error::other)?, &source).await?;
+        let ends = ends(&socket);
+        io::Result::Ok((outbound::secure(socket, tls.map_err(io::Error::other)?).await?, ends))
+    };
     let connected = tokio::time::timeout(CONNECT_MAX, connection).await;
     let joined = match connected {
-        Ok(Ok(stream)) => ends(&stream).and_then(|(here, there)| {
+        Ok(Ok((stream, ends))) => ends.and_then(|(here, there)| {
             let (out, messages) = mpsc::unbounded_channel();
             Some((mailbox.bus_connected(wish.node, out, here, there)?, stream, messages))
         }),
@@ -99,11 +118,11 @@ fn ends(stream: &TcpStream) -> Option<(IpAddr, IpAddr)> {
 /// Carries messages until either side is done.
 async fn serve(
     mailbox: Mailbox,
-    mut stream: TcpStream,
+    stream: Box<dyn Stream>,
     (link, queued): (LinkId, Arc<AtomicUsize>),
     mut messages: UnboundedReceiver<Bytes>,
 ) {
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let read = async {
         let mut buffer = BytesMut::new();
         loop {
@@ -119,6 +138,7 @@ async fn serve(
         // The view drops its end to end the connection.
         while let Some(message) = messages.recv().await {
             writer.write_all(&message).await?;
+            writer.flush().await?;
             queued.fetch_sub(message.len(), Ordering::Relaxed);
         }
         io::Result::Ok(())

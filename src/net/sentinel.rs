@@ -2,23 +2,22 @@
 //! on the engine's thread but for the waiting for scripts.
 
 use super::local;
-use super::tls::outbound;
 use crate::engine::Mailbox;
+use crate::outbound::{self, Stream};
 use crate::sentinel::reply::{self, Reply};
 use crate::sentinel::script::{Ended, JobId};
 use crate::sentinel::{ConnectionId, Order};
 use bytes::{Buf, BytesMut};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How long a connection may take to come about. The sentinel itself gives up on those that bring nothing.
@@ -103,34 +102,13 @@ async fn until_closed(requests: &mut UnboundedReceiver<Vec<u8>>) {
     }
 }
 
-/// Something to talk over: a socket, or TLS over one.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
 async fn connect(mailbox: &Mailbox, ip: &str, port: u16) -> io::Result<(Box<dyn Stream>, String)> {
-    let (source, tls) = mailbox.with(|engine| {
-        let world = &engine.world;
-        let tls = match &world.outside {
-            Some(outside) if world.config.tls_replication => Some(outside.tls_to_others(&world.config)),
-            _ => None,
-        };
-        (world.config.bind_source_addr.clone(), tls)
-    });
+    let (source, tls) = mailbox.with(|engine| (engine.world.config.bind_source_addr.clone(), engine.world.tls_for_replication()));
     let ip: IpAddr = ip.parse().map_err(io::Error::other)?;
-    let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(source) = source.parse::<IpAddr>().ok().filter(|source| source.is_ipv4() == ip.is_ipv4()) {
-        socket.bind((source, 0).into())?;
-    }
-    let stream: TcpStream = socket.connect(SocketAddr::from((ip, port))).await?;
-    stream.set_nodelay(true)?;
-    let here = stream.local_addr()?.ip().to_string();
-    match tls {
-        None => Ok((Box::new(stream), here)),
-        Some(tls) => {
-            let stream = outbound::start(stream, tls.map_err(io::Error::other)?, ip)?;
-            Ok((Box::new(stream), here))
-        }
-    }
+    let socket = outbound::connect((ip, port).into(), &source).await?;
+    let here = socket.local_addr()?.ip().to_string();
+    let stream = outbound::secure(socket, tls.map_err(io::Error::other)?).await?;
+    Ok((stream, here))
 }
 
 /// Carries requests there and replies back until either side is done.

@@ -248,7 +248,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        match tokio::time::timeout((self.patience)(), self.stream.write_all(bytes)).await {
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout((self.patience)(), sent).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 warn!("Sending command to master in replication handshake: {error}");

@@ -89,7 +89,7 @@ impl World {
             }
             return;
         }
-        let Some((ip, port)) = cluster.primary_address() else { return };
+        let Some((ip, port)) = cluster.primary_address(self.config.tls_replication) else { return };
         let follows = self.replication.upstream.as_ref().is_some_and(|upstream| upstream.host == ip && upstream.port == port);
         if !follows {
             let ip = ip.to_owned();

@@ -1,8 +1,9 @@
 //! Sentinels as processes: they find one another, replace a primary that is gone, keep what they know, and answer as clients of
 //! theirs expect.
 
+use crate::support::certificates::Certificates;
 use crate::support::client::{Address, Client};
-use crate::support::spawn::Server;
+use crate::support::spawn::{Server, free_port};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -119,6 +120,59 @@ fn a_primary_that_is_gone_is_replaced_and_all_hear_of_it() {
     let address = sentinels[1].client().run("SENTINEL GET-MASTER-ADDR-BY-NAME m");
     assert_eq!(address.items().unwrap()[1].lossy(), replica.port().to_string());
     assert_eq!(sentinels[1].file().matches("sentinel known-sentinel m ").count(), 2);
+}
+
+#[test]
+fn a_primary_is_watched_and_replaced_over_tls() {
+    let certificates = Certificates::new();
+    let server = |more: &[&str]| {
+        let port = free_port().unwrap();
+        let mut args = certificates.args();
+        args.extend(["--tls-replication", "yes", "--tls-port", &port.to_string()].map(str::to_owned));
+        args.extend(more.iter().map(|word| (*word).to_owned()));
+        (Server::ours(&args.iter().map(String::as_str).collect::<Vec<_>>()), port)
+    };
+    let (primary, old) = server(&[]);
+    let (replica, new) = server(&["--replicaof", &format!("127.0.0.1 {old}")]);
+    let mut lines =
+        format!("tls-replication yes\nsentinel monitor m 127.0.0.1 {old} 1\nsentinel down-after-milliseconds m 500\n");
+    for (name, file) in certificates.directives() {
+        lines += &format!("{name} {file}\n");
+    }
+    let sentinel = Sentinel::start(&lines);
+    let mut client = sentinel.client();
+    until(&mut client, "INFO sentinel", |info| info.contains("status=ok") && info.contains("slaves=1"));
+    until(&mut replica.client(), "INFO replication", |info| info.contains("master_link_status:up"));
+    drop(primary);
+    until(&mut client, "INFO sentinel", |info| info.contains(&format!("address=127.0.0.1:{new}")));
+    until(&mut replica.client(), "INFO replication", |info| info.contains("role:master"));
+}
+
+#[test]
+fn a_script_is_told_of_events() {
+    use std::os::unix::fs::PermissionsExt;
+    let primary = Server::ours(&[]);
+    let folder = std::env::temp_dir().join(format!("redstart-script-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, told) = (folder.join("tell.sh"), folder.join("told"));
+    std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {}\n", told.display())).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lines = format!(
+        "sentinel monitor m 127.0.0.1 {} 1\nsentinel down-after-milliseconds m 300\nsentinel notification-script m {}\n",
+        primary.port(),
+        script.display()
+    );
+    let sentinel = Sentinel::start(&lines);
+    let mut client = sentinel.client();
+    until(&mut client, "INFO sentinel", |info| info.contains("status=ok"));
+    let port = primary.port();
+    drop(primary);
+    let (start, wanted) = (Instant::now(), format!("+sdown master m 127.0.0.1 {port}\n"));
+    while !std::fs::read_to_string(&told).is_ok_and(|told| told.contains(&wanted)) {
+        assert!(start.elapsed() < PATIENCE, "{:?}", std::fs::read_to_string(&told));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 #[test]

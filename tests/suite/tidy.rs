@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["types", "clock", "raw", "sys"],
     &["ds"],
-    &["resp", "config", "histogram", "stats", "latency", "logging"],
+    &["resp", "config", "histogram", "stats", "latency", "logging", "outbound"],
     &["keyspace"],
     &["acl", "session"],
     &["stream"],

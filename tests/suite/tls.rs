@@ -1,98 +1,18 @@
 //! TLS from the outside: who gets in and who does not, what a client is shown, and what becomes of those who speak something
 //! else. Servers run in this process; certificates are made for each test.
 
-use crate::support::client::PATIENCE;
-use crate::support::spawn::Server as Spawned;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use redstart::server::{Builder, Port, Server};
+use crate::support::certificates::Certificates;
+use crate::support::client::{Address, Client, PATIENCE};
+use crate::support::spawn::{Server as Spawned, free_port};
+use redstart::server::Server;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion, version};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-/// A directory with an authority's certificates: `ca`, `server`, `client`, as PEM files. Removed at the end.
-struct Certificates {
-    directory: PathBuf,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Certificates {
-    fn new() -> Certificates {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("redstart-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let directory = std::env::temp_dir().join(&name);
-        std::fs::create_dir_all(&directory).expect("a directory for certificates");
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = params.self_signed(&key).expect("a certificate");
-        std::fs::write(directory.join("ca.crt"), certificate.pem()).expect("written");
-        let certificates = Certificates { directory, issuer: Issuer::new(params, key) };
-        certificates.issue("server", &["localhost", "127.0.0.1"], |params| {
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        });
-        certificates.issue("client", &["client"], |params| {
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        });
-        certificates
-    }
-
-    /// Makes a certificate and its key, or replaces them.
-    fn issue(&self, name: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
-        let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        std::fs::write(self.file(&format!("{name}.crt")), certificate.pem()).expect("written");
-        std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).expect("written");
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.directory.join(name).display().to_string()
-    }
-
-    /// A server that shows `server` and wants its clients to show a certificate of this authority.
-    fn server(&self) -> Builder {
-        Server::builder()
-            .tls_port(Port::Auto)
-            .set("tls-cert-file", &self.file("server.crt"))
-            .set("tls-key-file", &self.file("server.key"))
-            .set("tls-ca-cert-file", &self.file("ca.crt"))
-    }
-
-    /// What a client trusts and shows.
-    fn client(&self, shown: Option<&str>, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.file("ca.crt")).expect("the authority")).expect("it is one");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("versions");
-        let builder = builder.with_root_certificates(roots);
-        Arc::new(match shown {
-            None => builder.with_no_client_auth(),
-            Some(name) => {
-                let certificate = CertificateDer::from_pem_file(self.file(&format!("{name}.crt"))).expect("a certificate");
-                let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key"))).expect("a key");
-                builder.with_client_auth_cert(vec![certificate], key).expect("they fit")
-            }
-        })
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
 
 type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
@@ -449,4 +369,125 @@ fn keys_move_over_tls() {
     exchange(&mut admin, &format!("MIGRATE localhost {there_port} b 0 2000\r\n"), "+OK\r\n");
     exchange(&mut admin, "DBSIZE\r\n", ":0\r\n");
     exchange(&mut plain(there.address()), "MGET a b\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+}
+
+/// Runs a request until its reply is as wanted.
+fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) {
+    let deadline = std::time::Instant::now() + 2 * PATIENCE;
+    while let reply = client.run(request).lossy()
+        && !wanted(&reply)
+    {
+        assert!(std::time::Instant::now() < deadline, "{request} stays at {reply}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_replica_follows_its_primary_over_tls() {
+    let certificates = Certificates::new();
+    for diskless in ["yes", "no"] {
+        let primary = certificates.server().set("repl-diskless-sync-delay", "0").set("repl-diskless-sync", diskless);
+        let primary = primary.start().expect("it starts");
+        let mut writer = Client::connect(&Address::Tcp(primary.address())).expect("it is taken");
+        writer.run("SETRANGE big 3000000 x");
+        let replica =
+            certificates.directives().into_iter().fold(certificates.server(), |replica, (name, file)| replica.set(name, &file));
+        let follows = format!("127.0.0.1 {}", primary.tls_address().expect("a port").port());
+        let replica = replica.set("tls-replication", "yes").set("replicaof", &follows).start().expect("it starts");
+        let mut reader = Client::connect(&Address::Tcp(replica.address())).expect("it is taken");
+        until(&mut reader, "GETRANGE big 3000000 -1", |end| end == "x");
+        writer.run("SETRANGE large 2000000 x");
+        writer.run("SET k v");
+        assert_eq!(writer.run("WAIT 1 5000").integer(), Some(1), "what is acknowledged travels back");
+        assert_eq!((reader.run("GET k").lossy(), reader.run("STRLEN large").integer()), ("v".into(), Some(2_000_001)));
+        // The port that it tells is the one for TLS, as a sentinel would ask it over TLS.
+        let told = format!(",port={},state=online", replica.tls_address().expect("a port").port());
+        assert!(writer.run("INFO replication").lossy().contains(&told));
+        writer.run("CLIENT KILL TYPE replica");
+        writer.run("SET k w");
+        until(&mut reader, "GET k", |value| value == "w");
+        assert!(writer.run("INFO stats").lossy().contains("sync_partial_ok:1"));
+    }
+}
+
+#[test]
+fn a_replica_believes_no_stranger_and_says_nothing_in_the_clear() {
+    let (certificates, stranger) = (Certificates::new(), Certificates::new());
+    let strange = stranger.server().start().expect("it starts");
+    // One shows a certificate of another authority, the other speaks no TLS and waits for the rest of a command.
+    let ports = [strange.tls_address().expect("a port").port(), strange.address().port()];
+    for (port, why) in ports.into_iter().zip(["UnknownIssuer", "Connecting to MASTER"]) {
+        let follows = format!("127.0.0.1 {port}");
+        let mut args = certificates.args();
+        let more = ["--tls-replication", "yes", "--masterauth", "secret", "--repl-timeout", "1", "--replicaof", &follows];
+        args.extend(more.map(str::to_owned));
+        let replica = Spawned::ours(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let start = std::time::Instant::now();
+        while replica.log().matches("Connecting to MASTER").count() < 2 {
+            assert!(start.elapsed() < PATIENCE, "{}", replica.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(replica.log().contains(why) && !replica.log().contains("Master replied"), "{}", replica.log());
+    }
+    let mut admin = Client::connect(&Address::Tcp(strange.address())).expect("it is taken");
+    assert!(!admin.run("INFO commandstats").lossy().contains("cmdstat_auth"));
+}
+
+#[test]
+fn tls_between_servers_needs_certificates_and_an_authority() {
+    let server = Server::builder().start().expect("it starts");
+    let mut admin = Client::connect(&Address::Tcp(server.address())).expect("it is taken");
+    for name in ["tls-replication", "tls-cluster"] {
+        let refusal = admin.run(&format!("CONFIG SET {name} yes")).lossy();
+        let expected = format!(
+            "ERR CONFIG SET failed (possibly related to argument '{name}') - Unable to update TLS configuration. Check server logs."
+        );
+        assert_eq!(refusal, expected);
+        assert_eq!(admin.run(&format!("CONFIG GET {name}")).items().expect("a pair")[1].lossy(), "no");
+        let certificates = Certificates::new();
+        let without =
+            certificates.server().set("tls-auth-clients", "no").set("tls-ca-cert-file", "\"\"").set(name, "yes").start();
+        let refusal = without.err().expect("it has no authority").to_string();
+        assert!(refusal.contains("Either tls-ca-cert-file or tls-ca-cert-dir must be specified"), "{refusal}");
+    }
+}
+
+#[test]
+fn nodes_of_a_cluster_talk_over_tls() {
+    let certificates = Certificates::new();
+    let node = || {
+        let port = free_port().expect("a port");
+        let mut args = certificates.args();
+        let more =
+            ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--tls-cluster", "yes", "--tls-replication", "yes"];
+        args.extend(more.map(str::to_owned));
+        args.extend(["--tls-port".to_owned(), port.to_string()]);
+        (Spawned::ours(&args.iter().map(String::as_str).collect::<Vec<_>>()), port)
+    };
+    let ((a, _), (b, b_port), (c, c_port)) = (node(), node(), node());
+    let (mut to_a, mut to_b, mut to_c) = (a.client(), b.client(), c.client());
+    // Somebody without a certificate gets no word in.
+    let mut stranger = plain(([127, 0, 0, 1], b_port + 10_000).into());
+    stranger.write_all(b"RCmb").and_then(|()| stranger.write_all(&[0; 4096])).expect("it is sent");
+    let _ = stranger.read_to_end(&mut Vec::new());
+    to_a.run("CLUSTER ADDSLOTSRANGE 0 8191");
+    to_b.run("CLUSTER ADDSLOTSRANGE 8192 16383");
+    for port in [b_port, c_port] {
+        assert_eq!(to_a.run(&format!("CLUSTER MEET 127.0.0.1 {port}")).lossy(), "OK");
+    }
+    for client in [&mut to_a, &mut to_b, &mut to_c] {
+        until(client, "CLUSTER INFO", |info| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3"));
+    }
+    // A client without TLS is told the ports without.
+    assert_eq!(to_a.run("SET foo v").lossy(), format!("MOVED 12182 127.0.0.1:{}", b.port()));
+    assert_eq!(to_b.run("SET foo v").lossy(), "OK");
+    let mut listener = a.client();
+    listener.run("SUBSCRIBE news");
+    to_b.run(&format!("PUBLISH news {}", "x".repeat(100_000)));
+    assert_eq!(listener.read_within(PATIENCE).expect("a message").items().expect("its parts")[2].lossy().len(), 100_000);
+    let id = to_b.run("CLUSTER MYID").lossy();
+    assert_eq!(to_c.run(&format!("CLUSTER REPLICATE {id}")).lossy(), "OK");
+    until(&mut to_c, "INFO replication", |info| info.contains("master_link_status:up"));
+    to_c.run("READONLY");
+    until(&mut to_c, "GET foo", |value| value == "v");
 }

@@ -70,10 +70,10 @@ impl Cluster {
         (self.bus.wanted.save, self.bus.wanted.review) = (true, true);
     }
 
-    /// Where the primary of this node is, if it is a replica and that is known.
-    pub fn primary_address(&self) -> Option<(&str, u16)> {
+    /// Where the primary of this node is, if it is a replica and that is known. `tls`: the port for that.
+    pub fn primary_address(&self, tls: bool) -> Option<(&str, u16)> {
         let primary = self.node(self.myself().primary?)?;
-        let port = if self.tls { primary.tls_port } else { primary.port };
+        let port = primary.client_port(tls);
         (!primary.ip.is_empty() && port != 0).then_some((&primary.ip, port))
     }
 

@@ -120,14 +120,10 @@ fn job(ctx: &mut SessionCtx<'_>) -> Result<Option<Job>, CommandError> {
     let port = std::str::from_utf8(args.get(2)).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let target = Target { host: String::from_utf8_lossy(args.get(1)).into_owned(), port, db, timeout, auth };
     let (client, asking) = (ctx.session.id, ctx.world.config.cluster_enabled);
-    let tls = match &ctx.world.outside {
-        // As between the nodes of a cluster.
-        Some(outside) if ctx.world.config.tls_cluster => Some(outside.tls_to_others(&ctx.world.config).map_err(|refusal| {
-            tracing::warn!("MIGRATE: {refusal}");
-            CommandError::new("IOERR error or timeout connecting to the client")
-        })?),
-        _ => None,
-    };
+    let tls = ctx.world.tls_to_nodes().map_err(|refusal| {
+        tracing::warn!("MIGRATE: {refusal}");
+        CommandError::new("IOERR error or timeout connecting to the client")
+    })?;
     Ok(Some(Job { client, source, target, copy, replace, asking, keys, attempts: 0, tls }))
 }
 

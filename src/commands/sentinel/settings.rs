@@ -79,7 +79,7 @@ fn set_option(sentinel: &mut Sentinel, primary: InstanceId, words: &[&[u8]]) -> 
     let invalid =
         |value: &[u8]| CommandError::bytes([b"ERR Invalid argument '", value, b"' for SENTINEL SET '", option, b"'"].concat());
     let at_least = |value: &[u8], min: i64| number::parse_i64(value).filter(|n| *n >= min).ok_or_else(|| invalid(value));
-    let millis = |value: &[u8], min: i64| Ok(at_least(value, min)?.min(MILLIS_MAX));
+    let millis = |value: &[u8], min: i64| at_least(value, min).map(|n| n.min(MILLIS_MAX));
     let filled = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
     let denied = sentinel.settings.deny_scripts_reconfig;
     let watched = sentinel.watched_mut(primary);

@@ -1,21 +1,48 @@
-//! TLS towards other servers (`tls-cluster`, `tls-replication`): whom we believe, and what we show them.
+//! TLS between servers (`tls-cluster`, `tls-replication`): whom we believe, and what we show them.
 //!
 //! A server must show a certificate that an authority of ours vouches for, whatever the name in it: nodes know each other by
 //! addresses, and the original does not look at names either.
 
-use super::settings::{Refusal, Stamp, authorities, certified_key, provider, stamps, versions};
-use crate::config::Config;
+use super::settings::{Refusal, Stamp, authorities, certified_key, provider, server, stamps, versions};
+use crate::config::{Config, TlsAuthClients};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// What connections to other servers begin with. Made when it is first asked for, and again when files have changed.
+/// What connections between servers begin with.
 #[derive(Default)]
-pub struct Peers(RefCell<Option<(Vec<Stamp>, Arc<ClientConfig>)>>);
+pub struct Peers {
+    client: Made<ClientConfig>,
+    node: Made<ServerConfig>,
+}
+
+/// Something that is made of the directives and their files when it is first asked for, and again when files have changed.
+struct Made<T>(RefCell<Option<(Vec<Stamp>, Arc<T>)>>);
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Made(RefCell::default())
+    }
+}
+
+impl<T> Made<T> {
+    fn get(&self, config: &Config, make: impl Fn(&Config) -> Result<T, Refusal>) -> Result<Arc<T>, Refusal> {
+        let now = stamps(config);
+        let mut current = self.0.borrow_mut();
+        if let Some((read, made)) = &*current
+            && *read == now
+        {
+            return Ok(made.clone());
+        }
+        let made = Arc::new(make(config)?);
+        *current = Some((now, made.clone()));
+        Ok(made)
+    }
+}
 
 impl Peers {
     /// The configuration for a connection that begins now.
@@ -23,21 +50,31 @@ impl Peers {
     /// # Errors
     /// What is missing, unreadable or does not fit together.
     pub fn client(&self, config: &Config) -> Result<Arc<ClientConfig>, Refusal> {
-        let now = stamps(config);
-        let mut current = self.0.borrow_mut();
-        if let Some((read, client)) = &*current
-            && *read == now
-        {
-            return Ok(client.clone());
-        }
-        let client = Arc::new(load(config)?);
-        *current = Some((now, client.clone()));
-        Ok(client)
+        self.client.get(config, load)
+    }
+
+    /// The configuration for a connection that another node of the cluster begins now. It has to show a certificate, whatever
+    /// clients have to.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn node(&self, config: &Config) -> Result<Arc<ServerConfig>, Refusal> {
+        self.node.get(config, |config| server(config, TlsAuthClients::Yes))
+    }
+
+    /// Looks whether there can be connections to other servers.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn check(config: &Config) -> Result<(), Refusal> {
+        server(config, TlsAuthClients::Yes)?;
+        load(config).map(drop)
     }
 
     /// Directives have changed.
     pub fn forget(&self) {
-        *self.0.borrow_mut() = None;
+        self.client.0.take();
+        self.node.0.take();
     }
 }
 

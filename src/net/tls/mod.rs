@@ -4,7 +4,6 @@
 //! Each accepted client takes the configuration that holds at that moment; sessions that are under way keep theirs.
 
 pub mod client;
-pub mod outbound;
 pub mod settings;
 pub mod stream;
 

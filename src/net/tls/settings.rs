@@ -69,6 +69,14 @@ pub const DIRECTIVES: &[&str] = &[
 pub fn load(config: &Config) -> Result<Material, Refusal> {
     // Taken before the files are read: what changes meanwhile is read once more.
     let stamps = stamps(config);
+    Ok(Material { server: Arc::new(server(config, config.tls_auth_clients)?), stamps })
+}
+
+/// What we show to those who connect, and what we want to see of them.
+///
+/// # Errors
+/// As `load`.
+pub(super) fn server(config: &Config, clients: TlsAuthClients) -> Result<ServerConfig, Refusal> {
     if config.tls_cert_file.is_empty() {
         return refuse("No tls-cert-file configured!");
     }
@@ -80,7 +88,7 @@ pub fn load(config: &Config) -> Result<Material, Refusal> {
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(&config.tls_protocols)?)
         .map_err(|error| Refusal(format!("Failed to configure protocols and ciphers: {error}")))?;
-    let builder = match config.tls_auth_clients {
+    let builder = match clients {
         TlsAuthClients::No => builder.with_no_client_auth(),
         wanted => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(config)?), provider);
@@ -100,7 +108,7 @@ pub fn load(config: &Config) -> Result<Material, Refusal> {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
     }
-    Ok(Material { server: Arc::new(server), stamps })
+    Ok(server)
 }
 
 /// The ages of all files that `load` reads.

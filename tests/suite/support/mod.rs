@@ -2,6 +2,7 @@
 //! seeded random commands, and the comparison of two servers' replies.
 #![allow(dead_code)] // Areas use different parts of it.
 
+pub mod certificates;
 pub mod client;
 pub mod compare;
 pub mod disk;

@@ -235,7 +235,10 @@ fn directory(command: &[String]) -> Result<(PathBuf, String), String> {
 }
 
 /// A port that is free now, low enough that the cluster bus port above it exists too.
-fn free_port() -> Result<u16, String> {
+///
+/// # Errors
+/// The system's, or there is none.
+pub fn free_port() -> Result<u16, String> {
     for _ in 0..100 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
