@@ -200,15 +200,14 @@ fn node_line(cluster: &mut Cluster, words: &[&str]) -> Result<NodeId, &'static s
     for flag in flags.split(',') {
         node.flags.set(NodeFlags::named(flag).ok_or("a flag that no node has")?);
     }
-    if *primary != "-" {
-        node.primary = Some(mentioned(cluster, primary)?);
-    }
+    let primary = if *primary != "-" { Some(mentioned(cluster, primary)?) } else { node.primary };
     let number = |word: &str| word.parse::<i64>().map_err(|_| "a time that is no number");
     (node.ping_sent, node.pong_received) = (number(ping)?, number(pong)?);
     let epoch = epoch.parse().map_err(|_| "an epoch that is no number")?;
     // A replica's line shows its primary's.
-    node.epoch = if node.primary.is_some() { 0 } else { epoch };
+    node.epoch = if primary.is_some() { 0 } else { epoch };
     cluster.nodes.insert(id, node);
+    cluster.set_primary(id, primary);
     for word in slots {
         slot_word(cluster, id, word)?;
     }

@@ -129,6 +129,30 @@ impl Cluster {
         self.nodes.values().filter(move |node| node.primary == Some(id))
     }
 
+    /// Lets a node follow another one, or nobody. Who follows whom changes nowhere else: a primary is worth joining from its first
+    /// replica on until its last one leaves (that a replica failed is not leaving).
+    fn set_primary(&mut self, id: NodeId, primary: Option<NodeId>) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut node.primary, primary);
+        if before == primary {
+            return;
+        }
+        if let Some(before) = before
+            && self.replicas_of(before).next().is_none()
+            && let Some(left) = self.nodes.get_mut(&before)
+        {
+            left.flags.clear(NodeFlags::MIGRATE_TO);
+        }
+        if let Some(joined) = primary.and_then(|primary| self.nodes.get_mut(&primary)) {
+            joined.flags.set(NodeFlags::MIGRATE_TO);
+        }
+    }
+
+    /// True if any primary has a replica.
+    fn has_replicas(&self) -> bool {
+        self.nodes().filter_map(|node| self.node(node.primary?)).any(|primary| !primary.is_replica())
+    }
+
     /// Who owns a slot.
     #[inline]
     pub fn owner(&self, slot: u16) -> Option<NodeId> {
@@ -141,10 +165,14 @@ impl Cluster {
         self.owners[slot as usize] == Some(self.me)
     }
 
-    /// Gives a slot that nobody owns to a node.
+    /// Gives a slot that nobody owns to a node. Where primaries have replicas, one that gets its first slot is to have some, too.
     pub fn assign(&mut self, slot: u16, to: NodeId) {
         debug_assert!(self.owners[slot as usize].is_none());
+        let is_worth_joining = self.node(to).is_some_and(|node| node.slots.is_empty()) && self.has_replicas();
         if let Some(node) = self.nodes.get_mut(&to) {
+            if is_worth_joining {
+                node.flags.set(NodeFlags::MIGRATE_TO);
+            }
             node.slots.insert(slot);
             self.owners[slot as usize] = Some(to);
         }
@@ -228,6 +256,7 @@ impl Cluster {
         }
         self.migrating.retain(|_, to| *to != id);
         self.importing.retain(|_, from| *from != id);
+        self.set_primary(id, None);
         let forgotten = self.nodes.remove(&id);
         for link in forgotten.into_iter().flat_map(|node| [node.link, node.inbound]).flatten() {
             self.drop_link(link);
@@ -248,7 +277,7 @@ impl Cluster {
         self.importing.clear();
         let mut me = self.myself().clone();
         (me.primary, me.link, me.inbound) = (None, None, None);
-        me.flags.clear(NodeFlags::REPLICA);
+        me.flags.clear(NodeFlags::REPLICA | NodeFlags::MIGRATE_TO);
         me.flags.set(NodeFlags::PRIMARY);
         if hard {
             (self.current_epoch, self.last_vote_epoch, me.epoch) = (0, 0, 0);

@@ -64,7 +64,8 @@ impl NodeFlags {
     pub const NO_ADDRESS: u16 = 1 << 6;
     /// The first message to it is to be MEET.
     pub const MEET: u16 = 1 << 7;
-    /// It was a primary with replicas, or a slot was ever moved to it: its replicas may move elsewhere.
+    /// It is worth joining when it has no replica: it had one, took the place of a primary, or got its first slot while others had
+    /// replicas.
     pub const MIGRATE_TO: u16 = 1 << 8;
     pub const NO_FAILOVER: u16 = 1 << 9;
     /// It understands extensions.

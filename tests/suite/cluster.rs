@@ -1,5 +1,5 @@
 //! Nodes of a cluster that talk to one another, as processes: they meet, tell of their slots, publish for each other, move keys,
-//! follow one another, and find out who is gone.
+//! follow one another, find out who is gone, and stand in for those.
 
 use crate::support::client::Client;
 use crate::support::spawn::Server;
@@ -105,4 +105,33 @@ fn a_primary_hands_over_when_asked() {
     until(&mut follower, "INFO replication", |info| info.contains("role:master"));
     until(&mut a.client(), "INFO replication", |info| info.contains("role:slave"));
     until(&mut a.client(), "INFO replication", |info| info.contains("master_link_status:up"));
+}
+
+#[test]
+fn a_replica_moves_to_a_primary_that_lost_its_own() {
+    let mut nodes: Vec<Server> = (0..6).map(|_| node()).collect();
+    let names = join(&nodes.iter().collect::<Vec<_>>(), 3);
+    nodes[1].client().run("SET hey v");
+    for (replica, primary) in [(3, 0), (4, 0), (5, 1)] {
+        let mut follower = nodes[replica].client();
+        assert_eq!(follower.run(&format!("CLUSTER REPLICATE {}", names[primary])).lossy(), "OK");
+        until(&mut follower, "INFO replication", |info| info.contains("master_link_status:up"));
+    }
+    // The two that may move have to know of the one that will be missed, and of each other.
+    for replica in [3, 4] {
+        let knows = |told: &str| {
+            told.matches(&format!("slave {}", names[0])).count() == 2 && told.contains(&format!("slave {}", names[1]))
+        };
+        until(&mut nodes[replica].client(), "CLUSTER NODES", knows);
+    }
+    drop(nodes.remove(5));
+    let mover = if names[3] < names[4] { 3 } else { 4 };
+    let port = format!("master_port:{}", nodes[1].port());
+    let mut follower = nodes[mover].client();
+    until(&mut follower, "INFO replication", |info| info.contains(&port) && info.contains("master_link_status:up"));
+    follower.run("READONLY");
+    assert_eq!(follower.run("GET hey").lossy(), "v");
+    let migrates = format!("Migrating to orphaned master {}", names[1]);
+    assert!(nodes[mover].log_with(&migrates, PATIENCE).contains(&migrates));
+    until(&mut nodes[0].client(), "INFO replication", |info| info.contains("connected_slaves:1"));
 }

@@ -63,7 +63,8 @@ impl Cluster {
         let me = self.myself_mut();
         me.flags.clear(NodeFlags::PRIMARY | NodeFlags::MIGRATE_TO);
         me.flags.set(NodeFlags::REPLICA);
-        (me.primary, me.shard) = (Some(primary), shard);
+        me.shard = shard;
+        self.set_primary(self.me, Some(primary));
         self.migrating.clear();
         self.importing.clear();
         self.end_manual_failover();

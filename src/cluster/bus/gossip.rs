@@ -120,8 +120,12 @@ impl Cluster {
         if sender.is_none() || flags.has(NodeFlags::NO_ADDRESS | NodeFlags::HANDSHAKE) || self.is_forgotten(entry.id, now) {
             return;
         }
-        const KEPT: u16 =
-            NodeFlags::PRIMARY | NodeFlags::REPLICA | NodeFlags::MAYBE_FAILED | NodeFlags::FAILED | NodeFlags::NO_FAILOVER;
+        const KEPT: u16 = NodeFlags::PRIMARY
+            | NodeFlags::REPLICA
+            | NodeFlags::MAYBE_FAILED
+            | NodeFlags::FAILED
+            | NodeFlags::MIGRATE_TO
+            | NodeFlags::NO_FAILOVER;
         let mut node = Node::new(entry.id, entry.flags & KEPT);
         node.ip.clone_from(&entry.ip);
         (node.port, node.tls_port) = ports;

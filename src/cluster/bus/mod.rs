@@ -7,6 +7,7 @@
 mod failover;
 mod gossip;
 pub mod message;
+mod orphans;
 mod receive;
 mod watch;
 
@@ -86,6 +87,8 @@ pub(super) struct Bus {
     pub(super) is_open: bool,
     election: failover::Election,
     manual: failover::Manual,
+    /// Primaries that lack a replica, as this replica sees it, and since when.
+    orphans: BTreeMap<NodeId, UnixMillis>,
 }
 
 impl Bus {
@@ -102,6 +105,7 @@ impl Bus {
         self.unclaimed.clear();
         self.election = Default::default();
         self.manual = Default::default();
+        self.orphans.clear();
     }
 }
 

@@ -264,14 +264,18 @@ impl Cluster {
         if let Some(shard) = shard
             && node.primary != Some(primary)
         {
-            (node.primary, node.shard) = (Some(primary), shard);
+            node.shard = shard;
+            self.set_primary(sender, Some(primary));
             self.bus.wanted.save = true;
         }
     }
 
     pub(super) fn make_primary(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(&id).filter(|node| !node.is_primary()) else { return };
-        if node.primary.take().is_some() && id != self.me {
+        let Some(node) = self.node(id).filter(|node| !node.is_primary()) else { return };
+        let takes_over = node.primary.is_some() && id != self.me;
+        self.set_primary(id, None);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if takes_over {
             node.flags.set(NodeFlags::MIGRATE_TO);
         }
         node.flags.clear(NodeFlags::REPLICA);

@@ -47,6 +47,7 @@ impl Cluster {
         }
         self.find_the_silent(now, rng, config);
         self.look_after_failover(following, now, rng, config);
+        self.look_after_orphans(now, config);
         wishes
     }
 

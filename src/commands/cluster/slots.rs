@@ -277,9 +277,11 @@ fn set_owner(ctx: &mut ServerCtx<'_>, slot: u16) -> Result<(), CommandError> {
     let name = ctx.args.get(4);
     let to = primary(view(ctx)?.find(name).ok_or_else(|| unknown_node(name))?)?;
     let keys = ctx.world.keyspace.keys_in_slot(slot);
+    let may_follow = ctx.world.config.cluster_allow_replica_migration;
     let cluster = view_mut(ctx)?;
     let me = cluster.me();
-    if cluster.owns(slot) && to != me && keys != 0 {
+    let gives_away = cluster.owns(slot) && to != me;
+    if gives_away && keys != 0 {
         let text = format!("ERR Can't assign hashslot {slot} to a different node while I still hold keys for this hash slot.");
         return Err(CommandError::text(text));
     }
@@ -288,7 +290,11 @@ fn set_owner(ctx: &mut ServerCtx<'_>, slot: u16) -> Result<(), CommandError> {
     }
     cluster.unassign(slot);
     cluster.assign(slot, to);
-    if to == me && cluster.importing_from(slot).is_some() {
+    if gives_away && cluster.myself().slots.is_empty() && may_follow {
+        tracing::info!("Configuration change detected. Reconfiguring myself as a replica of {to}");
+        cluster.follow(to);
+        ctx.world.settle_cluster_role();
+    } else if to == me && cluster.importing_from(slot).is_some() {
         // Others are to see that the slot has moved, without being asked.
         if cluster.bump_epoch() {
             tracing::info!("configEpoch updated after importing slot {slot}");
