@@ -452,6 +452,33 @@ fn a_slot_on_its_way() {
     ));
 }
 
+/// Who gives its last slot away follows the new owner, if nodes may change sides by themselves.
+#[test]
+fn the_last_slot_leaves() {
+    let view = format!(
+        "{ME} 10.0.0.1:7000@17000,,shard-id={ME} myself,master - 0 0 3 connected 0-1\n\
+         {OTHER} 10.0.0.2:7001@17001,,shard-id={OTHER} master - 0 0 2 connected 2-16383"
+    );
+    for allowed in ["yes", "no"] {
+        let mut kit = Kit::node(&view);
+        kit.play(&format!(
+            r#"
+            > CONFIG SET cluster-allow-replica-migration {allowed}
+            +OK
+            > CLUSTER SETSLOT 0 NODE {OTHER}
+            +OK
+            > CLUSTER COUNTKEYSINSLOT 1
+            0
+            "#
+        ));
+        assert!(kit.run("CLUSTER NODES").contains("myself,master - "));
+        assert_eq!(kit.run(&format!("CLUSTER SETSLOT 1 NODE {OTHER}")), "+OK");
+        let role = if allowed == "yes" { format!("myself,slave {OTHER}") } else { "myself,master - ".to_owned() };
+        assert!(kit.run("CLUSTER NODES").contains(&role), "{allowed}");
+        assert_eq!(kit.world.replication.is_replica(), allowed == "yes");
+    }
+}
+
 #[test]
 fn a_cluster_that_is_down() {
     let mut kit = alone("0-8191");
