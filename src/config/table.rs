@@ -122,8 +122,7 @@ pub const DIRECTIVES: &[Directive] = &[
         .no_effect("full syncs use the one replication connection"),
     int("repl-ping-replica-period", field!(repl_ping_replica_period), 1, INT).alias("repl-ping-slave-period"),
     int("repl-timeout", field!(repl_timeout), 1, INT),
-    boolean("repl-disable-tcp-nodelay", field!(repl_disable_tcp_nodelay))
-        .no_effect("what one turn writes reaches a replica in one piece anyway"),
+    boolean("repl-disable-tcp-nodelay", field!(repl_disable_tcp_nodelay)),
     special("repl-backlog-size", special::REPL_BACKLOG_SIZE),
     int("repl-backlog-ttl", field!(repl_backlog_ttl), 0, i64::MAX),
     int("replica-priority", field!(replica_priority), 0, INT).alias("slave-priority"),

@@ -85,6 +85,12 @@ pub enum ToConnection {
         client: ClientId,
         limits: Limits,
     },
+    /// See `Link::set_nodelay`.
+    SetNodelay {
+        connection: u32,
+        client: ClientId,
+        nodelay: bool,
+    },
     /// A new client's socket.
     Adopt {
         socket: NewSocket,

@@ -69,6 +69,9 @@ impl Engine {
         let world = &mut self.world;
         if let Some(session) = world.sessions.get_mut(client) {
             session.reply_mode = ReplyMode::Off;
+            if let Some(link) = &session.link {
+                link.set_nodelay(!world.config.repl_disable_tcp_nodelay);
+            }
         }
         let is_saving = world.replication.save_offset.is_some_and(|offset| world.replication.backlog().reaches(offset));
         if is_saving && world.persistence.is_saving() {

@@ -98,6 +98,15 @@ impl WriteHalf {
             WriteHalf::Tls(channel) => channel.poll_ready(context),
         }
     }
+
+    /// See `Link::set_nodelay`.
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match self {
+            WriteHalf::Tcp(half) => half.as_ref().set_nodelay(nodelay),
+            WriteHalf::Unix(_) => Ok(()),
+            WriteHalf::Tls(channel) => channel.set_nodelay(nodelay),
+        }
+    }
 }
 
 /// A socket that takes bytes as they are.
@@ -448,6 +457,12 @@ impl Connection {
         self.limits.set(limits);
     }
 
+    /// See `Link::set_nodelay`.
+    pub fn set_nodelay(&self, nodelay: bool) {
+        // If the socket refuses, it works as before.
+        let _ = self.write.set_nodelay(nodelay);
+    }
+
     /// Replies that were on their way from another thread are here.
     pub fn arrived(&self, bytes: usize) {
         self.gauge.arrived(bytes);
@@ -658,6 +673,10 @@ impl Link for LocalLink {
         self.0.set_limits(limits);
     }
 
+    fn set_nodelay(&self, nodelay: bool) {
+        self.0.set_nodelay(nodelay);
+    }
+
     fn buffers(&self) -> LinkBuffers {
         let shown = self.0.gauge.read();
         LinkBuffers { memory: shown.memory + size_of::<Connection>(), ..shown }
@@ -671,5 +690,26 @@ impl Link for LocalLink {
         if self.0.gauge.set_waits(waits) {
             self.0.look();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_sockets_small_writes_are_held_back_when_told_so() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (_read, half) = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap().into_split();
+            let write = WriteHalf::Tcp(half);
+            for nodelay in [true, false, true] {
+                write.set_nodelay(nodelay).unwrap();
+                let WriteHalf::Tcp(half) = &write else { unreachable!() };
+                assert_eq!(SockRef::from(half.as_ref()).tcp_nodelay().unwrap(), nodelay);
+            }
+        });
     }
 }

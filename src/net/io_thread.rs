@@ -156,6 +156,11 @@ impl Thread {
                     connection.set_limits(limits);
                 }
             }
+            ToConnection::SetNodelay { connection, client, nodelay } => {
+                if let Some(connection) = self.find(connection, client) {
+                    connection.set_nodelay(nodelay);
+                }
+            }
             ToConnection::Adopt { socket, place, client, slot, limits, gauge } => {
                 if self.adopt(socket, place, client, slot, limits, gauge).is_err() {
                     self.events.send(Event::Disconnected(client));
@@ -266,6 +271,10 @@ impl Link for RemoteLink {
 
     fn set_limits(&self, limits: Limits) {
         self.orders.send(ToConnection::SetLimits { connection: self.connection, client: self.client, limits });
+    }
+
+    fn set_nodelay(&self, nodelay: bool) {
+        self.orders.send(ToConnection::SetNodelay { connection: self.connection, client: self.client, nodelay });
     }
 
     fn buffers(&self) -> LinkBuffers {

@@ -15,6 +15,8 @@ pub trait Link {
     fn close_now(&self);
     /// Limits on what is read from here on (they are smaller before AUTH).
     fn set_limits(&self, limits: Limits);
+    /// Whether what is sent leaves at once. If not, the system waits for more while something is on its way: fewer packets, later.
+    fn set_nodelay(&self, _nodelay: bool) {}
     /// What the connection holds.
     fn buffers(&self) -> LinkBuffers;
     /// Lets the connection look after its request buffer: once the client was idle for a while it is taken back, and one that

@@ -237,6 +237,12 @@ impl Channel {
         Ok(())
     }
 
+    /// See `Link::set_nodelay`.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        let socket: &TcpStream = self.socket.as_ref();
+        socket.set_nodelay(nodelay)
+    }
+
     /// Asks to be woken when the socket takes more.
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket: &TcpStream = self.socket.as_ref();

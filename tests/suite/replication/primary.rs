@@ -169,6 +169,21 @@ fn the_history_follows_the_data() {
     replica.expect(&["MULTI", "INCR a", "INCR b", "EXEC", "MULTI", "RPUSH list x", "LPOP list", "EXEC"]);
 }
 
+/// Packets may be saved on the way: what is written gets there all the same, whichever thread has the socket.
+#[test]
+fn the_history_comes_in_fewer_packets() {
+    for threads in ["1", "3"] {
+        let (server, mut client) = start(|builder| builder.set("repl-disable-tcp-nodelay", "yes").set("io-threads", threads));
+        let (mut replica, ..) = Replica::in_step(server.address());
+        client.run("SET k 0");
+        replica.expect(&["SELECT 0", "SET k 0"]);
+        for n in 1..20 {
+            client.run(&format!("SET k {n}"));
+            replica.expect(&[&format!("SET k {n}")]);
+        }
+    }
+}
+
 /// SYNC is the old form: no greeting, a length ahead, no acknowledgements.
 #[test]
 fn sync_by_hand() {
