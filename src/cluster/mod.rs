@@ -43,6 +43,8 @@ pub struct Cluster {
     /// What others are told of this node: an address, unless they are to look at the connection, and how far its data are.
     announced_ip: String,
     pub offset: i64,
+    /// Number of the kind of messages that are dropped as if they had been lost, for tests; none if it is negative.
+    pub dropped_kind: i64,
 }
 
 impl Cluster {
@@ -63,6 +65,7 @@ impl Cluster {
             tls: false,
             announced_ip: String::new(),
             offset: 0,
+            dropped_kind: -1,
         }
     }
 

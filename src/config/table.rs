@@ -235,7 +235,7 @@ pub const DIRECTIVES: &[Directive] = &[
     choice("cluster-preferred-endpoint-type", pick!(cluster_preferred_endpoint_type: ClusterEndpoint)),
     int("cluster-compatibility-sample-ratio", field!(cluster_compatibility_sample_ratio), 0, 100)
         .no_effect("commands are not sampled"),
-    int("cluster-ping-interval", field!(cluster_ping_interval), 0, i64::MAX).hidden().no_effect("the bus has its own pace"),
+    int("cluster-ping-interval", field!(cluster_ping_interval), 0, i64::MAX).hidden(),
     // Tests and debugging
     boolean("use-exit-on-panic", field!(use_exit_on_panic)).hidden(),
     int("watchdog-period", field!(watchdog_period), 0, INT).hidden(),

@@ -78,6 +78,20 @@ fn two_nodes_share_the_slots() {
 }
 
 #[test]
+fn messages_of_one_kind_are_dropped_when_a_test_asks_for_it() {
+    let (a, b) = (Server::ours(&["--cluster-enabled", "yes", "--enable-debug-command", "yes"]), node());
+    let mut to_a = a.client();
+    assert!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER x").lossy().starts_with("ERR value is not an integer"));
+    // 2 is MEET.
+    assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER 2").lossy(), "OK");
+    b.client().run(&format!("CLUSTER MEET 127.0.0.1 {}", a.port()));
+    a.log_with("Packet that matches debug drop filter", PATIENCE);
+    assert!(to_a.run("CLUSTER INFO").lossy().contains("cluster_known_nodes:1\r\n"));
+    assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER -1").lossy(), "OK");
+    until(&mut to_a, "CLUSTER INFO", |info| info.contains("cluster_known_nodes:2\r\n"));
+}
+
+#[test]
 fn a_replica_takes_its_primarys_place() {
     let (a, b, c, replica) = (node(), node(), node(), node());
     let names = join(&[&a, &b, &c, &replica], 3);

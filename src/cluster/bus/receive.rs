@@ -28,6 +28,9 @@ impl Cluster {
             Err(reason) => return tracing::warn!("A message of the cluster bus was dropped: {reason}"),
         };
         self.bus.received[header.kind as usize] += 1;
+        if header.kind as i64 == self.dropped_kind {
+            return tracing::warn!("Packet that matches debug drop filter");
+        }
         let sender = self.sender_of(link, &header);
         if let Some(node) = sender.and_then(|sender| self.nodes.get_mut(&sender)) {
             node.data_received = now;

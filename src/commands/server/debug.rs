@@ -59,6 +59,13 @@ fn debug(ctx: &mut ServerCtx<'_>) -> CommandResult {
         (b"DICT-RESIZING", 3) => done(ctx),
         (b"DIGEST", 2) => digest_all(ctx),
         (b"DIGEST-VALUE", 3..) => digest_values(ctx),
+        (b"DROP-CLUSTER-PACKET-FILTER", 3) => {
+            let kind = ctx.args.i64(2)?;
+            if let Some(cluster) = &mut ctx.world.cluster {
+                cluster.dropped_kind = kind;
+            }
+            done(ctx)
+        }
         (b"ERROR", 3) => Err(CommandError::bytes(ctx.args.get(2).to_vec())),
         (b"HELP", 2) => help(ctx),
         (b"HTSTATS", 3..=4) => htstats(ctx),
@@ -461,6 +468,8 @@ fn help(ctx: &mut ServerCtx<'_>) -> CommandResult {
         "    Tell a fingerprint of all keys and values.",
         "DIGEST-VALUE <key> [<key> ...]",
         "    Tell a fingerprint of the value of each key.",
+        "DROP-CLUSTER-PACKET-FILTER <packet-type>",
+        "    Drop messages of the cluster bus that have this number; -1: none.",
         "ERROR <string>",
         "    Answer with this error.",
         "HTSTATS <dbid> [full]",
