@@ -17,6 +17,8 @@ struct Inner {
     rng: Rng,
     /// Calls in a thousand that fail.
     failures: u64,
+    /// Folders do not sync.
+    folders_fail: bool,
     /// Power is off.
     off: bool,
     /// Bytes of each open file that are safe.
@@ -69,13 +71,27 @@ impl FaultyDisk {
     /// A disk that works.
     pub fn new(seed: u64) -> Self {
         let (synced, replaced, moved) = Default::default();
-        let inner = Inner { rng: Rng::seeded(seed), failures: 0, off: false, synced, replaced, moved, names: Vec::new() };
+        let inner = Inner {
+            rng: Rng::seeded(seed),
+            failures: 0,
+            folders_fail: false,
+            off: false,
+            synced,
+            replaced,
+            moved,
+            names: Vec::new(),
+        };
         FaultyDisk(Arc::new(Mutex::new(inner)))
     }
 
     /// Lets so many calls in a thousand fail.
     pub fn set_failures(&self, per_thousand: u64) {
         self.0.lock().unwrap().failures = per_thousand;
+    }
+
+    /// Lets folders sync no longer, or again.
+    pub fn set_folders_fail(&self, fail: bool) {
+        self.0.lock().unwrap().folders_fail = fail;
     }
 
     /// Turns the power off: nothing is written any more, and of what was not synced a random part is lost.
@@ -253,6 +269,9 @@ impl Disk for FaultyDisk {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.call()?;
+        if inner.folders_fail {
+            return Err(Error::from_raw_os_error(libc::EIO));
+        }
         RealDisk.sync_folder(path)?;
         inner.names.retain(|name| match name {
             Name::Created(at) | Name::Moved(_, at, _) => at.parent() != Some(path),
