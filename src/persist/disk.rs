@@ -39,6 +39,15 @@ pub trait Disk: Send + Sync {
 /// # Errors
 /// The system's; then the old file is as it was, but for a failure of the last step, when it may be either.
 pub fn replace(disk: &dyn Disk, folder: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    put(disk, folder, temporary, name, bytes)?;
+    disk.sync_folder(folder)
+}
+
+/// The same but for the last step: until the folder is synced a loss of power may bring the old file back.
+///
+/// # Errors
+/// The system's; then the old file is as it was.
+pub fn put(disk: &dyn Disk, folder: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(temporary);
     let written = disk.create(&temporary).and_then(|mut file| {
         let mut at = 0;
@@ -51,7 +60,7 @@ pub fn replace(disk: &dyn Disk, folder: &Path, temporary: &str, name: &str, byte
     if renamed.is_err() {
         let _ = disk.remove(&temporary);
     }
-    renamed.and_then(|()| disk.sync_folder(folder))
+    renamed
 }
 
 /// The disk of this machine.

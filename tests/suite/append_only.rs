@@ -370,6 +370,52 @@ fn a_turn_that_is_synced_ends_the_wait_of_its_own_clients() {
     }
 }
 
+/// A manifest that was in its place already when its folder would not sync named a file that was removed again: no start.
+#[test]
+fn a_folder_that_does_not_sync_loses_no_file() {
+    for seed in 0..24 {
+        let (folder, copy) = (Folder::new("folder"), Folder::new("folder-copy"));
+        let disk = FaultyDisk::new(seed);
+        let server = builder(&folder.0).set("appendfsync", "always").disk(Arc::new(disk.clone())).start().unwrap();
+        let mut c = client(&server);
+        assert_eq!(ask(&mut c, "SET sure 1"), "+OK");
+        // It fails from the start of a rewrite on, or in the middle of one.
+        disk.set_folders_fail(seed % 2 == 0);
+        c.run("BGREWRITEAOF");
+        std::thread::sleep(Duration::from_millis(seed % 5));
+        disk.set_folders_fail(true);
+        let mut other = client(&server);
+        let waits = std::thread::spawn(move || ask(&mut other, "SET sure 2"));
+        std::thread::sleep(Duration::from_millis(30));
+        let (image, wanted): (_, &[&str]) = match seed % 3 {
+            0 => {
+                disk.lose_power();
+                (&folder, &["\"1\"", "\"2\""])
+            }
+            1 => {
+                disk.set_folders_fail(false);
+                wait_for(|| ask(&mut c, "SET sure 3") == "+OK");
+                assert!(ask(&mut c, "INFO persistence").contains("aof_last_write_status:ok"));
+                disk.lose_power();
+                (&folder, &["\"3\""])
+            }
+            // As when the process is killed.
+            _ => {
+                std::fs::create_dir_all(copy.0.join("appendonlydir")).unwrap();
+                for entry in std::fs::read_dir(folder.0.join("appendonlydir")).unwrap() {
+                    let path = entry.unwrap().path();
+                    let _ = std::fs::copy(&path, copy.0.join("appendonlydir").join(path.file_name().unwrap()));
+                }
+                (&copy, &["\"1\"", "\"2\""])
+            }
+        };
+        drop((c, server));
+        let _ = waits.join();
+        let found = ask(&mut client(&start(image)), "GET sure");
+        assert!(wanted.contains(&&*found), "seed {seed}: {found}");
+    }
+}
+
 #[test]
 fn the_power_goes_and_nothing_acknowledged_is_lost() {
     const CLIENTS: usize = 4;

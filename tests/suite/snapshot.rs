@@ -430,8 +430,8 @@ fn writers_are_held_while_too_much_waits_for_the_disk() {
         kit.run(&format!("SET key{n} x"));
         snapshot.holds_writers()
     });
-    // From 8 MB on, or a sixteenth of what all the tests of this process hold at the moment.
-    assert!(held_at.is_some_and(|n| (80..800).contains(&n)), "{held_at:?}");
+    let least = snapshot.queued_limit() / value.len();
+    assert!(held_at.is_some_and(|n| (least - 10..least + 30).contains(&n)), "{held_at:?}, limit {least} values");
     drop(gate);
     while snapshot.holds_writers() {
         snapshot.step(&mut kit.world.keyspace, Duration::from_millis(1));

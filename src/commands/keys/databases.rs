@@ -96,11 +96,11 @@ fn swapdb(ctx: &mut KeysCtx<'_>) -> CommandResult {
 fn flush(ctx: &mut KeysCtx<'_>, databases: std::ops::Range<u32>) -> CommandResult {
     let keyspace = &mut ctx.db.keyspace;
     // Whoever asks for a flush waits until all is freed, but waits alone, unless something follows that must come next.
-    let can_wait = ctx.may_block;
+    let may_block = ctx.may_block;
     let lazily = match ctx.args.len() {
         // What is configured holds for what is worth it, as with DEL.
         1 => {
-            !can_wait
+            !may_block
                 && keyspace.env.settings.lazyfree_user_flush
                 && databases.clone().any(|db| keyspace.is_worth_sending(DbIndex(db)))
         }
@@ -108,7 +108,7 @@ fn flush(ctx: &mut KeysCtx<'_>, databases: std::ops::Range<u32>) -> CommandResul
         2 if ctx.args.is(1, "ASYNC") => true,
         _ => return Err(error::SYNTAX),
     };
-    let waits = can_wait && !lazily;
+    let waits = may_block && !lazily;
     let mut keys = 0;
     for index in databases.map(DbIndex) {
         keys += keyspace.flush(index, lazily || waits);

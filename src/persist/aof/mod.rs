@@ -44,6 +44,8 @@ pub enum State {
 pub struct Aof {
     state: State,
     pub(super) manifest: Manifest,
+    /// Files of former manifests, to be removed as soon as none of those can come back.
+    retired: Vec<PathBuf>,
     writer: Option<Writer>,
     tap: Option<ConsumerId>,
     /// `aof-timestamp-enabled`, where the tap sees it.
@@ -67,6 +69,7 @@ impl Default for Aof {
         Aof {
             state: State::Off,
             manifest: Manifest::default(),
+            retired: Vec::new(),
             writer: None,
             tap: None,
             timestamps: Rc::default(),
@@ -390,17 +393,25 @@ impl Aof {
                 places.folder.join(&part.name)
             })
             .collect();
+        self.retired.extend(paths);
         let text = places.text_of(&self.manifest);
         match &self.writer {
             Some(writer) => writer.shared().change(Change::Tidy { manifest: text }),
-            None => {
-                if let Err(error) = self.persist(&places, &self.manifest) {
-                    warn!("Can't write the AOF manifest file: {error}");
-                }
-            }
+            None => self.remove_retired(self.persist(&places, &self.manifest)),
         }
-        self.remove_in_background(paths);
         self.writer.is_some()
+    }
+
+    /// The manifest that names the replaced files no longer is written, or not. If it is not, one that needs them may come back
+    /// with a loss of power.
+    fn remove_retired(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => {
+                let retired = std::mem::take(&mut self.retired);
+                self.remove_in_background(retired);
+            }
+            Err(error) => warn!("Can't write the AOF manifest file: {error}"),
+        }
     }
 
     fn remove_in_background(&self, paths: Vec<PathBuf>) {
@@ -449,9 +460,7 @@ impl Aof {
                 Report::Rotated(outcome) => self.rotated(outcome, config, stream),
                 Report::Installed(outcome) => self.installed(outcome, config, stream),
                 Report::Tidied(outcome) => {
-                    if let Err(error) = outcome {
-                        warn!("Can't write the AOF manifest file: {error}");
-                    }
+                    self.remove_retired(outcome);
                     self.tidied(config);
                 }
                 Report::Done => {}

@@ -115,6 +115,11 @@ pub fn start(
 }
 
 impl Snapshot {
+    /// Bytes that may wait for the writer before clients that write have to wait.
+    pub fn queued_limit(&self) -> usize {
+        self.queued_limit
+    }
+
     /// Goes on for about `budget`; less if the writer has enough to do. True if there is more to do at once.
     pub fn step(&mut self, keyspace: &mut Keyspace, budget: Duration) -> bool {
         if self.walked {

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 
 /// The walk waits while this many bytes wait for the writer.
-const QUEUED_MAX: usize = 1 << 20;
+const WALK_QUEUED_MAX: usize = 1 << 20;
 
 /// Transcribes a cut.
 pub struct Transcript {
@@ -224,7 +224,7 @@ impl Recorder for Transcript {
     }
 
     fn is_full(&self) -> bool {
-        self.shared.queued.load(Ordering::Acquire) + self.out.size() > QUEUED_MAX
+        self.shared.queued.load(Ordering::Acquire) + self.out.size() > WALK_QUEUED_MAX
     }
 
     fn end(&mut self) -> bool {

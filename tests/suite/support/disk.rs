@@ -3,11 +3,11 @@
 
 use redstart::clock::Rng;
 use redstart::persist::disk::{Disk, LogFile, RealDisk};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Error};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The disk.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ struct Inner {
     rng: Rng,
     /// Calls in a thousand that fail.
     failures: u64,
+    /// Folders do not sync.
+    folders_fail: bool,
     /// Power is off.
     off: bool,
     /// Bytes of each open file that are safe.
@@ -36,16 +38,31 @@ enum Name {
 }
 
 impl Inner {
-    /// Some of the sectors that were written at `at` are not on the disk.
-    fn lose_sectors(&mut self, file: &std::fs::File, at: u64, old: &[u8]) {
+    /// Fails if the power is off, or by chance.
+    fn check(&mut self) -> io::Result<()> {
+        match self.off || (self.failures > 0 && self.rng.below(1000) < self.failures) {
+            true => Err(Error::from_raw_os_error(libc::EIO)),
+            false => Ok(()),
+        }
+    }
+
+    /// Of each sector that was written some of the last writes, or none, are not on the disk. `replaced`: all writes in their
+    /// order.
+    fn lose_sectors(&mut self, file: &std::fs::File, replaced: &[(u64, Vec<u8>)]) {
         const SECTOR: u64 = 512;
-        let (mut at, mut old) = (at, old);
-        while !old.is_empty() {
-            let in_sector = ((SECTOR - at % SECTOR) as usize).min(old.len());
-            if self.rng.below(2) == 0 {
-                file.write_all_at(&old[..in_sector], at).unwrap();
+        let mut settled = HashSet::new();
+        for (at, old) in replaced.iter().rev() {
+            let (mut at, mut old) = (*at, &old[..]);
+            while !old.is_empty() {
+                let in_sector = ((SECTOR - at % SECTOR) as usize).min(old.len());
+                if !settled.contains(&(at / SECTOR)) {
+                    match self.rng.below(2) {
+                        0 => file.write_all_at(&old[..in_sector], at).unwrap(),
+                        _ => drop(settled.insert(at / SECTOR)),
+                    }
+                }
+                (at, old) = (at + in_sector as u64, &old[in_sector..]);
             }
-            (at, old) = (at + in_sector as u64, &old[in_sector..]);
         }
     }
 }
@@ -54,13 +71,27 @@ impl FaultyDisk {
     /// A disk that works.
     pub fn new(seed: u64) -> Self {
         let (synced, replaced, moved) = Default::default();
-        let inner = Inner { rng: Rng::seeded(seed), failures: 0, off: false, synced, replaced, moved, names: Vec::new() };
+        let inner = Inner {
+            rng: Rng::seeded(seed),
+            failures: 0,
+            folders_fail: false,
+            off: false,
+            synced,
+            replaced,
+            moved,
+            names: Vec::new(),
+        };
         FaultyDisk(Arc::new(Mutex::new(inner)))
     }
 
     /// Lets so many calls in a thousand fail.
     pub fn set_failures(&self, per_thousand: u64) {
         self.0.lock().unwrap().failures = per_thousand;
+    }
+
+    /// Lets folders sync no longer, or again.
+    pub fn set_folders_fail(&self, fail: bool) {
+        self.0.lock().unwrap().folders_fail = fail;
     }
 
     /// Turns the power off: nothing is written any more, and of what was not synced a random part is lost.
@@ -91,9 +122,7 @@ impl FaultyDisk {
         let replaced: Vec<_> = inner.replaced.drain().collect();
         for (path, replaced) in replaced {
             if let Ok(file) = std::fs::File::options().write(true).open(&path) {
-                for (at, old) in replaced.into_iter().rev() {
-                    inner.lose_sectors(&file, at, &old);
-                }
+                inner.lose_sectors(&file, &replaced);
             }
         }
         let files: Vec<(PathBuf, u64)> = inner.synced.drain().collect();
@@ -107,17 +136,14 @@ impl FaultyDisk {
         }
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// The disk for one call that may fail. The power does not go in the middle of one: what a call did would not be known.
+    fn call(&self) -> io::Result<MutexGuard<'_, Inner>> {
         let mut inner = self.0.lock().unwrap();
-        let failures = inner.failures;
-        match inner.off || (failures > 0 && inner.rng.below(1000) < failures) {
-            true => Err(Error::from_raw_os_error(libc::EIO)),
-            false => Ok(()),
-        }
+        inner.check()?;
+        Ok(inner)
     }
 
-    fn open(&self, path: &Path, file: Box<dyn LogFile>, is_new: bool) -> Box<dyn LogFile> {
-        let mut inner = self.0.lock().unwrap();
+    fn open(&self, inner: &mut Inner, path: &Path, file: Box<dyn LogFile>, is_new: bool) -> Box<dyn LogFile> {
         if is_new {
             inner.names.push(Name::Created(path.to_owned()));
         }
@@ -141,10 +167,9 @@ impl FaultyFile {
     }
 
     /// Remembers what bytes at `at` will take the place of.
-    fn overwrite(&self, at: u64, len: usize) -> io::Result<()> {
+    fn overwrite(&self, inner: &mut Inner, at: u64, len: usize) -> io::Result<()> {
         let size = self.file.size()?;
-        let mut inner = self.disk.0.lock().unwrap();
-        let name = self.name(&inner);
+        let name = self.name(inner);
         let mut old = vec![0; len.min(size.saturating_sub(at) as usize)];
         if !old.is_empty() {
             std::fs::File::open(&name)?.read_exact_at(&mut old, at)?;
@@ -156,30 +181,22 @@ impl FaultyFile {
 
 impl LogFile for FaultyFile {
     fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        let part = {
-            let mut inner = self.disk.0.lock().unwrap();
-            if inner.off {
-                return Err(Error::from_raw_os_error(libc::EIO));
-            }
-            let short = inner.failures > 0 && inner.rng.below(4) == 0;
-            match short {
-                true => inner.rng.below(bytes.len() as u64) as usize + 1,
-                false => bytes.len(),
-            }
+        let disk = self.disk.clone();
+        let mut inner = disk.call()?;
+        let short = inner.failures > 0 && inner.rng.below(4) == 0;
+        let part = match short {
+            true => inner.rng.below(bytes.len() as u64) as usize + 1,
+            false => bytes.len(),
         };
-        self.disk.check()?;
-        self.overwrite(at, part)?;
+        self.overwrite(&mut inner, at, part)?;
         self.file.write_at(&bytes[..part], at)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.check()?;
+        let disk = self.disk.clone();
+        let mut inner = disk.call()?;
         self.file.sync()?;
         let len = self.file.size()?;
-        let mut inner = self.disk.0.lock().unwrap();
-        if inner.off {
-            return Err(Error::from_raw_os_error(libc::EIO));
-        }
         let name = self.name(&inner);
         inner.replaced.remove(&name);
         inner.synced.insert(name, len);
@@ -187,9 +204,9 @@ impl LogFile for FaultyFile {
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.disk.check()?;
+        let disk = self.disk.clone();
+        let mut inner = disk.call()?;
         self.file.truncate(len)?;
-        let mut inner = self.disk.0.lock().unwrap();
         let name = self.name(&inner);
         if let Some(synced) = inner.synced.get_mut(&name) {
             *synced = len.min(*synced);
@@ -210,22 +227,21 @@ impl LogFile for FaultyFile {
 
 impl Disk for FaultyDisk {
     fn append(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        self.check()?;
+        let mut inner = self.call()?;
         let is_new = !path.exists();
-        Ok(self.open(path, RealDisk.append(path)?, is_new))
+        Ok(self.open(&mut inner, path, RealDisk.append(path)?, is_new))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        self.check()?;
+        let mut inner = self.call()?;
         let is_new = !path.exists();
-        Ok(self.open(path, RealDisk.create(path)?, is_new))
+        Ok(self.open(&mut inner, path, RealDisk.create(path)?, is_new))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.check()?;
+        let mut inner = self.call()?;
         let before = std::fs::read(to).ok();
         RealDisk.rename(from, to)?;
-        let mut inner = self.0.lock().unwrap();
         if let Some(replaced) = inner.replaced.remove(from) {
             inner.replaced.insert(to.to_owned(), replaced);
         }
@@ -238,9 +254,8 @@ impl Disk for FaultyDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.check()?;
         // Data that are gone without need are no loss; and what is listed nowhere is not missed.
-        let mut inner = self.0.lock().unwrap();
+        let mut inner = self.call()?;
         inner.synced.remove(path);
         inner.replaced.remove(path);
         inner.names.retain(|name| !matches!(name, Name::Created(created) if created == path));
@@ -248,17 +263,16 @@ impl Disk for FaultyDisk {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.check()?;
+        let _inner = self.call()?;
         RealDisk.create_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.check()?;
-        RealDisk.sync_folder(path)?;
-        let mut inner = self.0.lock().unwrap();
-        if inner.off {
+        let mut inner = self.call()?;
+        if inner.folders_fail {
             return Err(Error::from_raw_os_error(libc::EIO));
         }
+        RealDisk.sync_folder(path)?;
         inner.names.retain(|name| match name {
             Name::Created(at) | Name::Moved(_, at, _) => at.parent() != Some(path),
         });

@@ -7,8 +7,10 @@
 //! What somebody waits for goes into a reserve in the file (see `group`), so that its sync is quicker.
 
 use crate::persist::aof::group;
-use crate::persist::disk::LogFile;
+use crate::persist::disk::{Disk, LogFile};
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What was kept for a sync in a buffer larger than this is given back.
 const KEPT_MAX: usize = 4 << 20;
@@ -43,6 +45,8 @@ pub(super) struct Log {
     lost: bool,
     /// A sync failed, and something that it was to save cannot be written again.
     doubtful: bool,
+    /// Where names have changed that a loss of power may undo yet, by which the file would be one that nobody knows.
+    unsynced_folder: Option<(Arc<dyn Disk>, PathBuf)>,
 }
 
 /// Why a file did not take bytes, or did not sync them.
@@ -129,10 +133,14 @@ impl Log {
 
     /// Waits until everything appended is on the disk.
     pub(super) fn sync(&mut self) -> Result<(), Failure> {
-        if !self.dirty {
+        if !self.is_dirty() {
             return Ok(());
         }
         self.repair().map_err(not_written)?;
+        if let Some((disk, folder)) = &self.unsynced_folder {
+            disk.sync_folder(folder).map_err(|error| Failure { what: "Fail to fsync the folder of the AOF", error })?;
+            self.unsynced_folder = None;
+        }
         if let Err(error) = self.file.as_mut().map_or(Ok(()), |file| file.sync()) {
             self.lose_uncommitted();
             return Err(Failure { what: "Fail to fsync the AOF file", error });
@@ -220,6 +228,11 @@ impl Log {
         *self = Log { written: self.written, doubtful: self.doubtful, file: Some(file), ..Log::default() };
     }
 
+    /// Syncs from now on sync this folder first.
+    pub(super) fn owe_folder(&mut self, disk: Arc<dyn Disk>, folder: PathBuf) {
+        self.unsynced_folder = Some((disk, folder));
+    }
+
     /// Bytes in the file.
     pub(super) fn len(&self) -> u64 {
         self.len
@@ -232,7 +245,7 @@ impl Log {
 
     /// True if there is something that was not synced.
     pub(super) fn is_dirty(&self) -> bool {
-        self.dirty
+        self.dirty || self.unsynced_folder.is_some()
     }
 
     /// True if somebody waits for a sync.

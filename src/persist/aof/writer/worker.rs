@@ -3,7 +3,7 @@
 use super::log::{Failure, Log};
 use super::{Change, Job, ManifestText, RETRY, Report, SYNC_EVERY, SYNC_PATIENCE, Shared, State, lock, note};
 use crate::config::AppendFsync;
-use crate::persist::disk::{Disk, replace};
+use crate::persist::disk::{Disk, put, replace};
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,14 @@ const GROUP_MIN: Duration = Duration::from_micros(50);
 const COMPLAIN: Duration = Duration::from_secs(30);
 /// A buffer that was filled beyond this is given back.
 const BUFFER_KEPT_MAX: usize = 4 << 20;
+
+/// A manifest is where a start looks for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    Safely,
+    /// After a loss of power the one before may be there, and with it what that names.
+    Unsynced,
+}
 
 /// The thread's side.
 pub(super) struct Worker {
@@ -280,13 +288,15 @@ impl Worker {
                     self.lend_log(jobs, policy);
                     let installed = self.install(renames, manifest);
                     self.take_log_back();
-                    installed
+                    self.see_to_folder(manifest, installed?);
+                    Ok(())
                 });
                 Report::Installed(installed)
             }
             Change::Tidy { manifest } => {
                 self.lend_log(jobs, policy);
-                let tidied = self.persist(manifest);
+                let ManifestText { folder, temporary, name, bytes } = manifest;
+                let tidied = replace(&*self.disk, folder, temporary, name, bytes);
                 self.take_log_back();
                 Report::Tidied(tidied)
             }
@@ -310,18 +320,17 @@ impl Worker {
         self.log.cut_reserve()?;
         self.sync().map_err(|failure| failure.error)?;
         let file = self.disk.create(path)?;
-        if let Some(manifest) = manifest
-            && let Err(error) = self.persist(manifest)
-        {
-            let _ = self.disk.remove(path);
-            return Err(error);
-        }
+        let placed = manifest.map(|manifest| self.persist(manifest)).transpose();
+        let placed = placed.inspect_err(|_| drop(self.disk.remove(path)))?;
         self.log.go_on_in(file);
         self.shared.file_len.store(0, Ordering::Relaxed);
+        if let (Some(manifest), Some(placed)) = (manifest, placed) {
+            self.see_to_folder(manifest, placed);
+        }
         Ok(())
     }
 
-    fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<()> {
+    fn install(&mut self, renames: &[(PathBuf, PathBuf)], manifest: &ManifestText) -> io::Result<Placed> {
         let start = Instant::now();
         for (from, to) in renames {
             self.disk.rename(from, to)?;
@@ -330,9 +339,24 @@ impl Worker {
         self.persist(manifest)
     }
 
-    fn persist(&self, manifest: &ManifestText) -> io::Result<()> {
+    /// Puts a manifest in the place of the one before. An error: that one still is there.
+    fn persist(&self, manifest: &ManifestText) -> io::Result<Placed> {
         let ManifestText { folder, temporary, name, bytes } = manifest;
-        replace(&*self.disk, folder, temporary, name, bytes)
+        put(&*self.disk, folder, temporary, name, bytes)?;
+        Ok(match self.disk.sync_folder(folder) {
+            Ok(()) => Placed::Safely,
+            Err(error) => {
+                warn!("Fail to fsync the folder of the AOF: {error}");
+                Placed::Unsynced
+            }
+        })
+    }
+
+    /// What is written behind a manifest that a loss of power may undo is not safe before its folder is.
+    fn see_to_folder(&mut self, manifest: &ManifestText, placed: Placed) {
+        if placed == Placed::Unsynced {
+            self.log.owe_folder(self.disk.clone(), manifest.folder.clone());
+        }
     }
 
     /// A failure that the engine met is the thread's from here on: to tell of and to try again.
