@@ -84,10 +84,12 @@ fn messages_of_one_kind_are_dropped_when_a_test_asks_for_it() {
     assert!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER x").lossy().starts_with("ERR value is not an integer"));
     // 2 is MEET.
     assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER 2").lossy(), "OK");
-    b.client().run(&format!("CLUSTER MEET 127.0.0.1 {}", a.port()));
+    let meet = format!("CLUSTER MEET 127.0.0.1 {}", a.port());
+    b.client().run(&meet);
     a.log_with("Packet that matches debug drop filter", PATIENCE);
     assert!(to_a.run("CLUSTER INFO").lossy().contains("cluster_known_nodes:1\r\n"));
     assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER -1").lossy(), "OK");
+    b.client().run(&meet);
     until(&mut to_a, "CLUSTER INFO", |info| info.contains("cluster_known_nodes:2\r\n"));
 }
 
