@@ -129,8 +129,9 @@ impl Engine {
 
 /// How well this replica keeps up with its primary.
 fn following(world: &World) -> Following {
+    // A link that broke while the engine was held up by a script broke when it was last heard of, and not when it noticed.
     let silence = world.replication.upstream.as_ref().map(|upstream| match upstream.down_since {
-        Some(down) if !upstream.is_connected() => down.elapsed(),
+        Some(down) if !upstream.is_connected() => down.elapsed().max(upstream.heard_at.elapsed()),
         _ => upstream.heard_at.elapsed(),
     });
     Following { silence_millis: silence.map_or(0, |silence| silence.as_millis() as i64) }

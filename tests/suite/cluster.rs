@@ -103,6 +103,14 @@ fn a_replica_takes_its_primarys_place() {
     until(&mut follower, "INFO replication", |info| info.contains("master_link_status:up"));
     follower.run("READONLY");
     until(&mut follower, "GET bar", |value| value == "v");
+    // Subscribers at a replica heard each message twice: over the bus, and with the history.
+    let mut listener = replica.client();
+    listener.run("SUBSCRIBE news");
+    for message in ["one", "two"] {
+        a.client().run(&format!("PUBLISH news {message}"));
+        a.client().run("SET bar v");
+        assert_eq!(listener.read_within(PATIENCE).unwrap().items().unwrap()[2].lossy(), message);
+    }
     drop(a);
     until(&mut follower, "INFO replication", |info| info.contains("role:master"));
     until(&mut b.client(), "CLUSTER INFO", is_ok);

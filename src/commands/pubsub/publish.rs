@@ -56,9 +56,9 @@ fn spublish(ctx: &mut SessionCtx<'_>) -> CommandResult {
     Ok(Flow::Done)
 }
 
-/// Subscribers at replicas are to hear of it, too.
+/// Subscribers at replicas are to hear of it, too. In a cluster the bus has told them.
 fn pass_on(ctx: &mut SessionCtx<'_>) {
-    if ctx.world.replication.leads() {
+    if ctx.world.cluster.is_none() && ctx.world.replication.leads() {
         let request = || OwnedRequest::copy(ctx.args);
         ctx.world.keyspace.env.effects.propagate_as(ctx.session.db, request);
     }
