@@ -1,27 +1,12 @@
 //! Nodes of a cluster that talk to one another, as processes: they meet, tell of their slots, publish for each other, move keys,
 //! follow one another, find out who is gone, and stand in for those.
 
-use crate::support::client::Client;
+use crate::support::client::{SETTLE_MAX, until};
 use crate::support::spawn::Server;
-use std::time::{Duration, Instant};
-
-/// How long nodes may take to agree.
-const PATIENCE: Duration = Duration::from_secs(20);
+use std::time::Duration;
 
 fn node() -> Server {
     Server::ours(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"])
-}
-
-/// Runs a request until its reply is as wanted.
-fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) -> String {
-    let start = Instant::now();
-    loop {
-        let reply = client.run(request).lossy();
-        if wanted(&reply) {
-            return reply;
-        }
-        assert!(start.elapsed() < PATIENCE, "{request} stays at {reply}");
-    }
 }
 
 fn is_ok(info: &str) -> bool {
@@ -86,7 +71,7 @@ fn messages_of_one_kind_are_dropped_when_a_test_asks_for_it() {
     assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER 2").lossy(), "OK");
     let meet = format!("CLUSTER MEET 127.0.0.1 {}", a.port());
     b.client().run(&meet);
-    a.log_with("Packet that matches debug drop filter", PATIENCE);
+    a.log_with("Packet that matches debug drop filter", SETTLE_MAX);
     assert!(to_a.run("CLUSTER INFO").lossy().contains("cluster_known_nodes:1\r\n"));
     assert_eq!(to_a.run("DEBUG DROP-CLUSTER-PACKET-FILTER -1").lossy(), "OK");
     // The handshake that nobody answered has to be given up first.
@@ -113,7 +98,7 @@ fn a_replica_takes_its_primarys_place() {
     for message in ["one", "two"] {
         a.client().run(&format!("PUBLISH news {message}"));
         a.client().run("SET bar v");
-        assert_eq!(listener.read_within(PATIENCE).unwrap().items().unwrap()[2].lossy(), message);
+        assert_eq!(listener.read_within(SETTLE_MAX).unwrap().items().unwrap()[2].lossy(), message);
     }
     drop(a);
     until(&mut follower, "INFO replication", |info| info.contains("role:master"));
@@ -160,6 +145,6 @@ fn a_replica_moves_to_a_primary_that_lost_its_own() {
     follower.run("READONLY");
     assert_eq!(follower.run("GET hey").lossy(), "v");
     let migrates = format!("Migrating to orphaned master {}", names[1]);
-    assert!(nodes[mover].log_with(&migrates, PATIENCE).contains(&migrates));
+    assert!(nodes[mover].log_with(&migrates, SETTLE_MAX).contains(&migrates));
     until(&mut nodes[0].client(), "INFO replication", |info| info.contains("connected_slaves:1"));
 }

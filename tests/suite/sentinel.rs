@@ -2,14 +2,11 @@
 //! theirs expect.
 
 use crate::support::certificates::Certificates;
-use crate::support::client::{Address, Client};
+use crate::support::client::{Address, Client, SETTLE_MAX, until};
 use crate::support::spawn::{Server, free_port};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// How long sentinels may take to agree.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sentinel that ends with this handle.
 struct Sentinel {
@@ -38,7 +35,7 @@ impl Sentinel {
         loop {
             match Client::connect(&address) {
                 Ok(client) => return client,
-                Err(error) => assert!(start.elapsed() < PATIENCE, "no connection: {error}"),
+                Err(error) => assert!(start.elapsed() < SETTLE_MAX, "no connection: {error}"),
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -60,19 +57,6 @@ impl Drop for Sentinel {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Runs a request until its reply is as wanted.
-fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) -> String {
-    let start = Instant::now();
-    loop {
-        let reply = client.run(request).lossy();
-        if wanted(&reply) {
-            return reply;
-        }
-        assert!(start.elapsed() < PATIENCE, "{request} stays at {reply}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -107,12 +91,12 @@ fn a_primary_that_is_gone_is_replaced_and_all_hear_of_it() {
             if port != old.to_string() {
                 break port;
             }
-            assert!(start.elapsed() < PATIENCE, "nobody took over");
+            assert!(start.elapsed() < SETTLE_MAX, "nobody took over");
             std::thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(new, replica.port().to_string());
     }
-    let message = listener.read_within(PATIENCE).unwrap().items().unwrap()[2].lossy();
+    let message = listener.read_within(SETTLE_MAX).unwrap().items().unwrap()[2].lossy();
     assert_eq!(message, format!("m 127.0.0.1 {old} 127.0.0.1 {}", replica.port()));
     until(&mut replica.client(), "INFO replication", |info| info.contains("role:master"));
     // What it knows outlives it.
@@ -169,7 +153,7 @@ fn a_script_is_told_of_events() {
     drop(primary);
     let (start, wanted) = (Instant::now(), format!("+sdown master m 127.0.0.1 {port}\n"));
     while !std::fs::read_to_string(&told).is_ok_and(|told| told.contains(&wanted)) {
-        assert!(start.elapsed() < PATIENCE, "{:?}", std::fs::read_to_string(&told));
+        assert!(start.elapsed() < SETTLE_MAX, "{:?}", std::fs::read_to_string(&told));
         std::thread::sleep(Duration::from_millis(20));
     }
     let _ = std::fs::remove_dir_all(&folder);

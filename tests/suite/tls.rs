@@ -2,7 +2,7 @@
 //! else. Servers run in this process; certificates are made for each test.
 
 use crate::support::certificates::Certificates;
-use crate::support::client::{Address, Client, PATIENCE};
+use crate::support::client::{Address, Client, PATIENCE, until};
 use crate::support::spawn::{Server as Spawned, free_port};
 use redstart::server::Server;
 use rustls::pki_types::pem::PemObject;
@@ -369,17 +369,6 @@ fn keys_move_over_tls() {
     exchange(&mut admin, &format!("MIGRATE localhost {there_port} b 0 2000\r\n"), "+OK\r\n");
     exchange(&mut admin, "DBSIZE\r\n", ":0\r\n");
     exchange(&mut plain(there.address()), "MGET a b\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
-}
-
-/// Runs a request until its reply is as wanted.
-fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) {
-    let deadline = std::time::Instant::now() + 2 * PATIENCE;
-    while let reply = client.run(request).lossy()
-        && !wanted(&reply)
-    {
-        assert!(std::time::Instant::now() < deadline, "{request} stays at {reply}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a sentinel tells: SENTINEL MASTERS, MASTER, REPLICAS, SENTINELS, GET-MASTER-ADDR-BY-NAME, CKQUORUM, INFO-CACHE, MYID,
 //! PENDING-SCRIPTS, HELP, and its own ROLE.
 
-use super::{BASE, primary, view};
+use super::{BASE, primary, state, view};
 use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
@@ -151,7 +151,7 @@ fn ckquorum(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn masters(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let now = ctx.world.keyspace.env.now();
-    let sentinel = ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(super::NO_SENTINEL)?;
+    let sentinel = state(ctx.world)?;
     ctx.reply.array(sentinel.primaries().len());
     sentinel.primaries().for_each(|primary| describe(&mut ctx.reply, sentinel, primary, now));
     Ok(Flow::Done)
@@ -160,7 +160,7 @@ fn masters(ctx: &mut ServerCtx<'_>) -> CommandResult {
 fn master(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let primary = primary(ctx)?;
     let now = ctx.world.keyspace.env.now();
-    let sentinel = ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(super::NO_SENTINEL)?;
+    let sentinel = state(ctx.world)?;
     describe(&mut ctx.reply, sentinel, sentinel.at(primary), now);
     Ok(Flow::Done)
 }
@@ -178,7 +178,7 @@ fn sentinels(ctx: &mut ServerCtx<'_>) -> CommandResult {
 /// Describes instances; replicas that do not want to be announced are left out.
 fn describe_all(ctx: &mut ServerCtx<'_>, ids: &[InstanceId]) -> CommandResult {
     let now = ctx.world.keyspace.env.now();
-    let sentinel = ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(super::NO_SENTINEL)?;
+    let sentinel = state(ctx.world)?;
     let instances = ids.iter().map(|id| sentinel.at(*id));
     let shown: Vec<&Instance> =
         instances.filter(|instance| instance.kind != Kind::Replica || instance.replica.announced).collect();
@@ -274,7 +274,7 @@ fn about_replica(fields: &mut Fields, instance: &Instance) {
 
 fn info_cache(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let now = ctx.world.keyspace.env.now();
-    let sentinel = ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(super::NO_SENTINEL)?;
+    let sentinel = state(ctx.world)?;
     let mut primaries: Vec<InstanceId> = Vec::new();
     // Names that nobody has are passed over, and each is told once.
     for primary in ctx.args.from(2).filter_map(|name| sentinel.find(name)) {
@@ -301,7 +301,7 @@ fn info_cache(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn pending_scripts(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let now = ctx.world.keyspace.env.now();
-    let sentinel = ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(super::NO_SENTINEL)?;
+    let sentinel = state(ctx.world)?;
     let reply = &mut ctx.reply;
     reply.array(sentinel.scripts.jobs().len());
     for job in sentinel.scripts.jobs() {

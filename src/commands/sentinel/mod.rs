@@ -11,6 +11,7 @@ use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
 use crate::sentinel::{InstanceId, Sentinel};
+use crate::world::World;
 
 /// The topics of this family.
 const TOPICS: &[&[CommandSpec]] = &[about::COMMANDS, changes::COMMANDS, peers::COMMANDS, settings::COMMANDS];
@@ -52,7 +53,12 @@ const NOT_SAVED: CommandError = CommandError::new("ERR Failed to save config fil
 
 /// The sentinel's state, for reading.
 fn view<'a>(ctx: &'a ServerCtx<'_>) -> Result<&'a Sentinel, CommandError> {
-    ctx.world.sentinel.as_ref().map(|watch| &watch.state).ok_or(NO_SENTINEL)
+    state(ctx.world)
+}
+
+/// The same where the reply is written meanwhile.
+fn state(world: &World) -> Result<&Sentinel, CommandError> {
+    world.sentinel.as_ref().map(|watch| &watch.state).ok_or(NO_SENTINEL)
 }
 
 /// The primary that argument 2 names.

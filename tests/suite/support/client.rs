@@ -18,6 +18,8 @@ pub enum Address {
 
 /// How long a reply may take unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long several servers may take to agree.
+pub const SETTLE_MAX: Duration = Duration::from_secs(20);
 
 /// A connection.
 pub struct Client {
@@ -197,5 +199,21 @@ impl Client {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Runs a request until its reply is as wanted; that reply.
+///
+/// # Panics
+/// If it never is.
+pub fn until(client: &mut Client, request: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let start = Instant::now();
+    loop {
+        let reply = client.run(request).lossy();
+        if wanted(&reply) {
+            return reply;
+        }
+        assert!(start.elapsed() < SETTLE_MAX, "{request} stays at {reply}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
