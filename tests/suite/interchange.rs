@@ -295,6 +295,10 @@ fn an_append_only_file_with_a_reserve() {
     let options = ["--dir", dir, "--appendonly", "yes", "--appendfsync", "always"];
     let mut server = Process::ours(&options);
     let mut c = server.client();
+    c.run("SET small 1");
+    let incr = folder.log("appendonly.aof.1.incr.aof");
+    assert!(std::fs::read(&incr).unwrap().ends_with(b"\r\n$1\r\n1\r\n"), "little is written as ever, for simple readers");
+    c.run(&format!("SET large {}", "v".repeat(1024)));
     for i in 0..300 {
         assert_eq!(show(&c.run(&format!("SET key:{i} {}", "v".repeat(i + 1)))), "+OK");
     }
@@ -305,7 +309,6 @@ fn an_append_only_file_with_a_reserve() {
     let ours = contents(&mut c);
     let told: u64 = c.info("aof_current_size").parse().unwrap();
     server.kill();
-    let incr = folder.log("appendonly.aof.1.incr.aof");
     let len = std::fs::metadata(&incr).unwrap().len();
     assert!(told < len && std::fs::read(&incr).unwrap().ends_with(b"##\n"), "{told} of {len}");
     for tool in [&[env!("CARGO_BIN_EXE_redstart"), "check-aof"][..], &["redis-check-aof"]] {

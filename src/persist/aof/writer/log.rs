@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 /// What was kept for a sync in a buffer larger than this is given back.
 const KEPT_MAX: usize = 4 << 20;
+/// Bytes that one sync has to make safe for a file to get its first reserve. With less there are few clients, and the file is
+/// to be what simple readers expect: requests and nothing else.
+const WORTH_RESERVE: usize = 1 << 10;
 /// Bytes of a file's first reserve; each next one is twice as large, up to a bound: the larger, the fewer syncs make the file grow.
 const RESERVE_MIN: u64 = 16 << 10;
 const RESERVE_MAX: u64 = 1 << 20;
@@ -81,7 +84,8 @@ impl Log {
         let at = self.len;
         let mut group = std::mem::take(&mut self.group);
         group.clear();
-        let written = if bytes.len() <= group::LEN_MAX && self.file.is_some() {
+        let is_worth = self.reserved_to > self.len || bytes.len() >= WORTH_RESERVE;
+        let written = if is_worth && bytes.len() <= group::LEN_MAX && self.file.is_some() {
             group::write_header(&mut group, at, bytes);
             group.extend_from_slice(bytes);
             let len = group.len();

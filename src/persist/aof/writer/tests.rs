@@ -376,8 +376,11 @@ fn what_is_waited_for_takes_the_place_of_a_reserve() {
     let file = Fake::default();
     let writer = file.writer(AppendFsync::Always);
     let shared = writer.shared();
-    let (mut grown, mut size) = (0, 0);
-    let mut end = 0;
+    shared.append([b"", b"x"], 1);
+    assert_eq!(file.inner().bytes, b"x", "little is not worth a reserve");
+    shared.append([b"", &[b'x'; 1024]], 1025);
+    let (mut grown, mut size) = (1, 0);
+    let mut end = 1025;
     for _ in 0..1000 {
         end += 100;
         shared.append([b"", &[b'x'; 100]], end);
@@ -385,19 +388,24 @@ fn what_is_waited_for_takes_the_place_of_a_reserve() {
         size = file.inner().bytes.len();
     }
     assert!((3..6).contains(&grown), "{grown}: each reserve is twice as long as the one before");
-    assert_eq!(file.text(), "x".repeat(100_000));
+    assert_eq!(file.text(), "x".repeat(101_025));
     assert!(shared.file_len() < size as u64 && shared.file_len() < 150_000, "what is told is what is in it");
     // Too long for a reader to check.
     let long = "y".repeat(group::LEN_MAX + 1);
     shared.append([b"", long.as_bytes()], end + long.len() as u64);
     assert!(file.inner().bytes.ends_with(b"yyy"));
-    shared.append([b"", b"z"], end + long.len() as u64 + 1);
+    let mut end = end + long.len() as u64;
+    let mut append = |bytes: &[u8]| {
+        end += bytes.len() as u64;
+        shared.append([b"", bytes], end);
+    };
+    append(&[b'z'; 1024]);
     assert!(file.inner().bytes.ends_with(b"#\n"));
     shared.set_policy(AppendFsync::Everysec, false);
-    shared.append([b"", b"a"], end + long.len() as u64 + 2);
+    append(b"a");
     assert!(file.inner().bytes.ends_with(b"za"));
     shared.set_policy(AppendFsync::Always, false);
-    shared.append([b"", b"b"], end + long.len() as u64 + 3);
+    append(&[b'b'; 1024]);
     assert!(file.inner().bytes.ends_with(b"#\n"));
     drop(writer);
     assert!(file.inner().bytes.ends_with(b"b"), "whoever ends leaves no reserve");
@@ -408,9 +416,9 @@ fn where_there_is_no_room_for_a_reserve_there_is_none() {
     let file = Fake::default();
     let writer = file.writer(AppendFsync::Always);
     file.inner().failing_writes = 1;
-    writer.shared().append([b"", b"a"], 1);
-    assert_eq!((writer.shared().settled(), file.inner().bytes.last()), (1, Some(&b'a')));
-    writer.shared().append([b"", b"b"], 2);
+    writer.shared().append([b"", &[b'a'; 1024]], 1024);
+    assert_eq!((writer.shared().settled(), file.inner().bytes.last()), (1024, Some(&b'a')));
+    writer.shared().append([b"", &[b'b'; 1024]], 2048);
     assert!(file.inner().bytes.ends_with(b"#\n"));
-    assert_eq!(file.text(), "ab");
+    assert_eq!(file.text(), "a".repeat(1024) + &"b".repeat(1024));
 }
