@@ -6,7 +6,7 @@
 use super::info::leading_number;
 use super::link::Expected;
 use super::reply::Reply;
-use super::{HELLO_CHANNEL, InstanceId, Kind, Level, Sentinel};
+use super::{HELLO_CHANNEL, InstanceId, Level, Sentinel};
 
 impl Sentinel {
     /// Something came over a connection that listens to hellos.
@@ -119,7 +119,6 @@ impl Sentinel {
     pub(super) fn hurry_hellos(&mut self, primary: InstanceId) {
         let earlier = self.periods.publish + 1;
         for instance in self.instances.values_mut().filter(|instance| instance.primary == primary) {
-            debug_assert!(instance.kind != Kind::Primary || instance.watched.is_some());
             if instance.hello_sent_at >= earlier {
                 instance.hello_sent_at -= earlier;
             }

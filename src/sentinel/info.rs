@@ -104,21 +104,11 @@ impl Sentinel {
         };
         let (Some(host), Some(port)) = (host, port) else { return };
         let port = leading_number(port.as_bytes());
-        // One that is known already is refused. A name that cannot be looked up is worth a try later.
-        if self.knows_replica(primary, host, port) {
-            return;
-        }
+        // One that is known already is refused.
         if let Ok(id) = self.add_replica(primary, host, port) {
             self.tell(Level::Notice, "+slave", id, "");
             self.effects.save = true;
         }
-    }
-
-    fn knows_replica(&self, primary: InstanceId, host: &str, port: i64) -> bool {
-        let Some(ip) = self.resolve(host) else { return false };
-        let shown = if self.settings.announce_hostnames { host } else { &ip };
-        let name = if shown.contains(':') { format!("[{shown}]:{port}") } else { format!("{shown}:{port}") };
-        self.watched(primary).replicas.iter().any(|id| self.at(*id).name == name)
     }
 
     /// True if a primary is known to be well, so that others can be told to follow it.

@@ -3,6 +3,7 @@
 
 use super::link::Expected;
 use super::{Flags, HELLO_CHANNEL, InstanceId, Kind, Level, Order, PENDING_MAX, Role, Sentinel, Stage};
+use crate::stream;
 
 /// Which of a link's connections a request goes over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,8 +134,12 @@ impl Sentinel {
         let Some(connection) = connection else { return false };
         connection.pending.extend(expected.map(|expected| (id, expected)));
         let connection = connection.id;
-        let first = command.as_deref().unwrap_or(words[0]);
-        let request = encode(std::iter::once(first).chain(words[1..].iter().copied()));
+        let mut words = words.to_vec();
+        if let Some(command) = &command {
+            words[0] = command;
+        }
+        let mut request = Vec::new();
+        stream::encode(&mut request, words.iter().copied());
         self.effects.orders.push(Order::Send { connection, request });
         true
     }
@@ -267,15 +272,4 @@ impl Sentinel {
             self.send(id, Expected::Verdict, &words);
         }
     }
-}
-
-/// A request on the wire.
-fn encode<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", words.clone().count()).into_bytes();
-    for word in words {
-        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        out.extend_from_slice(word);
-        out.extend_from_slice(b"\r\n");
-    }
-    out
 }
