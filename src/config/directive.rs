@@ -227,11 +227,16 @@ pub(super) fn set_memory(place: &mut u64, arg: &[u8], min: u64, max: u64) -> Res
     Ok(())
 }
 
-fn yes_no(value: bool) -> &'static str {
+/// A switch as it is written in files.
+pub fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-fn parse_yes_no(arg: &[u8]) -> Result<bool, String> {
+/// The same read, in any case.
+///
+/// # Errors
+/// It is neither.
+pub fn parse_yes_no(arg: &[u8]) -> Result<bool, String> {
     match arg.to_ascii_lowercase().as_slice() {
         b"yes" => Ok(true),
         b"no" => Ok(false),

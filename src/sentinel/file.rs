@@ -5,6 +5,7 @@ use super::info::leading_number;
 use super::instance::PARALLEL_SYNCS;
 use super::script::is_executable;
 use super::{ID_LEN, InstanceId, MILLIS_MAX, Sentinel};
+use crate::config::directive::{parse_yes_no, yes_no};
 use crate::config::{Config, ConfigError, SentinelLine};
 
 /// Milliseconds of silence after which an instance is down, unless a line says otherwise.
@@ -110,17 +111,17 @@ impl Sentinel {
             }
             (b"deny-scripts-reconfig", &[word]) => {
                 let refusal = "Please specify yes or no for the deny-scripts-reconfig options.";
-                self.settings.deny_scripts_reconfig = yes_or_no(word).ok_or(refusal)?;
+                self.settings.deny_scripts_reconfig = parse_yes_no(word).map_err(|_| refusal)?;
                 Ok(())
             }
             (b"resolve-hostnames", &[word]) => {
                 let refusal = "Please specify yes or no for the resolve-hostnames option.";
-                self.settings.resolve_hostnames = yes_or_no(word).ok_or(refusal)?;
+                self.settings.resolve_hostnames = parse_yes_no(word).map_err(|_| refusal)?;
                 Ok(())
             }
             (b"announce-hostnames", &[word]) => {
                 let refusal = "Please specify yes or no for the announce-hostnames option.";
-                self.settings.announce_hostnames = yes_or_no(word).ok_or(refusal)?;
+                self.settings.announce_hostnames = parse_yes_no(word).map_err(|_| refusal)?;
                 Ok(())
             }
             // The form of old, without an id.
@@ -196,8 +197,7 @@ impl Sentinel {
             ("resolve-hostnames", settings.resolve_hostnames, false),
             ("announce-hostnames", settings.announce_hostnames, false),
         ] {
-            let word: &[u8] = if is_set { b"yes" } else { b"no" };
-            lines_of_switches.push(SentinelLine::new(&[name.as_bytes(), word], is_set == default));
+            lines_of_switches.push(SentinelLine::new(&[name.as_bytes(), yes_no(is_set).as_bytes()], is_set == default));
         }
         lines.append(&mut lines_of_switches);
         for primary in &self.primaries {
@@ -300,13 +300,4 @@ fn filled(word: &[u8]) -> Option<Vec<u8>> {
 
 fn number(word: &[u8]) -> u64 {
     str::from_utf8(word).ok().and_then(|word| word.parse().ok()).unwrap_or(0)
-}
-
-/// `yes` or `no`, in any case.
-pub fn yes_or_no(word: &[u8]) -> Option<bool> {
-    match &*word.to_ascii_lowercase() {
-        b"yes" => Some(true),
-        b"no" => Some(false),
-        _ => None,
-    }
 }

@@ -5,10 +5,11 @@ use crate::command::context::ServerCtx;
 use crate::command::error::CommandError;
 use crate::command::spec::*;
 use crate::config::LogLevel;
+use crate::config::directive::{parse_yes_no, yes_no};
 use crate::ds::algo::glob;
 use crate::resp::number;
 use crate::sentinel::script::is_executable;
-use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel, yes_or_no};
+use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel};
 use crate::world::Order;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -146,7 +147,7 @@ fn config(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn config_get(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let settings = view(ctx)?.settings.clone();
-    let switch = |is_on: bool| if is_on { b"yes".to_vec() } else { b"no".to_vec() };
+    let switch = |is_on: bool| yes_no(is_on).as_bytes().to_vec();
     let all = [
         ("resolve-hostnames", switch(settings.resolve_hostnames)),
         ("announce-hostnames", switch(settings.announce_hostnames)),
@@ -188,8 +189,8 @@ impl Setting {
     fn parse(name: &[u8], value: &[u8]) -> Option<Setting> {
         let filled = || (!value.is_empty()).then(|| value.to_vec());
         Some(match name {
-            b"resolve-hostnames" => Setting::ResolveHostnames(yes_or_no(value)?),
-            b"announce-hostnames" => Setting::AnnounceHostnames(yes_or_no(value)?),
+            b"resolve-hostnames" => Setting::ResolveHostnames(parse_yes_no(value).ok()?),
+            b"announce-hostnames" => Setting::AnnounceHostnames(parse_yes_no(value).ok()?),
             b"announce-ip" => Setting::AnnounceIp(filled()),
             b"announce-port" => Setting::AnnouncePort(number::parse_i64(value)?.try_into().ok()?),
             b"sentinel-user" => Setting::User(filled()),
