@@ -5,11 +5,11 @@
 use super::batch::{Batch, Decoded};
 use super::{Engine, Mailbox};
 use crate::dispatch;
-use crate::replication::handshake::push;
 use crate::replication::replica::{Line, Stage};
 use crate::resp::decode::{ARGS_MAX, INLINE_MAX, Limits};
 use crate::resp::request::Args;
 use crate::session::Session;
+use crate::stream::encode;
 use crate::types::DbIndex;
 use crate::world::World;
 use std::rc::Rc;
@@ -169,7 +169,7 @@ impl Engine {
             request.extend([&b"FACK"[..], safe.as_bytes()]);
         }
         let mut words = Vec::new();
-        push(&mut words, &request);
+        encode(&mut words, request.iter().copied());
         upstream.line.say(&words);
     }
 

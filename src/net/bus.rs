@@ -57,6 +57,7 @@ async fn accept(mailbox: Mailbox, listener: TcpListener) {
 
 /// Takes in a node that has connected, or somebody who says so.
 async fn welcome(mailbox: Mailbox, socket: TcpStream) {
+    let _ = socket.set_nodelay(true);
     let Some((here, there)) = ends(&socket) else { return };
     let stream = match tokio::time::timeout(CONNECT_MAX, accept_tls(&mailbox, socket)).await {
         Ok(Ok(stream)) => stream,
@@ -111,7 +112,6 @@ async fn connect(mailbox: Mailbox, wish: Wish) {
 }
 
 fn ends(stream: &TcpStream) -> Option<(IpAddr, IpAddr)> {
-    let _ = stream.set_nodelay(true);
     Some((stream.local_addr().ok()?.ip(), stream.peer_addr().ok()?.ip()))
 }
 

@@ -5,6 +5,7 @@
 //! be a primary at all.
 
 use super::NO_ID;
+use crate::stream::encode;
 use bytes::BufMut;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
@@ -107,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
         requests.push(vec![b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
         let mut bytes = Vec::new();
-        requests.iter().for_each(|request| push(&mut bytes, request));
+        requests.iter().for_each(|request| encode(&mut bytes, request.iter().copied()));
         self.send(&bytes).await?;
         for request in &requests {
             match (self.reply().await?, request[0]) {
@@ -243,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     async fn say(&mut self, request: &[&[u8]]) -> Result<(), Broken> {
         let mut bytes = Vec::new();
-        push(&mut bytes, request);
+        encode(&mut bytes, request.iter().copied());
         self.send(&bytes).await
     }
 
@@ -411,16 +412,6 @@ impl Payload {
                 held == mark
             }
         }
-    }
-}
-
-/// Appends a request.
-pub fn push(out: &mut Vec<u8>, args: &[&[u8]]) {
-    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
-    for arg in args {
-        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-        out.extend_from_slice(arg);
-        out.extend_from_slice(b"\r\n");
     }
 }
 
