@@ -7,11 +7,13 @@
 //! for a sixth less CPU time (SET by 50 clients, two cores).
 //!
 //! Clients that are few, or quick, would lose: each nap is time in which nobody is served. So naps are on trial all the
-//! time. What is measured is how many requests are served in a second, in short periods with naps and without that take
-//! turns in an order in which a drift cancels out; naps stay only while it is no less with them (as far as can be told), the
-//! comparison is made again now and then, and where they did harm the next one comes later each time. A nap that gathers next
-//! to nothing ends them at once. As clients wait for their replies, what is served in a second tells of their latency, too.
+//! time. What is measured is how many requests are served in a second, and what CPU time each takes, in short periods with naps
+//! and without that take turns in an order in which a drift cancels out; naps stay only while no less is served with them (as
+//! far as can be told) and each request costs less, as a reply comes a tenth of a millisecond later for them: pipelines of
+//! sixteen, between which the thread sleeps seldom, gain nothing. The comparison is made again now and then, and where naps did
+//! harm the next one comes later each time. A nap that gathers next to nothing ends them at once.
 
+use crate::sys::time::thread_cpu;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -35,13 +37,16 @@ const SLEEPS_PER_LOOK: u8 = 8;
 const WORTH_PERCENT: u64 = 95;
 /// A comparison that comes out between these is continued, up to a bound: other load on the machine makes them differ by a tenth.
 const UNCLEAR_PERCENT: std::ops::Range<u64> = 90..102;
+/// The same for the CPU time of a batch, of which naps are to take at most so much of what it is without; that differs less.
+const COST_PERCENT: u64 = 97;
+const UNCLEAR_COST_PERCENT: std::ops::Range<u64> = 95..100;
 const COMPARED_MIN: u32 = 8;
 const COMPARED_MAX: u32 = 24;
 /// Periods of naps before the first look at whether they are still worth it; twice as many before each next one.
 const NAPS_MIN: u32 = 50;
 const NAPS_MAX: u32 = 250;
 /// Periods without naps after a comparison that spoke against them; twice as many after each next one.
-const HOLD_MIN: u32 = 20;
+const HOLD_MIN: u32 = 100;
 const HOLD_MAX: u32 = 3000;
 /// What is served differs by half from what it was when it was last judged, for so many periods: it is another load.
 const OTHER_LOAD_PERIODS: u8 = 3;
@@ -50,10 +55,36 @@ const OTHER_LOAD_PERIODS: u8 = 3;
 enum Phase {
     /// No naps, nor a comparison for some periods.
     Awake { periods_left: u32 },
-    /// Periods with and without naps take turns; what was served in a second is summed up.
-    Comparing { step: u32, with: u64, without: u64 },
+    /// Periods with and without naps take turns.
+    Comparing { step: u32, with: Sum, without: Sum },
     /// Naps that proved their worth.
     Napping { periods_left: u32 },
+}
+
+/// What periods of one kind have seen.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Sum {
+    /// Of what was served in a second.
+    rates: u64,
+    batches: u64,
+    cpu_nanos: u64,
+}
+
+impl Sum {
+    const NONE: Sum = Sum { rates: 0, batches: 0, cpu_nanos: 0 };
+
+    fn add(self, period: Sum) -> Sum {
+        Sum {
+            rates: self.rates + period.rates,
+            batches: self.batches + period.batches,
+            cpu_nanos: self.cpu_nanos + period.cpu_nanos,
+        }
+    }
+
+    /// CPU time of a thousand batches.
+    fn cost(self) -> u64 {
+        self.cpu_nanos.saturating_mul(1000) / self.batches.max(1)
+    }
 }
 
 /// The decision and what it needs to know.
@@ -62,6 +93,8 @@ struct Moderation {
     phase: Phase,
     napping: bool,
     nap: Duration,
+    /// CPU time of the thread when this period began.
+    cpu: Duration,
     /// Batches served in this period, and since the last nap.
     served: u64,
     gathered: u64,
@@ -77,7 +110,7 @@ struct Moderation {
     since: Option<Instant>,
 }
 
-const BEGIN: Phase = Phase::Comparing { step: 0, with: 0, without: 0 };
+const BEGIN: Phase = Phase::Comparing { step: 0, with: Sum::NONE, without: Sum::NONE };
 
 /// Whether a step of a comparison is one with naps: 0110 1001 and so on (the Thue-Morse sequence), so that a load that grows or
 /// shrinks meanwhile speaks for neither.
@@ -91,6 +124,7 @@ impl Moderation {
             phase: Phase::Awake { periods_left: 1 },
             napping: false,
             nap: NAP_MIN,
+            cpu: Duration::ZERO,
             served: 0,
             gathered: 0,
             poor: 0,
@@ -124,14 +158,17 @@ impl Moderation {
         self.napping.then_some(self.nap)
     }
 
-    fn look(&mut self, now: Instant) {
+    fn look(&mut self, now: Instant, cpu: impl FnOnce() -> Duration) {
         let since = *self.since.get_or_insert(now);
         let elapsed = now.duration_since(since);
         if elapsed < PERIOD {
             return;
         }
         self.since = Some(now);
-        let rate = std::mem::take(&mut self.served) * 1_000_000 / elapsed.as_micros() as u64;
+        let cpu = cpu();
+        let cpu_nanos = cpu.saturating_sub(std::mem::replace(&mut self.cpu, cpu)).as_nanos() as u64;
+        let batches = std::mem::take(&mut self.served);
+        let rate = batches * 1_000_000 / elapsed.as_micros() as u64;
         if rate < RATE_MIN {
             self.judged = 0;
         }
@@ -147,7 +184,8 @@ impl Moderation {
             Phase::Awake { periods_left } => Phase::Awake { periods_left: periods_left - 1 },
             Phase::Comparing { step, .. } if has_naps(step) && !self.napping => self.fail(rate),
             Phase::Comparing { step, with, without } => {
-                let (with, without) = if has_naps(step) { (with + rate, without) } else { (with, without + rate) };
+                let period = Sum { rates: rate, batches, cpu_nanos };
+                let (with, without) = if has_naps(step) { (with.add(period), without) } else { (with, without.add(period)) };
                 self.compared(step + 1, with, without)
             }
             Phase::Napping { .. } if !self.napping => self.fail(rate),
@@ -169,15 +207,19 @@ impl Moderation {
         BEGIN
     }
 
-    fn compared(&mut self, steps: u32, with: u64, without: u64) -> Phase {
-        let percent = with * 100 / without.max(1);
-        if !steps.is_multiple_of(COMPARED_MIN) || (steps < COMPARED_MAX && UNCLEAR_PERCENT.contains(&percent)) {
+    fn compared(&mut self, steps: u32, with: Sum, without: Sum) -> Phase {
+        let percent = with.rates * 100 / without.rates.max(1);
+        let cost_percent = with.cost().saturating_mul(100) / without.cost().max(1);
+        let is_clear = percent < UNCLEAR_PERCENT.start
+            || cost_percent >= UNCLEAR_COST_PERCENT.end
+            || (percent >= UNCLEAR_PERCENT.end && cost_percent < UNCLEAR_COST_PERCENT.start);
+        if !steps.is_multiple_of(COMPARED_MIN) || (steps < COMPARED_MAX && !is_clear) {
             return Phase::Comparing { step: steps, with, without };
         }
-        if percent < WORTH_PERCENT {
-            return self.fail(2 * without / u64::from(steps));
+        if percent < WORTH_PERCENT || cost_percent > COST_PERCENT {
+            return self.fail(2 * without.rates / u64::from(steps));
         }
-        (self.judged, self.other) = (2 * with / u64::from(steps), 0);
+        (self.judged, self.other) = (2 * with.rates / u64::from(steps), 0);
         let periods_left = self.naps;
         self.naps = (2 * periods_left).min(NAPS_MAX);
         if self.naps == NAPS_MAX {
@@ -208,14 +250,14 @@ pub fn served(batches: u64) {
 
 /// To be called several times a second while the engine runs.
 pub fn tick(now: Instant) {
-    HERE.with_borrow_mut(|here| here.look(now));
+    HERE.with_borrow_mut(|here| here.look(now, thread_cpu));
 }
 
 /// To be called when this thread has nothing left to do and is about to sleep.
 pub fn before_sleep() {
     let nap = HERE.with_borrow_mut(|here| {
         if here.is_time_to_look() {
-            here.look(Instant::now());
+            here.look(Instant::now(), thread_cpu);
         }
         here.nap_now()
     });
@@ -231,20 +273,34 @@ mod tests {
 
     /// Lets periods pass in each of which `rate` (told whether there are naps) batches a second are served. Returns in how many
     /// of them there were naps.
-    fn pass(moderation: &mut Moderation, now: &mut Instant, periods: u32, mut rate: impl FnMut(bool) -> u64) -> u32 {
+    fn pass(moderation: &mut Moderation, now: &mut Instant, periods: u32, rate: impl FnMut(bool) -> u64) -> u32 {
+        pass_at_cost(moderation, now, periods, rate, |napping| if napping { 8000 } else { 10_000 })
+    }
+
+    /// The same with the CPU time that a batch takes, in nanoseconds.
+    fn pass_at_cost(
+        moderation: &mut Moderation,
+        now: &mut Instant,
+        periods: u32,
+        mut rate: impl FnMut(bool) -> u64,
+        mut nanos: impl FnMut(bool) -> u64,
+    ) -> u32 {
         let mut with = 0;
         for _ in 0..periods {
-            with += u32::from(moderation.napping);
-            moderation.served(rate(moderation.napping) / 50);
+            let napping = moderation.napping;
+            with += u32::from(napping);
+            let batches = rate(napping) / 50;
+            moderation.served(batches);
             *now += PERIOD;
-            moderation.look(*now);
+            let cpu = moderation.cpu + Duration::from_nanos(batches * nanos(napping));
+            moderation.look(*now, || cpu);
         }
         with
     }
 
     fn begun() -> (Moderation, Instant) {
         let (mut moderation, now) = (Moderation::new(), Instant::now());
-        moderation.look(now);
+        moderation.look(now, || Duration::ZERO);
         (moderation, now)
     }
 
@@ -281,6 +337,18 @@ mod tests {
         let with =
             pass(&mut moderation, &mut now, NAPS_MIN + COMPARED_MIN + HOLD_MIN, |napping| if napping { 25_000 } else { 30_000 });
         assert!(with < NAPS_MIN + COMPARED_MIN && !moderation.napping, "{with}");
+    }
+
+    /// With pipelines of sixteen naps made each reply a tenth of a millisecond later, for nothing.
+    #[test]
+    fn naps_that_spare_nothing_are_none() {
+        let (mut moderation, mut now) = begun();
+        let mut random = Rng::seeded(1);
+        let with = pass_at_cost(&mut moderation, &mut now, 5000, |_| 100_000, |_| 9_800 + random.below(400));
+        assert!((10..200).contains(&with), "{with}");
+        let with =
+            pass_at_cost(&mut moderation, &mut now, HOLD_MAX + 5000, |_| 100_000, |napping| if napping { 9_000 } else { 10_000 });
+        assert!(with > 2000, "{with}: they do now");
     }
 
     /// A single comparison of two short periods took 13 % more commands in a second for a loss, as they differ by as much for
