@@ -3,7 +3,7 @@
 
 use crate::support::client::{SETTLE_MAX, until};
 use crate::support::spawn::Server;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn node() -> Server {
     Server::ours(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"])
@@ -60,6 +60,27 @@ fn two_nodes_share_the_slots() {
     // Who is gone is missed.
     drop(b);
     until(&mut to_a, "CLUSTER INFO", |info| info.contains("cluster_state:fail"));
+}
+
+/// redis-py takes the connection to a node and the one from it for neighbours.
+#[test]
+fn links_come_in_pairs() {
+    let (a, b, c) = (node(), node(), node());
+    join(&[&a, &b, &c], 3);
+    let (mut client, start) = (a.client(), Instant::now());
+    loop {
+        let reply = client.run("CLUSTER LINKS");
+        let links = reply.items().unwrap().iter().map(|link| link.items().unwrap());
+        let links: Vec<_> = links.map(|fields| (fields[1].lossy(), fields[3].lossy())).collect();
+        if links.len() == 4 {
+            for pair in links.chunks(2) {
+                assert_eq!((&*pair[0].0, &*pair[1].0, &pair[0].1), ("to", "from", &pair[1].1));
+            }
+            return;
+        }
+        assert!(start.elapsed() < SETTLE_MAX, "there are {} links", links.len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

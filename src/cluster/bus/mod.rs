@@ -233,9 +233,12 @@ impl Cluster {
         }
     }
 
-    /// All connections.
-    pub fn links(&self) -> impl Iterator<Item = &Link> {
-        self.bus.links.values()
+    /// The connections to and from known nodes: of each node the one to it first, as clients take them in pairs.
+    pub fn links(&self) -> impl Iterator<Item = (NodeId, &Link)> {
+        self.nodes().flat_map(|node| {
+            let known = [node.link, node.inbound].into_iter().flatten();
+            known.filter_map(|id| Some((node.id, self.bus.links.get(&id)?)))
+        })
     }
 
     /// Messages sent or received, by their kinds' names; kinds without any are left out.

@@ -134,9 +134,9 @@ fn myshardid(ctx: &mut ServerCtx<'_>) -> CommandResult {
 
 fn links(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let cluster = ctx.world.cluster.as_deref().ok_or(error::NO_CLUSTER)?;
-    let links: Vec<_> = cluster.links().filter_map(|link| Some((link, link.node?))).collect();
+    let links: Vec<_> = cluster.links().collect();
     ctx.reply.array(links.len());
-    for (link, node) in links {
+    for (node, link) in links {
         let queued = link.queued.load(Ordering::Relaxed);
         ctx.reply.map(6);
         ctx.reply.bulk(b"direction");
