@@ -420,6 +420,8 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             Ran::Done(done) => result = done,
             Ran::Paused(work) => return Step::Pause(Box::new(Paused { work, open })),
         }
+    } else if result.is_err() {
+        monitor::show_unbegun(world, session, spec, args);
     }
     conclude(world, session, args, open, block, result)
 }

@@ -27,6 +27,15 @@ pub fn show_script(world: &mut World, session: &Session, spec: &CommandSpec, arg
     }
 }
 
+/// Shows a request that failed, if it is for a script that could not begin: one that is not known, say. All others are shown
+/// when they end.
+#[cold]
+pub fn show_unbegun(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+    if spec.has(Flag::SkipMonitor) {
+        show_script(world, session, spec, args);
+    }
+}
+
 #[cold]
 fn show_to_all(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
     let text = line(Clock::Real.micros(), session.db, source(world, session), spec, args);

@@ -276,12 +276,28 @@ fn a_pause_holds_writes_and_expiry() {
     );
 }
 
+/// What the second client, a monitor, saw since it was last asked, without the times.
+fn seen(kit: &mut Kit) -> Vec<String> {
+    kit.take_heard(2).split(" ;; ").map(|line| line.split_once('[').map_or("", |(_, line)| line).to_owned()).collect()
+}
+
+/// ioredis waited in vain for the EVALSHA of a script that the server did not know.
+#[test]
+fn monitors_see_scripts_that_cannot_begin() {
+    let mut kit = Kit::new();
+    kit.play("2> MONITOR\n+OK\n> EVALSHA x 1 k\n> EVAL \"return redis.call('get', KEYS[1])\" 1 k\nnil");
+    let script = r#""return redis.call('get', KEYS[1])""#;
+    let eval = format!(r#"0 ] "EVAL" {script} "1" "k""#);
+    assert_eq!(seen(&mut kit), [r#"0 ] "EVALSHA" "x" "1" "k""#, &eval, r#"0 lua] "get" "k""#]);
+    kit.play("> MULTI\n+OK\n> FCALL f 0\n+QUEUED\n> GET\n> LLEN\n> DISCARD\n> MULTI\n> FCALL f 0\n> EXEC");
+    let wanted = [r#"0 ] "MULTI""#, r#"0 ] "DISCARD""#, r#"0 ] "MULTI""#, r#"0 ] "FCALL" "f" "0""#, r#"0 ] "EXEC""#];
+    assert_eq!(seen(&mut kit), wanted);
+}
+
 #[test]
 fn monitors_see_what_runs() {
     let mut kit = Kit::new();
     kit.play("2> MONITOR\n+OK\n> SET k \"a b\"\n+OK\n> CONFIG GET port\n> AUTH default secret\n> MULTI\n> GET k\n> EXEC");
-    let seen: Vec<String> =
-        kit.take_heard(2).split(" ;; ").map(|l| l.split_once('[').map_or("", |(_, l)| l).to_owned()).collect();
     let wanted = [
         r#"0 ] "SET" "k" "a b""#,
         r#"0 ] "AUTH" "(redacted)" "(redacted)""#,
@@ -289,7 +305,7 @@ fn monitors_see_what_runs() {
         r#"0 ] "GET" "k""#,
         r#"0 ] "EXEC""#,
     ];
-    assert_eq!(seen, wanted);
+    assert_eq!(seen(&mut kit), wanted);
     assert!(kit.run("CLIENT LIST").contains("flags=O "));
     assert_eq!(kit.run_as(2, "RESET"), "+RESET");
     kit.run("PING");
