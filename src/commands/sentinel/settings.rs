@@ -9,7 +9,7 @@ use crate::config::directive::{parse_yes_no, yes_no};
 use crate::ds::algo::glob;
 use crate::resp::number;
 use crate::sentinel::script::is_executable;
-use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel};
+use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel, Settings};
 use crate::world::Order;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -81,7 +81,6 @@ fn set_option(sentinel: &mut Sentinel, primary: InstanceId, words: &[&[u8]]) -> 
         |value: &[u8]| CommandError::bytes([b"ERR Invalid argument '", value, b"' for SENTINEL SET '", option, b"'"].concat());
     let at_least = |value: &[u8], min: i64| number::parse_i64(value).filter(|n| *n >= min).ok_or_else(|| invalid(value));
     let millis = |value: &[u8], min: i64| at_least(value, min).map(|n| n.min(MILLIS_MAX));
-    let filled = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
     let denied = sentinel.settings.deny_scripts_reconfig;
     let watched = sentinel.watched_mut(primary);
     let name = option.to_ascii_lowercase();
@@ -145,115 +144,131 @@ fn config(ctx: &mut ServerCtx<'_>) -> CommandResult {
     }
 }
 
+/// A setting that holds for all masters.
+struct General {
+    name: &'static str,
+    get: fn(&Settings, LogLevel) -> Vec<u8>,
+    /// None if the value will not do.
+    set: fn(&mut Settings, &mut LogLevel, &[u8]) -> Option<()>,
+    /// Others are to be greeted anew when it changes.
+    is_credential: bool,
+}
+
+impl General {
+    const BASE: General = General { name: "", get: |_, _| Vec::new(), set: |_, _, _| None, is_credential: false };
+}
+
+const SETTINGS: &[General] = &[
+    General {
+        name: "resolve-hostnames",
+        get: |settings, _| switch(settings.resolve_hostnames),
+        set: |settings, _, value| parse_yes_no(value).ok().map(|is_on| settings.resolve_hostnames = is_on),
+        ..General::BASE
+    },
+    General {
+        name: "announce-hostnames",
+        get: |settings, _| switch(settings.announce_hostnames),
+        set: |settings, _, value| parse_yes_no(value).ok().map(|is_on| settings.announce_hostnames = is_on),
+        ..General::BASE
+    },
+    General {
+        name: "announce-ip",
+        get: |settings, _| settings.announce_ip.clone().unwrap_or_default(),
+        set: |settings, _, value| {
+            settings.announce_ip = filled(value);
+            Some(())
+        },
+        ..General::BASE
+    },
+    General {
+        name: "announce-port",
+        get: |settings, _| settings.announce_port.to_string().into_bytes(),
+        set: |settings, _, value| number::parse_i64(value)?.try_into().ok().map(|port| settings.announce_port = port),
+        ..General::BASE
+    },
+    General {
+        name: "sentinel-user",
+        get: |settings, _| settings.auth_user.clone().unwrap_or_default(),
+        set: |settings, _, value| {
+            settings.auth_user = filled(value);
+            Some(())
+        },
+        is_credential: true,
+    },
+    General {
+        name: "sentinel-pass",
+        get: |settings, _| settings.auth_pass.clone().unwrap_or_default(),
+        set: |settings, _, value| {
+            settings.auth_pass = filled(value);
+            Some(())
+        },
+        is_credential: true,
+    },
+    General {
+        name: "loglevel",
+        get: |_, level| level.name().into(),
+        set: |_, level, value| {
+            let mut levels = LogLevel::ALL.iter().copied();
+            levels.find(|known| value.eq_ignore_ascii_case(known.name().as_bytes())).map(|known| *level = known)
+        },
+        ..General::BASE
+    },
+];
+
+fn switch(is_on: bool) -> Vec<u8> {
+    yes_no(is_on).into()
+}
+
+/// An empty value is none.
+fn filled(value: &[u8]) -> Option<Vec<u8>> {
+    (!value.is_empty()).then(|| value.to_vec())
+}
+
 fn config_get(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let settings = view(ctx)?.settings.clone();
-    let switch = |is_on: bool| yes_no(is_on).as_bytes().to_vec();
-    let all = [
-        ("resolve-hostnames", switch(settings.resolve_hostnames)),
-        ("announce-hostnames", switch(settings.announce_hostnames)),
-        ("announce-ip", settings.announce_ip.unwrap_or_default()),
-        ("announce-port", settings.announce_port.to_string().into_bytes()),
-        ("sentinel-user", settings.auth_user.unwrap_or_default()),
-        ("sentinel-pass", settings.auth_pass.unwrap_or_default()),
-        ("loglevel", ctx.world.config.loglevel.name().as_bytes().to_vec()),
-    ];
     let mut shown = Vec::new();
     for pattern in ctx.args.from(3) {
-        for (at, (name, _)) in all.iter().enumerate() {
-            if glob::matches(pattern, name.as_bytes(), true) && !shown.contains(&at) {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            if glob::matches(pattern, setting.name.as_bytes(), true) && !shown.contains(&at) {
                 shown.push(at);
             }
         }
     }
     ctx.reply.map(shown.len());
     for at in shown {
-        ctx.reply.bulk(all[at].0.as_bytes());
-        ctx.reply.bulk(&all[at].1);
+        ctx.reply.bulk(SETTINGS[at].name.as_bytes());
+        ctx.reply.bulk(&(SETTINGS[at].get)(&settings, ctx.world.config.loglevel));
     }
     Ok(Flow::Done)
 }
 
-/// A setting for all masters, checked.
-enum Setting {
-    ResolveHostnames(bool),
-    AnnounceHostnames(bool),
-    AnnounceIp(Option<Vec<u8>>),
-    AnnouncePort(u16),
-    User(Option<Vec<u8>>),
-    Password(Option<Vec<u8>>),
-    LogLevel(LogLevel),
-}
-
-impl Setting {
-    /// None if the value will not do.
-    fn parse(name: &[u8], value: &[u8]) -> Option<Setting> {
-        let filled = || (!value.is_empty()).then(|| value.to_vec());
-        Some(match name {
-            b"resolve-hostnames" => Setting::ResolveHostnames(parse_yes_no(value).ok()?),
-            b"announce-hostnames" => Setting::AnnounceHostnames(parse_yes_no(value).ok()?),
-            b"announce-ip" => Setting::AnnounceIp(filled()),
-            b"announce-port" => Setting::AnnouncePort(number::parse_i64(value)?.try_into().ok()?),
-            b"sentinel-user" => Setting::User(filled()),
-            b"sentinel-pass" => Setting::Password(filled()),
-            _ => {
-                let levels = LogLevel::ALL.iter().copied();
-                let known = |level: &LogLevel| value.eq_ignore_ascii_case(level.name().as_bytes());
-                Setting::LogLevel(levels.into_iter().find(known)?)
-            }
-        })
-    }
-}
-
-/// The names of settings for all masters.
-const SETTINGS: &[&[u8]] = &[
-    b"resolve-hostnames",
-    b"announce-hostnames",
-    b"announce-ip",
-    b"announce-port",
-    b"sentinel-user",
-    b"sentinel-pass",
-    b"loglevel",
-];
-
 fn config_set(ctx: &mut ServerCtx<'_>) -> CommandResult {
     let refuse = |parts: &[&[u8]]| Err(CommandError::bytes([b"ERR ", parts.concat().as_slice()].concat()));
     let args = ctx.args;
-    let (mut seen, mut settings) = (Vec::new(), Vec::new());
+    let (mut settings, mut level) = (view(ctx)?.settings.clone(), ctx.world.config.loglevel);
+    let (mut seen, mut drop_connections) = (Vec::new(), false);
     for at in (3..args.len()).step_by(2) {
-        let (given, name) = (args.get(at), args.get(at).to_ascii_lowercase());
-        if !SETTINGS.contains(&&*name) {
+        let given = args.get(at);
+        let Some(setting) = SETTINGS.iter().find(|known| given.eq_ignore_ascii_case(known.name.as_bytes())) else {
             return refuse(&[b"Invalid argument '", given, b"' to SENTINEL CONFIG SET"]);
-        }
-        if seen.contains(&name) {
+        };
+        if seen.contains(&setting.name) {
             return refuse(&[b"Duplicate argument '", given, b"' to SENTINEL CONFIG SET"]);
         }
         let Some(value) = args.opt(at + 1) else { return refuse(&[b"Missing argument '", given, b"' value"]) };
-        let Some(setting) = Setting::parse(&name, value) else {
+        if (setting.set)(&mut settings, &mut level, value).is_none() {
             return refuse(&[b"Invalid value '", value, b"' to SENTINEL CONFIG SET '", given, b"'"]);
-        };
-        seen.push(name);
-        settings.push(setting);
-    }
-    let mut level = None;
-    let drop_connections = settings.iter().any(|setting| matches!(setting, Setting::User(_) | Setting::Password(_)));
-    change(ctx, |sentinel| {
-        let current = &mut sentinel.settings;
-        for setting in settings {
-            match setting {
-                Setting::ResolveHostnames(is_on) => current.resolve_hostnames = is_on,
-                Setting::AnnounceHostnames(is_on) => current.announce_hostnames = is_on,
-                Setting::AnnounceIp(ip) => current.announce_ip = ip,
-                Setting::AnnouncePort(port) => current.announce_port = port,
-                Setting::User(user) => current.auth_user = user,
-                Setting::Password(password) => current.auth_pass = password,
-                Setting::LogLevel(wanted) => level = Some(wanted),
-            }
         }
+        seen.push(setting.name);
+        drop_connections |= setting.is_credential;
+    }
+    change(ctx, |sentinel| {
+        sentinel.settings = settings;
         if drop_connections {
             sentinel.drop_sentinel_connections();
         }
     })?;
-    if let Some(level) = level {
+    if seen.contains(&"loglevel") {
         ctx.world.config.loglevel = level;
         ctx.world.orders.push_back(Order::ConfigChanged(vec!["loglevel"]));
     }
