@@ -62,7 +62,7 @@ enum Phase {
 }
 
 /// What periods of one kind have seen.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Sum {
     /// Of what was served in a second.
     rates: u64,

@@ -294,7 +294,8 @@ fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
 
-fn filled(word: &[u8]) -> Option<Vec<u8>> {
+/// A word that may be empty, which means that there is none.
+pub fn filled(word: &[u8]) -> Option<Vec<u8>> {
     (!word.is_empty()).then(|| word.to_vec())
 }
 

@@ -31,7 +31,7 @@ mod tests;
 
 pub use election::Quorum;
 pub use failover::Refused;
-pub use file::{BadLine, check};
+pub use file::{BadLine, check, filled};
 pub use instance::{Address, Flags, Instance, InstanceId, Kind, Role, Stage, Watched};
 pub use link::{ConnectionId, Link};
 pub use members::NotAdded;

@@ -9,7 +9,7 @@ use crate::config::directive::{parse_yes_no, yes_no};
 use crate::ds::algo::glob;
 use crate::resp::number;
 use crate::sentinel::script::is_executable;
-use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel, Settings};
+use crate::sentinel::{InstanceId, MILLIS_MAX, Sentinel, Settings, filled};
 use crate::world::Order;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -217,11 +217,6 @@ const SETTINGS: &[General] = &[
 
 fn switch(is_on: bool) -> Vec<u8> {
     yes_no(is_on).into()
-}
-
-/// An empty value is none.
-fn filled(value: &[u8]) -> Option<Vec<u8>> {
-    (!value.is_empty()).then(|| value.to_vec())
 }
 
 fn config_get(ctx: &mut ServerCtx<'_>) -> CommandResult {
