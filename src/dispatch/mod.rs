@@ -420,8 +420,6 @@ fn run(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, start:
             Ran::Done(done) => result = done,
             Ran::Paused(work) => return Step::Pause(Box::new(Paused { work, open })),
         }
-    } else if result.is_err() {
-        monitor::show_unbegun(world, session, spec, args);
     }
     conclude(world, session, args, open, block, result)
 }
@@ -625,6 +623,9 @@ fn invoke(
             result
         }
         Handler::Server(run) => {
+            if spec.has(Flag::SkipMonitor) {
+                monitor::show_script(world, session, spec, args);
+            }
             let mut out = std::mem::take(&mut session.out);
             let reply = ReplyWriter::new(&mut out, session.resp3);
             let result = run(&mut ServerCtx { args, reply, session, world, spec });

@@ -19,25 +19,19 @@ pub fn show(world: &mut World, session: &Session, spec: &CommandSpec, args: Args
     }
 }
 
-/// Shows a request that runs a script, which comes before the script's own.
-#[inline]
+/// Shows a request that runs a script: before what the script does, and also if it cannot begin because it is not known, say.
 pub fn show_script(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
     if !world.monitors.is_empty() {
         show_to_all(world, session, spec, args);
     }
 }
 
-/// Shows a request that failed, if it is for a script that could not begin: one that is not known, say. All others are shown
-/// when they end.
-#[cold]
-pub fn show_unbegun(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
-    if spec.has(Flag::SkipMonitor) {
-        show_script(world, session, spec, args);
-    }
-}
-
 #[cold]
 fn show_to_all(world: &mut World, session: &Session, spec: &CommandSpec, args: Args<'_>) {
+    // What a file's scripts did is no news.
+    if world.persistence.is_loading() {
+        return;
+    }
     let text = line(Clock::Real.micros(), session.db, source(world, session), spec, args);
     let write = |reply: &mut ReplyWriter<'_>| reply.raw(&text);
     let mut message = Message::new(&write);

@@ -63,7 +63,6 @@ impl Paused {
 pub(super) fn start(world: &mut World, session: &mut Session, args: Args<'_>, at: u16, unit: &mut Vec<Part>) -> Ran<Box<Paused>> {
     let spec = world.commands.get(at).spec;
     let Some(prepared) = world.scripting.prepared.take() else { return Ran::Done(Ok(Flow::Done)) };
-    monitor::show_script(world, session, spec, args);
     let Prepared { interpreter, purpose, name, flags, read_only, debugger } = prepared;
     let mut own = world.scripting.session.take().unwrap_or_else(|| {
         Box::new(Session { origin: Origin::Internal, authenticated: true, peer: "lua".into(), ..Session::default() })

@@ -103,8 +103,6 @@ fn run_rest(world: &mut World, session: &mut Session, mut run: Run) -> Ran<Box<P
                 Ran::Done(done) => result = done,
                 Ran::Paused(script) => return Ran::Paused(Box::new(Paused { run, open, script })),
             }
-        } else if result.is_err() {
-            monitor::show_unbegun(world, session, spec, args);
         }
         conclude_one(world, session, &mut run, open, result);
     }

@@ -315,8 +315,13 @@ fn scripts_in_the_log_are_run() {
     let mut c = client(&server);
     c.run("SELECT 9");
     assert_eq!(ask(&mut c, "MGET k n"), r#"["abcd", "1"]"#);
+    // Monitors are not shown what a file's scripts did.
+    let mut monitor = client(&server);
+    monitor.run("MONITOR");
     assert_eq!(ask(&mut c, "DEBUG LOADAOF"), "+OK");
     assert_eq!(ask(&mut c, "MGET k n"), r#"["abcd", "1"]"#);
+    let shown = monitor.read().unwrap().to_string();
+    assert!(shown.ends_with(r#"] "MGET" "k" "n""#), "{shown}");
 }
 
 #[test]
